@@ -1,0 +1,57 @@
+//! What both kinds of connection share: who may use them, how far, and how hard.
+
+use std::collections::BTreeMap;
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use super::reference::SecretKeyRef;
+use super::text::Duration;
+
+/// Selects namespaces by name or by label; both given means both must hold.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct NamespaceSelector {
+    /// Exact names.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 256), inner(length(min = 1, max = 63)))]
+    pub names: Option<Vec<String>>,
+    /// Labels that must all be present with these values. Tenants that may label their own namespace can reach
+    /// this; `kubernetes.io/metadata.name` cannot be relabelled.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 16))]
+    pub match_labels: Option<BTreeMap<String, String>>,
+}
+
+/// What a namespace may use a connection for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
+pub enum Use {
+    Access,
+    Promotion,
+    Rotation,
+}
+
+/// The request budget towards one system; unset fields take the vendor's table.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct Limits {
+    /// Requests a second, sustained; 0 lifts the limit.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 0, max = 10_000))]
+    pub requests_per_second: Option<i32>,
+    /// Requests under way at once.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 1, max = 256))]
+    pub concurrency: Option<i32>,
+    /// Longest time one request may take, e.g. `30s`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub timeout: Option<Duration>,
+}
+
+/// Certificates to trust besides the public ones.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct CaBundle {
+    /// PEM certificates; key `ca.crt` unless named.
+    pub secret_ref: SecretKeyRef,
+}

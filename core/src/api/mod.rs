@@ -1,0 +1,34 @@
+//! What users write. Types only: no I/O, no clock, no defaults (they are resolved in
+//! [`crate::domain::defaults`], because a default in the schema makes GitOps tools report endless drift).
+
+pub mod access_binding;
+pub mod condition;
+pub mod connection;
+pub mod crd;
+pub mod databricks_connection;
+pub mod gerrit_connection;
+pub mod objects;
+pub mod plan_approval;
+pub mod reference;
+pub mod text;
+
+pub use access_binding::{AccessBinding, AccessBindingSpec, AccessBindingStatus};
+pub use databricks_connection::{DatabricksConnection, DatabricksConnectionSpec, DatabricksConnectionStatus};
+pub use gerrit_connection::{GerritConnection, GerritConnectionSpec, GerritConnectionStatus};
+pub use plan_approval::{PlanApproval, PlanApprovalSpec, PlanApprovalStatus};
+
+/// The API group of every kind.
+pub const GROUP: &str = "lockstep.dev";
+/// The one served and stored version.
+pub const VERSION: &str = "v1alpha1";
+
+/// Annotation whose value is echoed in `status.lastHandledRequest` once a pass that began after it has ended.
+pub const REQUESTED_AT: &str = "lockstep.dev/requested-at";
+/// Annotation on a Secret naming the one host its credential may be sent to.
+pub const HOST: &str = "lockstep.dev/host";
+/// Annotation that the chart's mutating admission policy stamps with the user who last changed the spec.
+pub const CHANGED_BY: &str = "lockstep.dev/changed-by";
+/// Finalizer on every object that holds something in an outside system.
+pub const FINALIZER: &str = "lockstep.dev/revoke";
+/// Finalizer on connections while something still depends on them.
+pub const DEPENDANTS_FINALIZER: &str = "lockstep.dev/dependants";
