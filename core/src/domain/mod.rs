@@ -1,1 +1,5 @@
+//! What it means: pure, synchronous, ordered; `now` is passed in. [`ports`] are the traits the outside must offer.
+
 pub mod access;
+pub mod plan;
+pub mod ports;

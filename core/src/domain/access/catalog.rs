@@ -1,0 +1,120 @@
+//! The vendor's types, levels and limits as data: adding an object type is adding a row.
+
+/// One object type of the permissions API.
+#[derive(Clone, Copy, Debug)]
+pub struct ObjectType {
+    /// The type as the permissions API spells it in its path.
+    pub path: &'static str,
+    /// Key of `reach` that covers it.
+    pub reach: &'static str,
+    /// Levels that can be given directly, from the least to the greatest.
+    pub levels: &'static [&'static str],
+}
+
+const fn row(path: &'static str, reach: &'static str, levels: &'static [&'static str]) -> ObjectType {
+    ObjectType { path, reach, levels }
+}
+
+const READ_RUN_EDIT: &[&str] = &["CAN_READ", "CAN_RUN", "CAN_EDIT", "CAN_MANAGE"];
+/// Dashboards, queries and alerts know `CAN_VIEW` as the older name of `CAN_READ`.
+const VIEW_RUN_EDIT: &[&str] = &["CAN_VIEW", "CAN_READ", "CAN_RUN", "CAN_EDIT", "CAN_MANAGE"];
+const USE_MANAGE: &[&str] = &["CAN_USE", "CAN_MANAGE"];
+
+/// Every object type (databricks.md 3.2, from the vendor's Terraform provider).
+pub const OBJECT_TYPES: &[ObjectType] = &[
+    row(
+        "clusters",
+        "clusters",
+        &["CAN_ATTACH_TO", "CAN_RESTART", "CAN_MANAGE"],
+    ),
+    row("cluster-policies", "clusterPolicies", &["CAN_USE"]),
+    row(
+        "instance-pools",
+        "instancePools",
+        &["CAN_ATTACH_TO", "CAN_MANAGE"],
+    ),
+    row(
+        "jobs",
+        "jobs",
+        &["CAN_VIEW", "CAN_MANAGE_RUN", "CAN_MANAGE", "IS_OWNER"],
+    ),
+    row(
+        "pipelines",
+        "pipelines",
+        &["CAN_VIEW", "CAN_RUN", "CAN_MANAGE", "IS_OWNER"],
+    ),
+    row("notebooks", "paths", READ_RUN_EDIT),
+    row("directories", "paths", READ_RUN_EDIT),
+    row("files", "paths", READ_RUN_EDIT),
+    row("repos", "paths", READ_RUN_EDIT),
+    row(
+        "experiments",
+        "experiments",
+        &["CAN_READ", "CAN_EDIT", "CAN_MANAGE"],
+    ),
+    row(
+        "registered-models",
+        "models",
+        &[
+            "CAN_READ",
+            "CAN_EDIT",
+            "CAN_MANAGE_STAGING_VERSIONS",
+            "CAN_MANAGE_PRODUCTION_VERSIONS",
+            "CAN_MANAGE",
+        ],
+    ),
+    row(
+        "serving-endpoints",
+        "servingEndpoints",
+        &["CAN_VIEW", "CAN_QUERY", "CAN_MANAGE"],
+    ),
+    row(
+        "sql/warehouses",
+        "warehouses",
+        &["CAN_USE", "CAN_MONITOR", "CAN_VIEW", "CAN_MANAGE", "IS_OWNER"],
+    ),
+    row("dashboards", "dashboards", VIEW_RUN_EDIT),
+    row("dbsql-dashboards", "dashboards", VIEW_RUN_EDIT),
+    row("sql/queries", "dashboards", VIEW_RUN_EDIT),
+    row("sql/alerts", "dashboards", VIEW_RUN_EDIT),
+    row("alertsv2", "dashboards", VIEW_RUN_EDIT),
+    row("authorization", "tokens", &["CAN_USE"]),
+    row("vector-search-endpoints", "vectorSearchEndpoints", USE_MANAGE),
+    row("apps", "apps", USE_MANAGE),
+    row("database-instances", "databaseInstances", USE_MANAGE),
+    row("database-projects", "databaseInstances", USE_MANAGE),
+    // Levels are not in the vendor's table; the workspace answers for them through permissionLevels.
+    row("genie", "genieSpaces", READ_RUN_EDIT),
+    row("knowledge-assistants", "agents", &["CAN_QUERY", "CAN_MANAGE"]),
+    row("supervisor-agents", "agents", &["CAN_QUERY", "CAN_MANAGE"]),
+];
+
+/// The row of an object type, by its path.
+pub fn object_type(path: &str) -> Option<&'static ObjectType> {
+    OBJECT_TYPES.iter().find(|row| row.path == path)
+}
+
+/// How high a level stands on an object type; higher includes lower. `None`: the type does not know the level.
+pub fn level_rank(path: &str, level: &str) -> Option<usize> {
+    object_type(path)?.levels.iter().position(|known| *known == level)
+}
+
+/// Levels, permissions and privileges that rule over others' rights and so need `administrative`.
+pub fn is_administrative(word: &str) -> bool {
+    matches!(
+        word,
+        "ADMIN" | "CAN_MANAGE" | "IS_OWNER" | "MANAGE" | "ALL_PRIVILEGES"
+    ) || word.ends_with(".manager")
+}
+
+/// Longest time until a write must be readable: 11 minutes for legacy SQL objects (their group names are cached up
+/// to 10 minutes on the read side), a minute for everything else (databricks.md 3.3.11 and 2.2).
+pub fn propagation_seconds(object_type: Option<&str>) -> i64 {
+    match object_type {
+        Some("sql/queries" | "sql/alerts" | "dbsql-dashboards" | "alertsv2") => 660,
+        _ => 60,
+    }
+}
+
+/// Most people one binding may resolve to; beyond that groups serve better.
+pub const MAX_MEMBERS: usize = 2_000;

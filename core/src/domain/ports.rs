@@ -1,0 +1,289 @@
+//! The traits the outside must offer, and the classes of what can go wrong there. Adapters implement them,
+//! controllers and queries know nothing else.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+
+use super::access::directory::Directory;
+use super::access::grant::{System, Target};
+use super::access::observed::{Located, Named, Observed};
+use super::plan::{Change, EffectDigest};
+use crate::api::access_binding::{Intent, InventoryRow, Pin};
+use crate::api::condition::Reason;
+
+/// When it makes sense to try again.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum ErrorClass {
+    /// With backoff: the fault is likely to pass.
+    RetrySoon,
+    /// Not before this time: the system said so.
+    RetryAt(Timestamp),
+    /// Not until the object or something it refers to changes.
+    WaitForChange,
+    /// At the interval: only people elsewhere can mend it.
+    WaitSlow,
+}
+
+/// What went wrong in an outside system.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum SystemErrorKind {
+    /// The credential was refused (401), or could not be had.
+    Unauthorized,
+    /// The identity lacks a right (403).
+    Forbidden,
+    /// Missing or invisible (404).
+    NotFound,
+    /// The system refuses what was asked (400, 409, 422): trying again changes nothing.
+    Refused,
+    /// The world moved between reading and writing (etag, lock): read again, plan again.
+    Stale,
+    /// 429, 503 with Retry-After, `REQUEST_LIMIT_EXCEEDED`, or our own budget.
+    Throttled,
+    /// No connection, no answer in time, or the breaker is open; nothing was sent or the call only reads.
+    Unreachable,
+    /// A write was sent and its outcome is unknown: look before anything else is done.
+    OutcomeUnknown,
+    /// HTML, garbage, a login page, or a body beyond the limit.
+    BadAnswer,
+    /// No permit: this replica does not lead, or its lease ends before the deadline.
+    NoPermit,
+    /// The connection itself is unusable: Secret missing, host mismatch, host refused.
+    Connection(Reason),
+}
+
+/// An outside system did not do what was asked. Names the system, the call and what to change; never a secret.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{system}: {message}")]
+pub struct SystemError {
+    /// Canonical address of the system, or the host while that is unknown.
+    pub system: String,
+    pub kind: SystemErrorKind,
+    /// One sentence with method, path, status and the trimmed, redacted answer.
+    pub message: String,
+    /// When the system asked to be left alone until.
+    pub retry_at: Option<Timestamp>,
+}
+
+impl SystemError {
+    pub fn new(system: impl Into<String>, kind: SystemErrorKind, message: impl Into<String>) -> Self {
+        Self {
+            system: system.into(),
+            kind,
+            message: message.into(),
+            retry_at: None,
+        }
+    }
+
+    /// When to come back: a pure function of what went wrong.
+    pub fn class(&self) -> ErrorClass {
+        if let Some(at) = self.retry_at {
+            return ErrorClass::RetryAt(at);
+        }
+        match &self.kind {
+            SystemErrorKind::Throttled
+            | SystemErrorKind::Unreachable
+            | SystemErrorKind::OutcomeUnknown
+            | SystemErrorKind::Stale
+            | SystemErrorKind::NoPermit => ErrorClass::RetrySoon,
+            SystemErrorKind::Unauthorized
+            | SystemErrorKind::Forbidden
+            | SystemErrorKind::NotFound
+            | SystemErrorKind::BadAnswer => ErrorClass::WaitSlow,
+            SystemErrorKind::Refused | SystemErrorKind::Connection(_) => ErrorClass::WaitForChange,
+        }
+    }
+
+    /// The condition reason that shows it.
+    pub fn reason(&self) -> Reason {
+        match &self.kind {
+            SystemErrorKind::Unauthorized => Reason::Unauthorized,
+            SystemErrorKind::Forbidden => Reason::Forbidden,
+            SystemErrorKind::NotFound => Reason::NotFound,
+            SystemErrorKind::Refused => Reason::Refused,
+            SystemErrorKind::Stale => Reason::Progressing,
+            SystemErrorKind::Throttled => Reason::Throttled,
+            SystemErrorKind::Unreachable | SystemErrorKind::OutcomeUnknown => Reason::Unreachable,
+            SystemErrorKind::BadAnswer => Reason::BadAnswer,
+            SystemErrorKind::NoPermit => Reason::LeaseLost,
+            SystemErrorKind::Connection(reason) => *reason,
+        }
+    }
+}
+
+/// What a write came to.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Applied {
+    /// The change's target as it was planned.
+    pub planned: Target,
+    /// The target as it is now: a created group has an id.
+    pub target: Target,
+}
+
+/// One outside system as rows. Readings come from shared snapshots: `fresh` asks for one not begun before that
+/// time. Reading never writes; `apply` takes nothing but planned changes.
+#[async_trait]
+pub trait AccessSystem: Send + Sync {
+    /// Everybody the system knows.
+    async fn directory(&self, system: &System, fresh: Timestamp) -> Result<Arc<Directory>, SystemError>;
+
+    /// What a user's words mean.
+    async fn locate(&self, named: &Named, fresh: Timestamp) -> Result<Located, SystemError>;
+
+    /// What a target holds. A target that provably does not exist is an absent observation, not an error.
+    async fn observe(&self, target: &Target, fresh: Timestamp) -> Result<Arc<Observed>, SystemError>;
+
+    /// Writes changes that share one [`Target::write_unit`], additions before removals unless a privilege shrinks,
+    /// and re-reads nothing but what it must. What was written is invalid in every snapshot begun before.
+    async fn apply(&self, changes: &[&Change]) -> Result<Vec<Applied>, SystemError>;
+}
+
+/// A connection by kind, namespace and name.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct ConnectionKey {
+    pub kind: ConnectionKind,
+    pub namespace: String,
+    pub name: String,
+}
+
+/// The kinds of connection.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum ConnectionKind {
+    Gerrit,
+    Databricks,
+}
+
+impl std::fmt::Display for ConnectionKey {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let kind = match self.kind {
+            ConnectionKind::Gerrit => "GerritConnection",
+            ConnectionKind::Databricks => "DatabricksConnection",
+        };
+        write!(f, "{kind} {}/{}", self.namespace, self.name)
+    }
+}
+
+/// Opens the systems behind connections. Clients are shared: two objects with one connection have one budget.
+#[async_trait]
+pub trait Systems: Send + Sync {
+    async fn open(&self, connection: &ConnectionKey) -> Result<Arc<dyn AccessSystem>, SystemError>;
+}
+
+/// Proof that a write may begin: a lease that outlives the call's deadline. Checked as the last step before sending.
+pub trait Permit: Send + Sync {
+    /// Refuses unless the right to write lasts at least `needed` from now.
+    fn check(&self, needed: Duration) -> Result<(), NoPermit>;
+}
+
+/// Why no write may begin.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("no permit to write: {0}")]
+pub struct NoPermit(pub String);
+
+/// The time, so that tests can set it.
+pub trait Clock: Send + Sync {
+    fn now(&self) -> Timestamp;
+}
+
+/// An object of ours, as journal and record name it.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct ObjectKey {
+    pub kind: String,
+    pub namespace: String,
+    pub name: String,
+    pub uid: String,
+}
+
+impl std::fmt::Display for ObjectKey {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{} {}/{}", self.kind, self.namespace, self.name)
+    }
+}
+
+/// What must survive a crash, kept in the object's status under a field manager of its own.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct JournalState {
+    pub inventory: Vec<InventoryRow>,
+    pub intents: Vec<Intent>,
+    pub pins: Vec<Pin>,
+}
+
+/// Keeps intents and inventory. A write that was not journalled must not happen.
+#[async_trait]
+pub trait Journal: Send + Sync {
+    async fn write(&self, object: &ObjectKey, state: &JournalState) -> Result<(), KeepError>;
+}
+
+/// The trail: every intent before the effect, every outcome after it.
+#[async_trait]
+pub trait Record: Send + Sync {
+    /// Appends durably; the id names the entry in statuses and approvals.
+    async fn append(&self, entry: Entry) -> Result<EntryId, KeepError>;
+
+    /// What the record says an object holds; `None`: the record has never heard of it.
+    async fn inventory_of(&self, namespace: &str, name: &str)
+    -> Result<Option<Vec<InventoryRow>>, KeepError>;
+}
+
+/// Journal or record could not be written or read.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{what}: {message}")]
+pub struct KeepError {
+    pub what: &'static str,
+    pub message: String,
+}
+
+/// Names an entry of the record.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct EntryId(pub String);
+
+/// One entry of the record.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Entry {
+    pub time: Timestamp,
+    /// Controller identity, or the approver of a PlanApproval.
+    pub actor: String,
+    pub object: ObjectKey,
+    pub event: Event,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub changes: Vec<Change>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub digest: Option<EffectDigest>,
+    /// Inventory rows the object holds from now on.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub gained: Vec<InventoryRow>,
+    /// Inventory rows the object no longer holds.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub gave_up: Vec<InventoryRow>,
+    /// One sentence for people.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub note: String,
+}
+
+/// What an entry says happened.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Event {
+    /// A write is about to begin.
+    Intent,
+    /// It was done.
+    Succeeded,
+    /// It was refused; nothing changed.
+    Failed,
+    /// Its outcome was unknown and has been looked up since.
+    Recovered,
+    /// A right was found as declared and is held from now on.
+    Adopted,
+    /// A right that was held is gone without our doing.
+    Lost,
+    /// A person approved a plan and the approval was used.
+    Approved,
+    /// Rights were left behind on purpose.
+    Abandoned,
+}
