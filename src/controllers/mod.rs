@@ -1,1 +1,42 @@
-//! controllers
+//! One folder per working kind, the same files in each: gather, plan, apply, report, mod (the recipe). Controllers
+//! know the ports of the domain and never an adapter.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use lockstep_core::domain::ports::{Clock, Cluster, Journal, Probes, Record, Systems};
+
+/// When an object is looked at again without anybody asking.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Next {
+    /// After this time, exactly: the controller has chosen it so that neighbours share one snapshot.
+    After(Duration),
+    /// With the object's own backoff: the pass failed in a way that is likely to pass.
+    Backoff,
+    /// Not before something changes.
+    AwaitChange,
+}
+
+/// One kind's reconcile. It never fails: what goes wrong is in the object's status and in the answer.
+#[async_trait]
+pub trait Reconcile: Send + Sync + 'static {
+    /// The kind it looks after.
+    type Object: Send + Sync + 'static;
+
+    /// One pass: gather, plan, apply, report. A pass never waits for the outside to catch up.
+    async fn reconcile(&self, object: Arc<Self::Object>, context: &Context) -> Next;
+}
+
+/// What every controller needs from outside: ports, and nothing else.
+#[derive(Clone)]
+pub struct Context {
+    pub cluster: Arc<dyn Cluster>,
+    pub systems: Arc<dyn Systems>,
+    pub probes: Arc<dyn Probes>,
+    pub journal: Arc<dyn Journal>,
+    pub record: Arc<dyn Record>,
+    pub clock: Arc<dyn Clock>,
+    /// Who writes, as the record names it.
+    pub actor: String,
+}

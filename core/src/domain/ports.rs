@@ -1,6 +1,7 @@
 //! The traits the outside must offer, and the classes of what can go wrong there. Adapters implement them,
 //! controllers and queries know nothing else.
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -14,6 +15,7 @@ use super::access::observed::{Located, Named, Observed};
 use super::plan::{Change, EffectDigest};
 use crate::api::access_binding::{Intent, InventoryRow, Pin};
 use crate::api::condition::Reason;
+use crate::api::{AccessBinding, DatabricksConnection, GerritConnection, PlanApproval};
 
 /// When it makes sense to try again.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -286,4 +288,62 @@ pub enum Event {
     Approved,
     /// Rights were left behind on purpose.
     Abandoned,
+}
+
+/// A note on an object for people: a Kubernetes Event.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Note {
+    pub reason: Reason,
+    pub message: String,
+    pub warning: bool,
+}
+
+/// Objects of ours as the watch caches hold them, and the few writes a controller makes to Kubernetes itself.
+/// Reads are cheap and answer from memory; what is not in the cache yet does not exist.
+#[async_trait]
+pub trait Cluster: Send + Sync {
+    fn gerrit_connection(&self, namespace: &str, name: &str) -> Option<Arc<GerritConnection>>;
+    fn databricks_connection(&self, namespace: &str, name: &str) -> Option<Arc<DatabricksConnection>>;
+    fn binding(&self, namespace: &str, name: &str) -> Option<Arc<AccessBinding>>;
+    /// Every binding, in no order.
+    fn bindings(&self) -> Vec<Arc<AccessBinding>>;
+    /// Bindings that share one of these [claim words](crate::domain::access::declared::claim_words).
+    fn claimants(&self, words: &BTreeSet<String>) -> Vec<Arc<AccessBinding>>;
+    /// Labels of a namespace; `None` while it is unknown.
+    fn namespace_labels(&self, name: &str) -> Option<BTreeMap<String, String>>;
+    /// Approvals whose `planRef.uid` this is, from the operator's namespace and the object's own.
+    fn approvals(&self, uid: &str) -> Vec<Arc<PlanApproval>>;
+    /// Whether the admission policy is in force that holds `approver` to be the requester.
+    fn approvals_protected(&self) -> bool;
+    /// Whether the CRD of this kind is itself being deleted.
+    fn kind_is_going(&self, kind: &str) -> bool;
+
+    /// Writes the report's fields of an object's status, unless the cache shows them already so.
+    async fn write_status(&self, object: &ObjectKey, status: serde_json::Value) -> Result<(), KeepError>;
+    async fn add_finalizer(&self, object: &ObjectKey, finalizer: &str) -> Result<(), KeepError>;
+    async fn remove_finalizer(&self, object: &ObjectKey, finalizer: &str) -> Result<(), KeepError>;
+    /// Marks an approval as used by a record entry. Fails when somebody else used it first.
+    async fn use_approval(
+        &self,
+        approval: &PlanApproval,
+        entry: &EntryId,
+        at: Timestamp,
+    ) -> Result<(), KeepError>;
+    /// Notes are best effort: losing one loses nothing that status or record do not say.
+    async fn note(&self, object: &ObjectKey, note: Note);
+}
+
+/// What a connection's probe found: the facts its status shows.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Probe {
+    /// Fields for the connection's status, as JSON without `conditions` and `observedGeneration`.
+    pub status: serde_json::Value,
+    /// What the identity lacks for what Lockstep does, one sentence each.
+    pub lacks: Vec<String>,
+}
+
+/// Asks a connection's system who it is, whom we are there and what we may do.
+#[async_trait]
+pub trait Probes: Send + Sync {
+    async fn probe(&self, connection: &ConnectionKey) -> Result<Probe, SystemError>;
 }

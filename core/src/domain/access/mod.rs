@@ -3,6 +3,7 @@
 
 pub mod address;
 pub mod catalog;
+pub mod declared;
 pub mod directory;
 pub mod grant;
 pub mod observed;
