@@ -37,6 +37,10 @@ class Step:
         """What the system is doing now. Repeating the same text is silent."""
         self._board.update(self, "running", text)
 
+    def detail(self, text: str) -> None:
+        """Like `say` for what changes all the time: a log shows it with the next heartbeat only."""
+        self._board.update(self, "running", text, loud=False)
+
     def done(self, text: str) -> None:
         self._board.update(self, "done", text)
 
@@ -74,14 +78,14 @@ class Board:
             self._steps.append(step)
             return step
 
-    def update(self, step: Step, state: str, text: str) -> None:
+    def update(self, step: Step, state: str, text: str, loud: bool = True) -> None:
         with self._lock:
             if (step.state, step.text) == (state, text):
                 return
             step.state, step.text = state, text
             if state != "running":
                 step.ended = time.monotonic()
-            if not self._live:
+            if not self._live and loud:
                 self._print(step)
 
     def _run(self) -> None:

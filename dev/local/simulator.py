@@ -1,0 +1,109 @@
+"""The Databricks simulator, built from `sim/` by cargo and started with tokens that everybody may know: it serves
+loopback only and holds nothing but what a test puts there.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import urllib.error
+import urllib.request
+from pathlib import Path
+
+from . import cache, process
+from .failure import Failure, need, tail
+from .progress import Step
+from .state import REPOSITORY, State
+
+NAME = "sim"
+WORKSPACE_TOKEN = "dev-workspace-token"
+ACCOUNT_TOKEN = "dev-account-token"
+ACCOUNT_ID = "5c0a7f5e-0000-4000-8000-10c857e90000"
+WORKSPACE_ID = "7405600000000001"
+START_SECONDS = 30.0
+
+
+def up(state: State, step: Step) -> None:
+    """Start the simulator on its recorded port, unless the same build already answers there."""
+    built = _build(state, step)
+    port = state.port(NAME)
+    running = state.process(NAME)
+    if running and running.alive():
+        if state.get(NAME, "build") == _identity(built) and _answers(port):
+            step.done(f"already at {url(state)}")
+            return
+        step.say("replacing an older build")
+        process.stop("databricks-sim", running)
+    step.say("starting")
+    # A copy: cargo replaces the original under a running process.
+    program = state.directory / "sim" / "databricks-sim"
+    program.parent.mkdir(parents=True, exist_ok=True)
+    program.unlink(missing_ok=True)
+    shutil.copy2(built, program)
+    log = state.logs / "sim.log"
+    argv = [str(program), "serve", "--listen", f"127.0.0.1:{port}"]
+    argv += ["--workspace-token", WORKSPACE_TOKEN, "--account-token", ACCOUNT_TOKEN]
+    argv += ["--account-id", ACCOUNT_ID, "--workspace-id", WORKSPACE_ID]
+    started = process.start(argv, log)
+    state.record(NAME, started)
+    state.put(NAME, build=_identity(built))
+    process.wait_ready("databricks-sim", started, log, START_SECONDS, lambda: _answers(port))
+    step.done(f"databricks-sim at {url(state)}")
+
+
+def down(state: State) -> None:
+    running = state.process(NAME)
+    if running:
+        process.stop("databricks-sim", running)
+        state.record(NAME, None)
+
+
+def ready(state: State) -> bool:
+    running = state.process(NAME)
+    return bool(running and running.alive() and _answers(state.port(NAME)))
+
+
+def url(state: State) -> str:
+    return f"http://127.0.0.1:{state.port(NAME)}"
+
+
+def environment(state: State) -> dict[str, str]:
+    return {
+        "DATABRICKS_SIM_URL": url(state),
+        "DATABRICKS_SIM_TOKEN": WORKSPACE_TOKEN,
+        "DATABRICKS_SIM_WORKSPACE_ID": WORKSPACE_ID,
+        "DATABRICKS_SIM_ACCOUNT_URL": url(state),
+        "DATABRICKS_SIM_ACCOUNT_ID": ACCOUNT_ID,
+        "DATABRICKS_SIM_ACCOUNT_TOKEN": ACCOUNT_TOKEN,
+    }
+
+
+def _build(state: State, step: Step) -> Path:
+    cargo = need("cargo", "it builds databricks-sim")
+    step.say("building databricks-sim")
+    log = state.logs / "sim-build.log"
+    log.parent.mkdir(parents=True, exist_ok=True)
+    argv = [cargo, "build", "--locked", "--package", "databricks-sim", "--color", "never"]
+    with log.open("w") as out, subprocess.Popen(
+        argv, cwd=REPOSITORY, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+    ) as build:
+        for line in build.stdout or []:
+            out.write(line)
+            out.flush()
+            step.detail(f"building databricks-sim: {' '.join(line.split())}")
+    if build.returncode != 0:
+        raise Failure(f"databricks-sim could not be built\n{tail(log, 40)}")
+    return Path(os.environ.get("CARGO_TARGET_DIR") or REPOSITORY / "target") / "debug" / "databricks-sim"
+
+
+def _identity(program: Path) -> str:
+    return cache.digest([program])
+
+
+def _answers(port: int) -> bool:
+    try:
+        with urllib.request.urlopen(f"http://127.0.0.1:{port}/_sim/health", timeout=5) as answer:
+            return answer.status == 200
+    except (urllib.error.URLError, OSError):
+        return False
