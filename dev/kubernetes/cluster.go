@@ -34,6 +34,7 @@ func runCluster(verb string, args []string) error {
 	dir := flags.String("dir", "", "state directory")
 	logs := flags.String("logs", "", "directory for logs (default: the state directory)")
 	scheduler := flags.Bool("scheduler", false, "also run kube-scheduler")
+	kill := flags.Bool("kill", false, "stop without warning, as a crash would")
 	_ = flags.Parse(args) // exits by itself
 	if *dir == "" {
 		return errors.New("--dir is required")
@@ -50,7 +51,11 @@ func runCluster(verb string, args []string) error {
 	case "up":
 		return c.up(*scheduler)
 	case "down":
-		return c.down()
+		how := politely
+		if *kill {
+			how = atOnce
+		}
+		return c.down(flags.Args(), how)
 	default:
 		return c.status()
 	}
@@ -105,11 +110,13 @@ func (p part) ensure() error {
 	return nil
 }
 
-// down stops in the opposite order, so that no component complains about one that left first.
-func (c cluster) down() error {
+// down stops the named components, or all, in the opposite order: none complains about one that left first.
+func (c cluster) down(names []string, how []insistence) error {
 	var failures []error
 	for _, part := range slices.Backward(c.parts()) {
-		failures = append(failures, part.stop())
+		if len(names) == 0 || slices.Contains(names, part.name) {
+			failures = append(failures, part.stop(how))
+		}
 	}
 	return errors.Join(failures...)
 }

@@ -1,7 +1,7 @@
 // Kubernetes is one binary that holds a real control plane for a developer's machine:
 //
 //	kubernetes up   --dir D [--logs L] [--scheduler]   start, or start again what has died; same ports, same state
-//	kubernetes down --dir D                            stop what up has started there, and nothing else
+//	kubernetes down --dir D [--kill] [COMPONENT...]    stop what up has started there, and nothing else
 //	kubernetes status --dir D                          one line per component
 //	kubernetes etcd|kube-apiserver|kube-controller-manager|kube-scheduler|kubectl ARGS...
 //

@@ -74,12 +74,19 @@ func (p process) pid() int {
 	return pid
 }
 
-// stop asks politely, insists later, and leaves alone whatever is not ours.
-func (p process) stop() error {
-	for _, step := range []struct {
-		signal syscall.Signal
-		grace  time.Duration
-	}{{syscall.SIGTERM, termGrace}, {syscall.SIGKILL, killGrace}} {
+type insistence struct {
+	signal syscall.Signal
+	grace  time.Duration
+}
+
+var (
+	politely = []insistence{{syscall.SIGTERM, termGrace}, {syscall.SIGKILL, killGrace}}
+	atOnce   = []insistence{{syscall.SIGKILL, killGrace}}
+)
+
+// stop leaves alone whatever is not ours.
+func (p process) stop(how []insistence) error {
+	for _, step := range how {
 		pid := p.pid()
 		if pid == 0 {
 			break

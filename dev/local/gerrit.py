@@ -32,7 +32,7 @@ class Installation:
         self.java_home = java.home(step)
         pom = SOURCE / "pom.xml"
         self.version = _version(pom)
-        step.say(f"fetching Gerrit {self.version}")
+        self._step = step
         self.directory = cache.entry(f"gerrit-{self.version}", [pom, SOURCE / "GerritMain.java"], self._make)
 
     def command(self, program: str, site: Path, *more: str, archive: str | None = None) -> list[str]:
@@ -61,6 +61,7 @@ class Installation:
         return ":".join([str(directory / "classes"), *map(str, sorted((directory / "lib").glob("*.jar")))])
 
     def _make(self, into: Path) -> None:
+        self._step.say(f"fetching Gerrit {self.version}")
         mvn = need("mvn", "it fetches Gerrit's jars")
         lib, classes = into / "lib", into / "classes"
         log = cache.root() / "gerrit-fetch.log"
@@ -106,10 +107,10 @@ def up(state: State, step: Step) -> None:
     step.done(f"Gerrit {installation.version} at {url(state)}")
 
 
-def down(state: State) -> None:
+def down(state: State, kill: bool = False) -> None:
     running = state.process(NAME)
     if running:
-        process.stop("Gerrit", running)
+        process.stop("Gerrit", running, kill=kill)
         state.record(NAME, None)
 
 

@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import shlex
 import subprocess
+from collections.abc import Sequence
 from pathlib import Path
 
 from . import golang
@@ -14,6 +15,7 @@ from .progress import Step
 from .state import State
 
 NAME = "kubernetes"
+COMPONENTS = ("etcd", "kube-apiserver", "kube-controller-manager")
 FOLDER = "kubernetes"
 STAMPED = ("k8s.io/component-base/version", "k8s.io/client-go/pkg/version")
 
@@ -21,17 +23,19 @@ STAMPED = ("k8s.io/component-base/version", "k8s.io/client-go/pkg/version")
 def up(state: State, step: Step) -> None:
     """Start what does not run; ports and state stay those of the first time."""
     program = _program(step)
-    state.put(NAME, program=str(program))
+    state.put(NAME, program=str(program), external=None)
     _run_up(program, state, step)
-    _wrappers(state, program, golang.program(step, "tools", "helm.sh/helm/v4/cmd/helm", "helm"))
+    _wrappers(state, program, _helm(step))
     step.done(f"Kubernetes {golang.required(FOLDER, 'k8s.io/kubernetes')} at {_server(state)}")
 
 
-def down(state: State) -> None:
+def down(state: State, kill: bool = False, components: Sequence[str] = ()) -> None:
+    """Stop the named components, or all; never a cluster that is somebody else's."""
     program = state.get(NAME, "program")
-    if program is None:
+    if program is None or state.get(NAME, "external"):
         return
-    done = subprocess.run([program, "down", "--dir", str(_directory(state))], capture_output=True, text=True)
+    argv = [program, "down", "--dir", str(_directory(state)), *(["--kill"] if kill else []), *components]
+    done = subprocess.run(argv, capture_output=True, text=True)
     if done.returncode != 0:
         raise Failure(done.stderr.strip())
 
@@ -45,17 +49,27 @@ def ready(state: State) -> bool:
 
 
 def kubeconfig(state: State) -> Path:
-    return _directory(state) / "admin.kubeconfig"
+    external = state.get(NAME, "external")
+    return Path(external) if external else _directory(state) / "admin.kubeconfig"
 
 
 def environment(state: State) -> dict[str, str]:
     return {"KUBECONFIG": str(kubeconfig(state))}
 
 
-def tools(state: State, step: Step, config: Path) -> None:
-    """Only kubectl and helm, for a cluster that is somebody else's."""
-    _wrappers(state, _program(step), golang.program(step, "tools", "helm.sh/helm/v4/cmd/helm", "helm"), config)
-    step.done(f"using the cluster of {config}")
+def use(config: Path):
+    """Instead of `up`: only kubectl and helm, for a cluster that is somebody else's."""
+
+    def up(state: State, step: Step) -> None:
+        down(state)
+        program = _program(step)
+        state.put(NAME, program=str(program), external=str(config))
+        _wrappers(state, program, _helm(step))
+        if not ready(state):
+            raise Failure(f"the cluster of {config} does not answer at /readyz")
+        step.done(f"using the cluster of {config}")
+
+    return up
 
 
 def _directory(state: State) -> Path:
@@ -77,6 +91,13 @@ def _program(step: Step) -> Path:
     return golang.program(step, FOLDER, ".", "kubernetes", stamps)
 
 
+def _helm(step: Step) -> Path:
+    version = golang.required("tools", "helm.sh/helm/v4")
+    return golang.program(
+        step, "tools", "helm.sh/helm/v4/cmd/helm", "helm", {"helm.sh/helm/v4/internal/version.version": version}
+    )
+
+
 def _run_up(program: Path, state: State, step: Step) -> None:
     argv = [str(program), "up", "--dir", str(_directory(state)), "--logs", str(state.logs)]
     with subprocess.Popen(argv, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as running:
@@ -87,13 +108,13 @@ def _run_up(program: Path, state: State, step: Step) -> None:
         raise Failure(complaint.strip())
 
 
-def _wrappers(state: State, kubernetes: Path, helm: Path, config: Path | None = None) -> None:
+def _wrappers(state: State, kubernetes: Path, helm: Path) -> None:
     """kubectl and helm that talk to this stack unless told otherwise."""
     for name, command in (("kubectl", [str(kubernetes), "kubectl"]), ("helm", [str(helm)])):
         state.write(
             f"bin/{name}",
             "#!/bin/sh\n"
-            f': "${{KUBECONFIG:={config or kubeconfig(state)}}}"\n'
+            f': "${{KUBECONFIG:={kubeconfig(state)}}}"\n'
             "export KUBECONFIG\n"
             f'exec {shlex.join(command)} "$@"\n',
             mode=0o755,

@@ -62,9 +62,13 @@ def wait_ready(what: str, process: Recorded, log: Path, seconds: float, ready) -
         time.sleep(POLL_SECONDS)
 
 
-def stop(what: str, process: Recorded, grace: float = TERM_GRACE_SECONDS) -> None:
-    """Ask politely, insist later. Does nothing when the process is gone or its pid belongs to somebody else."""
-    for name, patience in ((signal.SIGTERM, grace), (signal.SIGKILL, KILL_GRACE_SECONDS)):
+def stop(what: str, process: Recorded, grace: float = TERM_GRACE_SECONDS, kill: bool = False) -> None:
+    """Ask politely, insist later; with `kill`, end it as a crash would.
+
+    Does nothing when the process is gone or its pid belongs to somebody else.
+    """
+    politely = [] if kill else [(signal.SIGTERM, grace)]
+    for name, patience in (*politely, (signal.SIGKILL, KILL_GRACE_SECONDS)):
         if not process.alive():
             return
         try:

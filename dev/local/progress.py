@@ -103,14 +103,14 @@ class Board:
 
     def _print(self, step: Step) -> None:
         step.spoken = time.monotonic()
-        print(f"{step.name:<12} {step.elapsed:6.1f} s  {_mark(step)}{step.text}", file=self._stream, flush=True)
+        print(f"{step.name:<10} {step.elapsed:6.1f} s  {_mark(step)}{step.text}", file=self._stream, flush=True)
 
     def _draw(self) -> None:
         width = os.get_terminal_size(self._stream.fileno()).columns if self._live else 100
         out = [f"\x1b[{self._drawn}A"] if self._drawn else []
         for step in self._steps:
             mark, colour = MARKS.get(step.state, (SPINNER[int(step.elapsed / REDRAW_SECONDS) % len(SPINNER)], "36"))
-            line = f"{step.name:<12} {step.elapsed:6.1f} s  {step.text}"[: max(width - 3, 10)]
+            line = f"{step.name:<10} {step.elapsed:6.1f} s  {step.text}"[: max(width - 3, 10)]
             painted = f"\x1b[{colour}m{mark}\x1b[0m" if self._colour else mark
             out.append(f"\r\x1b[2K{painted} {line}\n")
         self._stream.write("".join(out))

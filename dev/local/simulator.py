@@ -52,10 +52,10 @@ def up(state: State, step: Step) -> None:
     step.done(f"databricks-sim at {url(state)}")
 
 
-def down(state: State) -> None:
+def down(state: State, kill: bool = False) -> None:
     running = state.process(NAME)
     if running:
-        process.stop("databricks-sim", running)
+        process.stop("databricks-sim", running, kill=kill)
         state.record(NAME, None)
 
 

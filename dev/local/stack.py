@@ -2,61 +2,57 @@
 
 from __future__ import annotations
 
+import os
 import shlex
+import shutil
 import threading
+from collections.abc import Callable
 from pathlib import Path
 from types import ModuleType
 
 from . import gerrit, kubernetes, simulator
 from .failure import Failure
 from .progress import Board, Step
-from .state import REPOSITORY, State
+from .state import State
 
 SYSTEMS: dict[str, ModuleType] = {system.NAME: system for system in (kubernetes, gerrit, simulator)}
+# Whatever can be stopped and started alone.
+PARTS = [*SYSTEMS, *kubernetes.COMPONENTS]
+
+Work = Callable[[State, Step], None]
 
 
 def up(directory: Path, names: list[str], kubeconfig: Path | None = None) -> None:
     """Start the named systems side by side and write `env`; what already answers is left alone."""
-    with State(directory).locked() as state, Board() as board:
-        failures: list[str] = []
-        threads = [
-            threading.Thread(target=_guarded, args=(SYSTEMS[name].up, state, board.step(name), failures)) for name in names
-        ]
-        if kubeconfig:
-            use = lambda state, step: kubernetes.tools(state, step, kubeconfig)  # noqa: E731
-            threads.append(threading.Thread(target=_guarded, args=(use, state, board.step("kubernetes"), failures)))
-        for thread in threads:
-            thread.start()
-        for thread in threads:
-            thread.join()
-        write_environment(state, kubeconfig)
-    if failures:
-        raise Failure("\n".join(failures))
+    work: dict[str, Work] = {name: SYSTEMS[name].up for name in _systems(names)}
+    if kubeconfig:
+        work[kubernetes.NAME] = kubernetes.use(kubeconfig)
+    with State(directory).locked() as state:
+        try:
+            _side_by_side(state, work)
+        finally:
+            _write_environment(state)
 
 
-def down(directory: Path, names: list[str]) -> None:
-    """Stop the named systems; their state and ports stay for the next `up`."""
+def down(directory: Path, names: list[str], kill: bool = False) -> None:
+    """Stop the named systems or components; their state and ports stay for the next `up`."""
     if not directory.exists():
         return
-    with State(directory).locked() as state, Board() as board:
-        failures: list[str] = []
-        running = [name for name in names if name in state.systems()]
+    with State(directory).locked() as state:
+        work: dict[str, Work] = {}
+        for name in names:
+            if name in state.systems():
+                work[name] = _stopping(lambda state, name=name: SYSTEMS[name].down(state, kill))
+            elif name in kubernetes.COMPONENTS and kubernetes.NAME in state.systems():
+                work[name] = _stopping(lambda state, name=name: kubernetes.down(state, kill, [name]))
+        _side_by_side(state, work)
 
-        def stop(name: str):
-            def run(state: State, step: Step) -> None:
-                step.say("stopping")
-                SYSTEMS[name].down(state)
-                step.done("stopped")
 
-            return run
-
-        threads = [threading.Thread(target=_guarded, args=(stop(name), state, board.step(name), failures)) for name in running]
-        for thread in threads:
-            thread.start()
-        for thread in threads:
-            thread.join()
-    if failures:
-        raise Failure("\n".join(failures))
+def reset(directory: Path) -> None:
+    """Stop everything and forget all of its state, ports included."""
+    down(directory, list(SYSTEMS))
+    if (directory / "stack.json").exists():  # a directory of ours, not a slip of the keyboard
+        shutil.rmtree(directory)
 
 
 def status(directory: Path) -> bool:
@@ -70,30 +66,69 @@ def status(directory: Path) -> bool:
     return bool(answers) and all(answers.values())
 
 
-def write_environment(state: State, kubeconfig: Path | None = None) -> None:
-    """`env`: what a shell, the tests and the demo need to find this stack."""
-    values = {"LOCKSTEP_STATE_DIR": str(state.directory)}
+def environment(state: State) -> dict[str, str]:
+    """What a shell, the tests and the demo need to find this stack."""
+    values: dict[str, str] = {}
     for name, system in SYSTEMS.items():
         if name in state.systems():
             values |= system.environment(state)
-    if kubeconfig:
-        values["KUBECONFIG"] = str(kubeconfig)
     for tool in ("kubectl", "helm"):
         path = state.directory / "bin" / tool
         if path.exists():
             values[tool.upper()] = str(path)
-    lines = [f"export {key}={shlex.quote(value)}" for key, value in values.items()]
+    return values
+
+
+def run(directory: Path, argv: list[str]) -> None:
+    """Replace this process by a command that sees the stack. Does not return."""
+    state = State(directory)
+    path = f"{state.directory / 'bin'}:{os.environ.get('PATH', os.defpath)}"
+    found = shutil.which(argv[0], path=path)
+    if found is None:
+        raise Failure(f"{argv[0]}: no such command")
+    os.execve(found, argv, {**os.environ, **environment(state), "PATH": path})
+
+
+def _write_environment(state: State) -> None:
+    lines = [f"export {key}={shlex.quote(value)}" for key, value in environment(state).items()]
     lines.append(f'export PATH={shlex.quote(str(state.directory / "bin"))}:"$PATH"')
     state.write("env", "\n".join(lines) + "\n")
 
 
-def _guarded(run, state: State, step: Step, failures: list[str]) -> None:
-    try:
-        run(state, step)
-    except Failure as failure:
-        step.failed(str(failure).splitlines()[0])
-        failures.append(f"{step.name}: {failure}")
-    except BaseException as surprise:
-        step.failed(repr(surprise))
-        failures.append(f"{step.name}: {surprise!r}")
-        raise
+def _systems(names: list[str]) -> list[str]:
+    """The systems that hold the named parts: a component of Kubernetes is started by starting what is missing of it."""
+    return list(dict.fromkeys(kubernetes.NAME if name in kubernetes.COMPONENTS else name for name in names))
+
+
+def _stopping(stop: Callable[[State], None]) -> Work:
+    def work(state: State, step: Step) -> None:
+        step.say("stopping")
+        stop(state)
+        step.done("stopped")
+
+    return work
+
+
+def _side_by_side(state: State, work: dict[str, Work]) -> None:
+    failures: list[str] = []
+
+    def guarded(run: Work, step: Step) -> None:
+        try:
+            run(state, step)
+        except Failure as failure:
+            step.failed(str(failure).splitlines()[0])
+            failures.append(f"{step.name}: {failure}")
+        except BaseException as surprise:
+            step.failed(repr(surprise))
+            failures.append(f"{step.name}: {surprise!r}")
+            raise
+
+    with Board() as board:
+        # Daemons, so that Ctrl-C ends the waiting at once; what has started is recorded and the next `up` goes on.
+        threads = [threading.Thread(target=guarded, args=(run, board.step(name)), daemon=True) for name, run in work.items()]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+    if failures:
+        raise Failure("\n".join(failures))
