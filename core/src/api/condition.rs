@@ -38,6 +38,7 @@ pub enum Reason {
     NeedsAdministrative,
     NotFound,
     NoAccount,
+    Inactive,
     Ambiguous,
     IdentityChanged,
     Unresolved,

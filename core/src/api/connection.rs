@@ -2,24 +2,28 @@
 
 use std::collections::BTreeMap;
 
+use kube::KubeSchema;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::reference::SecretKeyRef;
+use super::schema;
 use super::text::Duration;
 
 /// Selects namespaces by name or by label; both given means both must hold.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, KubeSchema)]
 #[serde(rename_all = "camelCase")]
+#[x_kube(validation = Rule::new("has(self.names) || has(self.matchLabels)")
+    .message("names, matchLabels or both must be set: an entry for nobody in particular would be an entry for everybody"))]
 pub struct NamespaceSelector {
     /// Exact names.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(length(max = 256), inner(length(min = 1, max = 63)))]
+    #[schemars(schema_with = "schema::namespaces")]
     pub names: Option<Vec<String>>,
     /// Labels that must all be present with these values. Tenants that may label their own namespace can reach
     /// this; `kubernetes.io/metadata.name` cannot be relabelled.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(length(max = 16))]
+    #[schemars(schema_with = "schema::match_labels")]
     pub match_labels: Option<BTreeMap<String, String>>,
 }
 
@@ -45,6 +49,7 @@ pub struct Limits {
     pub concurrency: Option<i32>,
     /// Longest time one request may take, e.g. `30s`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(schema_with = "schema::timeout")]
     pub timeout: Option<Duration>,
 }
 

@@ -1,28 +1,33 @@
 //! Where a Databricks workspace (and its account) is, and who may use it how far.
 
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
-use kube::CustomResource;
+use kube::{CustomResource, KubeSchema};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::connection::{CaBundle, Limits, NamespaceSelector, Use};
 use super::reference::{SecretKeyRef, SecretRef, ServiceAccountRef};
+use super::schema;
 
 /// A Databricks workspace, optionally with its account, and which namespaces may use it how far.
-#[derive(CustomResource, Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[derive(CustomResource, Clone, Debug, PartialEq, Eq, Serialize, Deserialize, KubeSchema)]
 #[kube(
     group = "lockstep.dev",
     version = "v1alpha1",
     kind = "DatabricksConnection",
     plural = "databricksconnections",
     category = "lockstep",
+    shortname = "dbxconn",
     namespaced,
     status = "DatabricksConnectionStatus",
     doc = "A Databricks workspace, optionally with its account, and which namespaces may use it how far."
 )]
 #[serde(rename_all = "camelCase")]
+#[x_kube(validation = Rule::new("!has(self.account) || !has(self.auth.personalAccessToken)")
+    .message("a personal access token cannot reach the account: remove account, or log in with workloadIdentity or oauthSecret"))]
 pub struct DatabricksConnectionSpec {
     /// Base URL of the workspace, for example `https://dbc-1.cloud.databricks.com`. Immutable.
+    #[schemars(schema_with = "schema::immutable_host")]
     pub host: String,
     /// The account the workspace belongs to: needed for account groups and service-principal roles.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -34,6 +39,7 @@ pub struct DatabricksConnectionSpec {
     pub ca_bundle: Option<CaBundle>,
     /// Who may use the connection; without an entry nobody may, its own namespace included.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = schema::TENANTS))]
     pub tenants: Option<Vec<DatabricksTenant>>,
     /// Request budget.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -48,14 +54,17 @@ pub struct DatabricksConnectionSpec {
 #[serde(rename_all = "camelCase")]
 pub struct AccountEndpoint {
     /// Base URL, for example `https://accounts.cloud.databricks.com`.
+    #[schemars(schema_with = "schema::host")]
     pub host: String,
     /// Account id, a UUID.
+    #[schemars(schema_with = "schema::uuid")]
     pub id: String,
 }
 
 /// One key per way of logging in.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
+#[schemars(extend("x-kubernetes-validations" = schema::union(&["workloadIdentity", "oauthSecret", "personalAccessToken"])))]
 pub enum DatabricksAuth {
     /// A token of a Kubernetes ServiceAccount is exchanged; nothing is stored.
     WorkloadIdentity {
@@ -63,9 +72,11 @@ pub enum DatabricksAuth {
         service_account_ref: ServiceAccountRef,
         /// Application id of the service principal whose federation policy names the ServiceAccount.
         #[serde(rename = "clientId")]
+        #[schemars(schema_with = "schema::uuid")]
         client_id: String,
         /// Audience of the token; unset: the account id, else the token endpoint.
         #[serde(default, skip_serializing_if = "Option::is_none")]
+        #[schemars(schema_with = "schema::sentence")]
         audience: Option<String>,
     },
     /// OAuth client credentials; the Secret has the keys `clientId` and `clientSecret`.
@@ -88,6 +99,7 @@ pub struct DatabricksTenant {
     pub namespaces: NamespaceSelector,
     /// For what; unset: nothing.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 3))]
     pub uses: Option<Vec<Use>>,
     /// How far; unset: nowhere.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -107,69 +119,91 @@ pub struct DatabricksTenant {
 pub struct DatabricksReach {
     /// Permission and entitlements of the workspace: workspace ids, or `*`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(schema_with = "schema::patterns")]
     pub workspace: Option<Vec<String>>,
     /// Groups: as targets, as member sources and as owners.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(schema_with = "schema::patterns")]
     pub groups: Option<Vec<String>>,
     /// Job names.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(schema_with = "schema::patterns")]
     pub jobs: Option<Vec<String>>,
     /// Workspace paths: directories, notebooks, files and repos.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(schema_with = "schema::patterns")]
     pub paths: Option<Vec<String>>,
     /// Catalogs and everything below them, by full name.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(schema_with = "schema::patterns")]
     pub catalogs: Option<Vec<String>>,
     /// Registered models of the workspace registry.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(schema_with = "schema::patterns")]
     pub models: Option<Vec<String>>,
     /// Experiment paths.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(schema_with = "schema::patterns")]
     pub experiments: Option<Vec<String>>,
     /// Serving endpoint names.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(schema_with = "schema::patterns")]
     pub serving_endpoints: Option<Vec<String>>,
     /// SQL warehouse names.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(schema_with = "schema::patterns")]
     pub warehouses: Option<Vec<String>>,
     /// Cluster names.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(schema_with = "schema::patterns")]
     pub clusters: Option<Vec<String>>,
     /// Cluster policy names.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(schema_with = "schema::patterns")]
     pub cluster_policies: Option<Vec<String>>,
     /// Instance pool names.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(schema_with = "schema::patterns")]
     pub instance_pools: Option<Vec<String>>,
     /// Pipeline names.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(schema_with = "schema::patterns")]
     pub pipelines: Option<Vec<String>>,
     /// Dashboards, queries and alerts, by name.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(schema_with = "schema::patterns")]
     pub dashboards: Option<Vec<String>>,
     /// Vector search endpoint names.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(schema_with = "schema::patterns")]
     pub vector_search_endpoints: Option<Vec<String>>,
     /// App names.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(schema_with = "schema::patterns")]
     pub apps: Option<Vec<String>>,
     /// Database instances and projects.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(schema_with = "schema::patterns")]
     pub database_instances: Option<Vec<String>>,
     /// Genie space ids.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(schema_with = "schema::patterns")]
     pub genie_spaces: Option<Vec<String>>,
     /// Knowledge assistants and supervisor agents, by id.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(schema_with = "schema::patterns")]
     pub agents: Option<Vec<String>>,
     /// Use of tokens and passwords: the words `tokens` and `passwords`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(schema_with = "schema::patterns")]
     pub tokens: Option<Vec<String>>,
     /// Unity Catalog securables outside catalogs (external locations, credentials, connections, shares, …), as `<type>/<name>`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(schema_with = "schema::patterns")]
     pub securables: Option<Vec<String>>,
     /// Application ids of service principals.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(schema_with = "schema::patterns")]
     pub service_principals: Option<Vec<String>>,
 }
 
@@ -177,12 +211,19 @@ pub struct DatabricksReach {
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct PromotionFloor {
+    /// Gerrit projects whose changes may be promoted through this entry.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(schema_with = "schema::patterns")]
     pub projects: Option<Vec<String>>,
+    /// Fewest approvals; unset: 1.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 1, max = 10))]
     pub min_approvals: Option<i32>,
+    /// Gerrit groups whose members may approve.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(schema_with = "schema::patterns")]
     pub approver_groups: Option<Vec<String>>,
+    /// Whether a verification vote is needed; unset: yes.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub require_verification: Option<bool>,
 }
@@ -191,6 +232,7 @@ pub struct PromotionFloor {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct AuditWarehouse {
+    #[schemars(schema_with = "schema::id")]
     pub warehouse_id: String,
 }
 
@@ -209,12 +251,16 @@ pub struct DatabricksConnectionStatus {
     pub observed_generation: Option<i64>,
     /// Numeric id of the workspace, from its own answer.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 128))]
     pub workspace_id: Option<String>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 128))]
     pub account_id: Option<String>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 128))]
     pub metastore_id: Option<String>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 64))]
     pub cloud: Option<String>,
     /// Whom Lockstep is there.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -222,8 +268,10 @@ pub struct DatabricksConnectionStatus {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub identity_management: Option<IdentityManagement>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 1024))]
     pub last_handled_request: Option<String>,
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 16))]
     pub conditions: Vec<Condition>,
 }
 
@@ -232,8 +280,10 @@ pub struct DatabricksConnectionStatus {
 #[serde(rename_all = "camelCase")]
 pub struct DatabricksIdentity {
     /// Numeric id.
+    #[schemars(length(max = 128))]
     pub id: String,
     /// User name or application id.
+    #[schemars(length(max = 512))]
     pub name: String,
     /// Whether it administers the workspace.
     pub workspace_admin: bool,

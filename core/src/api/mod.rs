@@ -2,14 +2,17 @@
 //! [`crate::domain::defaults`], because a default in the schema makes GitOps tools report endless drift).
 
 pub mod access_binding;
+pub mod access_status;
 pub mod condition;
 pub mod connection;
 pub mod crd;
 pub mod databricks_connection;
 pub mod gerrit_connection;
+mod object_rules;
 pub mod objects;
 pub mod plan_approval;
 pub mod reference;
+pub mod schema;
 pub mod text;
 
 pub use access_binding::{AccessBinding, AccessBindingSpec, AccessBindingStatus};

@@ -57,8 +57,13 @@ impl JsonSchema for Duration {
         "Duration".into()
     }
     fn json_schema(_: &mut SchemaGenerator) -> Schema {
-        json_schema!({"type": "string", "maxLength": 20, "pattern": "^([0-9]{1,6}d)?([0-9]{1,6}h)?([0-9]{1,6}m)?([0-9]{1,6}s)?$", "minLength": 2})
+        duration()
     }
+}
+
+/// The shape of a [`Duration`].
+pub(super) fn duration() -> Schema {
+    json_schema!({"type": "string", "maxLength": 20, "pattern": "^([0-9]{1,6}d)?([0-9]{1,6}h)?([0-9]{1,6}m)?([0-9]{1,6}s)?$", "minLength": 2})
 }
 
 /// A share of people as `25%`.

@@ -1,0 +1,136 @@
+//! What Lockstep remembers about a binding: who was found, what is held outside, what is under way.
+
+use jiff::Timestamp;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use super::schema;
+
+/// What the last passes saw and did.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct AccessBindingStatus {
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub observed_generation: Option<i64>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 1024))]
+    pub last_handled_request: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub members: Option<MembersStatus>,
+    /// What Lockstep holds outside on behalf of this binding. Unset: nothing was ever written, or it was lost.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = schema::STATUS_ROWS))]
+    pub inventory: Option<Vec<InventoryRow>>,
+    /// Writes that were begun and whose outcome is not yet known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = schema::STATUS_ROWS))]
+    pub intents: Option<Vec<Intent>>,
+    /// What names were found to mean when they were first resolved.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = schema::STATUS_ROWS))]
+    pub pins: Option<Vec<Pin>>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub plan: Option<PlanStatus>,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 16))]
+    pub conditions: Vec<Condition>,
+}
+
+/// How far the members could be resolved.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct MembersStatus {
+    /// Distinct people and bots found in every system they are needed in.
+    pub resolved: i64,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 2_000))]
+    pub unresolved: Vec<Unresolved>,
+}
+
+/// Somebody who could not be found.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct Unresolved {
+    #[schemars(length(max = 512))]
+    pub who: String,
+    #[schemars(length(max = 512))]
+    pub system: String,
+    #[schemars(length(max = 128))]
+    pub reason: String,
+}
+
+/// One target and privilege with the principals that hold it through Lockstep.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct InventoryRow {
+    /// Canonical address.
+    #[schemars(length(max = 2048))]
+    pub target: String,
+    /// `account:1000042`, `group:…`, `user:123`, `servicePrincipal:…`.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 4_096), inner(length(max = 512)))]
+    pub principals: Vec<String>,
+    #[schemars(length(max = 512))]
+    pub privilege: String,
+    pub origin: Origin,
+    pub since: Timestamp,
+    /// When it was written, while no fresh reading has shown it yet.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub confirming: Option<Timestamp>,
+}
+
+/// Whether Lockstep gave a right or found it there.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema)]
+pub enum Origin {
+    Created,
+    Adopted,
+}
+
+/// A write that was begun.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct Intent {
+    /// Canonical address of the target, or of the name that is to be created.
+    #[schemars(length(max = 2048))]
+    pub target: String,
+    /// Digest of the change's effects: its name.
+    #[schemars(length(max = 128))]
+    pub digest: String,
+    pub since: Timestamp,
+    /// What ownership the change would add, as inventory rows.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = schema::STATUS_ROWS))]
+    pub adds: Vec<InventoryRow>,
+}
+
+/// What a name meant when it was first resolved.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct Pin {
+    /// The system that was asked.
+    #[schemars(length(max = 512))]
+    pub system: String,
+    /// What was asked for: `group/ml-fraud`, `jobs/fraud-train`, or a digest of an e-mail address.
+    #[schemars(length(max = 2048))]
+    pub name: String,
+    /// What it meant: a canonical address, or a principal.
+    #[schemars(length(max = 2048))]
+    pub means: String,
+}
+
+/// The difference that is left, and what releases it.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct PlanStatus {
+    /// Digest that a PlanApproval names.
+    #[schemars(length(max = 128))]
+    pub digest: String,
+    pub changes: i64,
+    pub people_gaining: i64,
+    pub people_losing: i64,
+    /// The first 20 lines.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 20), inner(length(max = 4_096)))]
+    pub summary: Vec<String>,
+}
