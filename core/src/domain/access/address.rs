@@ -102,6 +102,22 @@ impl Target {
         }
     }
 
+    /// What people call the target where no better name is known.
+    pub fn label(&self) -> String {
+        match self {
+            Self::GerritGroup { uuid, .. } => format!("Gerrit group {uuid}"),
+            Self::GerritRef {
+                project, ref_name, ..
+            } => format!("{project} {ref_name}"),
+            Self::Group { id, .. } => format!("Databricks group {id}"),
+            Self::NewGroup { name, .. } => format!("Databricks group {name}"),
+            Self::Roles { application_id, .. } => format!("service principal {application_id}"),
+            Self::Workspace { workspace } => format!("workspace {workspace}"),
+            Self::Object { kind, id, .. } => format!("{kind} {id}"),
+            Self::Securable { kind, name, .. } => format!("{kind} {name}"),
+        }
+    }
+
     /// Whether the target is a group, existing or to be created.
     pub fn is_group(&self) -> bool {
         matches!(

@@ -3,7 +3,14 @@
 
 pub mod address;
 pub mod catalog;
+pub mod claims;
 pub mod declared;
+pub mod diff;
 pub mod directory;
 pub mod grant;
+pub mod inventory;
 pub mod observed;
+pub mod overlap;
+pub mod people;
+pub mod reach;
+pub mod safety;

@@ -23,6 +23,60 @@ pub enum Named {
     Plain(Target),
 }
 
+impl Named {
+    /// What people call the thing.
+    pub fn label(&self) -> String {
+        match self {
+            Self::Group {
+                system: System::Gerrit(_),
+                name,
+            } => format!("Gerrit group {name}"),
+            Self::Group {
+                system: System::Account(_),
+                name,
+            } => format!("Databricks account group {name}"),
+            Self::Group { name, .. } => format!("Databricks workspace group {name}"),
+            Self::Object {
+                kind,
+                name: ObjectName::Name(name),
+                ..
+            } => format!("{kind} {name}"),
+            Self::Object {
+                kind,
+                name: ObjectName::Id(id),
+                ..
+            } => format!("{kind} {id}"),
+            Self::Plain(target) => target.label(),
+        }
+    }
+
+    /// What a pin calls it: unique inside its system.
+    pub fn pin_name(&self) -> Option<String> {
+        match self {
+            Self::Group { name, .. } => Some(format!("group/{name}")),
+            Self::Object {
+                kind,
+                name: ObjectName::Name(name),
+                ..
+            } => Some(format!("{kind}/{name}")),
+            Self::Object {
+                name: ObjectName::Id(_),
+                ..
+            }
+            | Self::Plain(_) => None,
+        }
+    }
+
+    /// The system that is asked.
+    pub fn system(&self) -> System {
+        match self {
+            Self::Group { system, .. } => system.clone(),
+            Self::Object { workspace, .. } => System::Workspace(workspace.clone()),
+            Self::Plain(target) => target.system(),
+        }
+    }
+}
+
 /// What a name was found to mean.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Located {

@@ -1,0 +1,373 @@
+//! Who may use a connection how far. Without an entry nobody may; what `reach` does not name is out of reach.
+
+use std::collections::BTreeMap;
+
+use super::catalog::{is_administrative, object_type};
+use super::grant::Privilege;
+use crate::api::access_binding::RefAction;
+use crate::api::condition::Reason;
+use crate::api::connection::{NamespaceSelector, Use};
+use crate::api::databricks_connection::{DatabricksReach, DatabricksTenant};
+use crate::api::gerrit_connection::{GerritReach, GerritTenant};
+
+/// Why something may not be touched.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Refusal {
+    pub reason: Reason,
+    pub message: String,
+}
+
+/// What a namespace may do through one connection: the entries that select it and allow the use.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Tenancy {
+    gerrit: Vec<(GerritReach, bool)>,
+    databricks: Vec<(DatabricksReach, bool)>,
+}
+
+/// Whether `*` patterns match: `*` stands for any characters, `/` included.
+pub fn matches(pattern: &str, text: &str) -> bool {
+    let mut parts = pattern.split('*');
+    let first = parts.next().unwrap_or_default();
+    let Some(mut rest) = text.strip_prefix(first) else {
+        return false;
+    };
+    let parts: Vec<_> = parts.collect();
+    let Some((last, middle)) = parts.split_last() else {
+        return rest.is_empty();
+    };
+    for part in middle {
+        match rest.find(part) {
+            Some(at) => rest = &rest[at + part.len()..],
+            None => return false,
+        }
+    }
+    rest.len() >= last.len() && rest.ends_with(last)
+}
+
+fn any(patterns: Option<&Vec<String>>, text: &str) -> bool {
+    patterns
+        .into_iter()
+        .flatten()
+        .any(|pattern| matches(pattern, text))
+}
+
+fn selects(selector: &NamespaceSelector, namespace: &str, labels: Option<&BTreeMap<String, String>>) -> bool {
+    let NamespaceSelector { names, match_labels } = selector;
+    if names.is_none() && match_labels.is_none() {
+        return false;
+    }
+    let named = names
+        .as_ref()
+        .is_none_or(|names| names.iter().any(|name| name == namespace));
+    let labelled = match_labels.as_ref().is_none_or(|wanted| {
+        wanted
+            .iter()
+            .all(|(key, value)| labels.and_then(|labels| labels.get(key)) == Some(value))
+    });
+    named && labelled
+}
+
+impl Tenancy {
+    /// The entries of a Gerrit connection that let this namespace use it.
+    pub fn gerrit(
+        tenants: Option<&Vec<GerritTenant>>,
+        namespace: &str,
+        labels: Option<&BTreeMap<String, String>>,
+        wanted: Use,
+    ) -> Option<Self> {
+        let entries: Vec<_> = tenants
+            .into_iter()
+            .flatten()
+            .filter(|tenant| selects(&tenant.namespaces, namespace, labels))
+            .filter(|tenant| tenant.uses.iter().flatten().any(|allowed| *allowed == wanted))
+            .map(|tenant| {
+                (
+                    tenant.reach.clone().unwrap_or_default(),
+                    tenant.administrative.unwrap_or(false),
+                )
+            })
+            .collect();
+        (!entries.is_empty()).then_some(Self {
+            gerrit: entries,
+            databricks: Vec::new(),
+        })
+    }
+
+    /// The entries of a Databricks connection that let this namespace use it.
+    pub fn databricks(
+        tenants: Option<&Vec<DatabricksTenant>>,
+        namespace: &str,
+        labels: Option<&BTreeMap<String, String>>,
+        wanted: Use,
+    ) -> Option<Self> {
+        let entries: Vec<_> = tenants
+            .into_iter()
+            .flatten()
+            .filter(|tenant| selects(&tenant.namespaces, namespace, labels))
+            .filter(|tenant| tenant.uses.iter().flatten().any(|allowed| *allowed == wanted))
+            .map(|tenant| {
+                (
+                    tenant.reach.clone().unwrap_or_default(),
+                    tenant.administrative.unwrap_or(false),
+                )
+            })
+            .collect();
+        (!entries.is_empty()).then_some(Self {
+            gerrit: Vec::new(),
+            databricks: entries,
+        })
+    }
+
+    fn decide(
+        &self,
+        what: &str,
+        key: &str,
+        needs_administrative: bool,
+        within: impl Fn(&Reach<'_>) -> bool,
+    ) -> Result<(), Refusal> {
+        let gerrit = self
+            .gerrit
+            .iter()
+            .map(|(reach, administrative)| (Reach::Gerrit(reach), *administrative));
+        let databricks = self
+            .databricks
+            .iter()
+            .map(|(reach, administrative)| (Reach::Databricks(reach), *administrative));
+        let mut reached = false;
+        for (reach, administrative) in gerrit.chain(databricks) {
+            if within(&reach) {
+                reached = true;
+                if administrative || !needs_administrative {
+                    return Ok(());
+                }
+            }
+        }
+        Err(if reached {
+            Refusal {
+                reason: Reason::NeedsAdministrative,
+                message: format!(
+                    "{what} rules over others' rights: the connection's tenant entry needs `administrative: true`"
+                ),
+            }
+        } else {
+            Refusal {
+                reason: Reason::OutOfReach,
+                message: format!("{what} is outside the connection's `reach.{key}` for this namespace"),
+            }
+        })
+    }
+
+    /// A group, as target, member source or owner.
+    pub fn group(&self, name: &str) -> Result<(), Refusal> {
+        self.decide(&format!("group {name:?}"), "groups", false, |reach| match reach {
+            Reach::Gerrit(reach) => any(reach.groups.as_ref(), name),
+            Reach::Databricks(reach) => any(reach.groups.as_ref(), name),
+        })
+    }
+
+    /// A right on a ref of a project.
+    pub fn ref_right(&self, project: &str, ref_name: &str, privilege: &Privilege) -> Result<(), Refusal> {
+        let what = format!("{privilege} on {ref_name} of project {project:?}");
+        self.decide(
+            &what,
+            "projects and reach.refs",
+            rules_over_refs(ref_name, privilege),
+            |reach| match reach {
+                Reach::Gerrit(reach) => {
+                    any(reach.projects.as_ref(), project) && any(reach.refs.as_ref(), ref_name)
+                }
+                Reach::Databricks(_) => false,
+            },
+        )
+    }
+
+    /// Permission or entitlement in a workspace.
+    pub fn workspace(&self, workspace: &str, privilege: &Privilege) -> Result<(), Refusal> {
+        let administrative = matches!(privilege, Privilege::Permission(level) if is_administrative(level));
+        self.decide(
+            &format!("{privilege} in workspace {workspace}"),
+            "workspace",
+            administrative,
+            |reach| match reach {
+                Reach::Gerrit(_) => false,
+                Reach::Databricks(reach) => any(reach.workspace.as_ref(), workspace),
+            },
+        )
+    }
+
+    /// A level on an object, by the name or id that was declared.
+    pub fn object(&self, kind: &str, name: &str, level: &str) -> Result<(), Refusal> {
+        let Some(row) = object_type(kind) else {
+            return Err(Refusal {
+                reason: Reason::InvalidSpec,
+                message: format!("there is no object type {kind:?}"),
+            });
+        };
+        self.decide(
+            &format!("{level} on {kind} {name:?}"),
+            row.reach,
+            is_administrative(level),
+            |reach| match reach {
+                Reach::Gerrit(_) => false,
+                Reach::Databricks(reach) => any(object_patterns(reach, row.reach), name),
+            },
+        )
+    }
+
+    /// A privilege on a securable.
+    pub fn securable(&self, kind: &str, name: &str, privilege: &str) -> Result<(), Refusal> {
+        let in_catalog = matches!(
+            kind,
+            "catalog" | "schema" | "table" | "volume" | "function" | "staging_table"
+        );
+        let key = if in_catalog { "catalogs" } else { "securables" };
+        self.decide(
+            &format!("{privilege} on {kind} {name}"),
+            key,
+            is_administrative(privilege),
+            |reach| match reach {
+                Reach::Gerrit(_) => false,
+                Reach::Databricks(reach) if in_catalog => {
+                    // A pattern speaks of the catalog or of the full name below it.
+                    let catalog = name.split('.').next().unwrap_or(name);
+                    any(reach.catalogs.as_ref(), name) || any(reach.catalogs.as_ref(), catalog)
+                }
+                Reach::Databricks(reach) => any(reach.securables.as_ref(), &format!("{kind}/{name}")),
+            },
+        )
+    }
+
+    /// A role on a service principal, or the principal itself.
+    pub fn service_principal(&self, application_id: &str, role: &str) -> Result<(), Refusal> {
+        let what = format!("{role} on service principal {application_id}");
+        self.decide(
+            &what,
+            "servicePrincipals",
+            is_administrative(role),
+            |reach| match reach {
+                Reach::Gerrit(_) => false,
+                Reach::Databricks(reach) => any(reach.service_principals.as_ref(), application_id),
+            },
+        )
+    }
+}
+
+enum Reach<'a> {
+    Gerrit(&'a GerritReach),
+    Databricks(&'a DatabricksReach),
+}
+
+fn object_patterns<'a>(reach: &'a DatabricksReach, key: &str) -> Option<&'a Vec<String>> {
+    match key {
+        "clusters" => reach.clusters.as_ref(),
+        "clusterPolicies" => reach.cluster_policies.as_ref(),
+        "instancePools" => reach.instance_pools.as_ref(),
+        "jobs" => reach.jobs.as_ref(),
+        "pipelines" => reach.pipelines.as_ref(),
+        "paths" => reach.paths.as_ref(),
+        "experiments" => reach.experiments.as_ref(),
+        "models" => reach.models.as_ref(),
+        "servingEndpoints" => reach.serving_endpoints.as_ref(),
+        "warehouses" => reach.warehouses.as_ref(),
+        "dashboards" => reach.dashboards.as_ref(),
+        "vectorSearchEndpoints" => reach.vector_search_endpoints.as_ref(),
+        "apps" => reach.apps.as_ref(),
+        "databaseInstances" => reach.database_instances.as_ref(),
+        "genieSpaces" => reach.genie_spaces.as_ref(),
+        "agents" => reach.agents.as_ref(),
+        "tokens" => reach.tokens.as_ref(),
+        _ => None,
+    }
+}
+
+/// Rights that let their holder give rights, speak as others, or change what the gate reads. A BLOCK or DENY only
+/// takes away.
+fn rules_over_refs(ref_name: &str, privilege: &Privilege) -> bool {
+    let Privilege::Rule {
+        permission,
+        action: RefAction::Allow,
+        ..
+    } = privilege
+    else {
+        return false;
+    };
+    let config = super::overlap::ref_patterns_overlap(ref_name, "refs/meta/config");
+    permission == "owner"
+        || permission.starts_with("forge")
+        || permission.starts_with("labelAs-")
+        || permission == "submitAs"
+        || (config && permission != "read")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_star_matches_any_characters() {
+        for (pattern, text, expected) in [
+            ("ml-*", "ml-fraud", true),
+            ("ml-*", "xml-fraud", false),
+            ("ml/*/prod", "ml/a/b/prod", true),
+            ("*", "", true),
+            ("a*a", "a", false),
+            ("a*b*c", "a-b-b-c", true),
+            ("exact", "exact", true),
+            ("exact", "exactly", false),
+            ("refs/heads/*", "refs/heads/*", true),
+        ] {
+            assert_eq!(matches(pattern, text), expected, "{pattern} {text}");
+        }
+    }
+
+    #[test]
+    fn without_an_entry_nobody_may() {
+        assert_eq!(Tenancy::gerrit(None, "ns", None, Use::Access), None);
+        let tenant = |selector, uses| GerritTenant {
+            namespaces: selector,
+            uses,
+            reach: None,
+            administrative: None,
+        };
+        let named = NamespaceSelector {
+            names: Some(vec!["ns".into()]),
+            match_labels: None,
+        };
+        let entries = vec![
+            tenant(NamespaceSelector::default(), Some(vec![Use::Access])),
+            tenant(named.clone(), None),
+        ];
+        assert_eq!(Tenancy::gerrit(Some(&entries), "ns", None, Use::Access), None);
+        let entries = vec![tenant(named, Some(vec![Use::Access]))];
+        let tenancy = Tenancy::gerrit(Some(&entries), "ns", None, Use::Access).expect("an entry");
+        assert_eq!(
+            tenancy.group("anything").expect_err("no reach").reason,
+            Reason::OutOfReach
+        );
+    }
+
+    #[test]
+    fn rights_over_others_need_administrative() {
+        let rule = |permission: &str, action| Privilege::Rule {
+            permission: permission.into(),
+            action,
+            force: false,
+            range: None,
+        };
+        for (permission, ref_name, action, expected) in [
+            ("push", "refs/heads/*", RefAction::Allow, false),
+            ("owner", "refs/heads/*", RefAction::Allow, true),
+            ("forgeAuthor", "refs/heads/x", RefAction::Allow, true),
+            ("push", "refs/meta/config", RefAction::Allow, true),
+            ("read", "refs/meta/config", RefAction::Allow, false),
+            ("push", "refs/*", RefAction::Allow, true),
+            ("push", "refs/meta/config", RefAction::Block, false),
+        ] {
+            assert_eq!(
+                rules_over_refs(ref_name, &rule(permission, action)),
+                expected,
+                "{permission} {ref_name}"
+            );
+        }
+    }
+}
