@@ -19,7 +19,7 @@ def program(step: Step, folder: str, package: str, name: str, stamps: dict[str, 
     go = need("go", f"it builds {name}")
     module = REPOSITORY / "dev" / folder
     ldflags = " ".join(["-s", "-w", *(f"-X {key}={value}" for key, value in sorted((stamps or {}).items()))])
-    sources = [module / "go.mod", module / "go.sum", *sorted(module.glob("*.go"))]
+    sources = [module / "go.mod", module / "go.sum", *sorted(module.rglob("*.go"))]
 
     def make(into: Path) -> None:
         _Build(go, module, package, ldflags, into / name, step).run()

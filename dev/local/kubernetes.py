@@ -4,7 +4,9 @@
 
 from __future__ import annotations
 
+import os
 import shlex
+import shutil
 import subprocess
 from collections.abc import Sequence
 from pathlib import Path
@@ -22,10 +24,10 @@ STAMPED = ("k8s.io/component-base/version", "k8s.io/client-go/pkg/version")
 
 def up(state: State, step: Step) -> None:
     """Start what does not run; ports and state stay those of the first time."""
-    program = _program(step)
+    program = golang.program(step, FOLDER, ".", "kubernetes", _stamps("kubernetes", "k8s.io/kubernetes"))
     state.put(NAME, program=str(program), external=None)
     _run_up(program, state, step)
-    _wrappers(state, program, _helm(step))
+    _wrappers(state, [str(program), "kubectl"], [str(_helm(step))])
     step.done(f"Kubernetes {golang.required(FOLDER, 'k8s.io/kubernetes')} at {_server(state)}")
 
 
@@ -34,6 +36,8 @@ def down(state: State, kill: bool = False, components: Sequence[str] = ()) -> No
     program = state.get(NAME, "program")
     if program is None or state.get(NAME, "external"):
         return
+    if not Path(program).exists():
+        raise Failure(f"{program} is gone, which knows how to stop Kubernetes; `dev/stack up` makes it again")
     argv = [program, "down", "--dir", str(_directory(state)), *(["--kill"] if kill else []), *components]
     done = subprocess.run(argv, capture_output=True, text=True)
     if done.returncode != 0:
@@ -41,10 +45,10 @@ def down(state: State, kill: bool = False, components: Sequence[str] = ()) -> No
 
 
 def ready(state: State) -> bool:
-    program = state.get(NAME, "program")
-    if program is None or not Path(program).exists() or not kubeconfig(state).exists():
+    kubectl = state.directory / "bin" / "kubectl"
+    if not kubectl.exists() or not kubeconfig(state).exists():
         return False
-    asked = [program, "kubectl", "--kubeconfig", str(kubeconfig(state)), "get", "--raw", "/readyz", "--request-timeout=5s"]
+    asked = [str(kubectl), "--kubeconfig", str(kubeconfig(state)), "get", "--raw", "/readyz", "--request-timeout=5s"]
     return subprocess.run(asked, capture_output=True).returncode == 0
 
 
@@ -62,9 +66,11 @@ def use(config: Path):
 
     def up(state: State, step: Step) -> None:
         down(state)
-        program = _program(step)
-        state.put(NAME, program=str(program), external=str(config))
-        _wrappers(state, program, _helm(step))
+        state.put(NAME, external=str(config))
+        kubectl = _installed(state, "kubectl") or golang.program(
+            step, "tools", "./kubectl", "kubectl", _stamps("tools", "k8s.io/kubectl")
+        )
+        _wrappers(state, [str(kubectl)], [str(_installed(state, "helm") or _helm(step))])
         if not ready(state):
             raise Failure(f"the cluster of {config} does not answer at /readyz")
         step.done(f"using the cluster of {config}")
@@ -76,19 +82,23 @@ def _directory(state: State) -> Path:
     return state.directory / "kubernetes"
 
 
-def _program(step: Step) -> Path:
-    version = golang.required(FOLDER, "k8s.io/kubernetes")
-    major, minor = version.removeprefix("v").split(".")[:2]
-    # Without these /version lies, and clients take features from it.
+def _stamps(folder: str, module: str) -> dict[str, str]:
+    """The version that go.mod requires, linked in: without it /version lies, and clients take features from it."""
+    minor, patch = golang.required(folder, module).split(".")[1:]  # staging modules are v0.37.2 for v1.37.2
     values = {
-        "gitVersion": version,
-        "gitMajor": major,
+        "gitVersion": f"v1.{minor}.{patch}",
+        "gitMajor": "1",
         "gitMinor": minor,
         "gitTreeState": "clean",
         "buildDate": "1970-01-01T00:00:00Z",
     }
-    stamps = {f"{package}.{key}": value for package in STAMPED for key, value in values.items()}
-    return golang.program(step, FOLDER, ".", "kubernetes", stamps)
+    return {f"{package}.{key}": value for package in STAMPED for key, value in values.items()}
+
+
+def _installed(state: State, name: str) -> str | None:
+    """The user's own tool; never our wrapper, which a shell that has read `env` finds first."""
+    path = os.environ.get("PATH", os.defpath).split(os.pathsep)
+    return shutil.which(name, path=os.pathsep.join(entry for entry in path if Path(entry) != state.directory / "bin"))
 
 
 def _helm(step: Step) -> Path:
@@ -108,9 +118,9 @@ def _run_up(program: Path, state: State, step: Step) -> None:
         raise Failure(complaint.strip())
 
 
-def _wrappers(state: State, kubernetes: Path, helm: Path) -> None:
+def _wrappers(state: State, kubectl: list[str], helm: list[str]) -> None:
     """kubectl and helm that talk to this stack unless told otherwise."""
-    for name, command in (("kubectl", [str(kubernetes), "kubectl"]), ("helm", [str(helm)])):
+    for name, command in (("kubectl", kubectl), ("helm", helm)):
         state.write(
             f"bin/{name}",
             "#!/bin/sh\n"
