@@ -106,7 +106,7 @@ class Board:
         print(f"{step.name:<10} {step.elapsed:6.1f} s  {_mark(step)}{step.text}", file=self._stream, flush=True)
 
     def _draw(self) -> None:
-        width = os.get_terminal_size(self._stream.fileno()).columns if self._live else 100
+        width = os.get_terminal_size(self._stream.fileno()).columns or 100  # some terminals do not know
         out = [f"\x1b[{self._drawn}A"] if self._drawn else []
         for step in self._steps:
             mark, colour = MARKS.get(step.state, (SPINNER[int(step.elapsed / REDRAW_SECONDS) % len(SPINNER)], "36"))
