@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import base64
 import os
 import shlex
 import shutil
@@ -55,6 +56,20 @@ def ready(state: State) -> bool:
 def kubeconfig(state: State) -> Path:
     external = state.get(NAME, "external")
     return Path(external) if external else _directory(state) / "admin.kubeconfig"
+
+
+def authority(state: State) -> Path | None:
+    """The CA that the API server's certificate is verified with; None without a cluster."""
+    external = state.get(NAME, "external")
+    if not external:
+        own = _directory(state) / "pki" / "ca.crt"
+        return own if own.exists() else None
+    argv = [str(state.directory / "bin" / "kubectl"), "--kubeconfig", external, "config", "view", "--minify", "--flatten"]
+    argv += ["--raw", "--output", "jsonpath={.clusters[0].cluster.certificate-authority-data}"]
+    asked = subprocess.run(argv, capture_output=True)
+    if asked.returncode != 0 or not asked.stdout:  # a cluster whose certificate every machine trusts
+        return None
+    return state.write("kubernetes/external-ca.crt", base64.b64decode(asked.stdout).decode())
 
 
 def environment(state: State) -> dict[str, str]:
@@ -112,6 +127,7 @@ def _run_up(program: Path, state: State, step: Step) -> None:
     argv = [str(program), "up", "--dir", str(_directory(state)), "--logs", str(state.logs)]
     with subprocess.Popen(argv, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as running:
         for line in running.stdout or []:
+            state.cluster_known.set()  # keys and certificates come before the first line
             step.say(line.strip())
         complaint = running.stderr.read() if running.stderr else ""
     if running.returncode != 0:

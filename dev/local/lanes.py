@@ -13,7 +13,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from . import contract, stack
+from . import contract, simulator, stack
 from .failure import Failure, need
 from .state import REPOSITORY, State
 
@@ -140,4 +140,5 @@ def _environment(with_stack: bool) -> dict[str, str]:
         return dict(os.environ)
     state = State.default()
     tools = f"{state.directory / 'bin'}:{os.environ.get('PATH', os.defpath)}"
-    return {**os.environ, **stack.environment(state), "LOCKSTEP_STATE_DIR": str(state.directory), "PATH": tools}
+    own = {"LOCKSTEP_STATE_DIR": str(state.directory), simulator.BINARY: str(simulator.built()), "PATH": tools}
+    return {**os.environ, **stack.environment(state), **own}

@@ -11,7 +11,7 @@ import urllib.error
 import urllib.request
 from pathlib import Path
 
-from . import cache, process
+from . import cache, kubernetes, process
 from .failure import Failure, need, tail
 from .progress import Step
 from .state import REPOSITORY, State
@@ -22,32 +22,41 @@ ACCOUNT_TOKEN = "dev-account-token"
 ACCOUNT_ID = "5c0a7f5e-0000-4000-8000-10c857e90000"
 WORKSPACE_ID = "7405600000000001"
 START_SECONDS = 30.0
+# Names a simulator to run instead of building one: tests that start stacks of their own take what is built.
+BINARY = "LOCKSTEP_SIM_BINARY"
 
 
 def up(state: State, step: Step) -> None:
     """Start the simulator on its recorded port, unless the same build already answers there."""
-    built = _build(state, step)
+    binary = _build(state, step)
+    if not state.cluster_known.is_set():
+        step.say("waiting for the cluster's CA")
+        state.cluster_known.wait()
+    authority = kubernetes.authority(state)
+    identity = cache.digest([binary, authority or ""])
     port = state.port(NAME)
     running = state.process(NAME)
     if running and running.alive():
-        if state.get(NAME, "build") == _identity(built) and _answers(port):
+        if state.get(NAME, "identity") == identity and _answers(port):
             step.done(f"already at {url(state)}")
             return
-        step.say("replacing an older build")
+        step.say("replacing one of another build or cluster")
         process.stop("databricks-sim", running)
     step.say("starting")
     # A copy: cargo replaces the original under a running process.
     program = state.directory / "sim" / "databricks-sim"
     program.parent.mkdir(parents=True, exist_ok=True)
     program.unlink(missing_ok=True)
-    shutil.copy2(built, program)
+    shutil.copy2(binary, program)
     log = state.logs / "sim.log"
     argv = [str(program), "serve", "--listen", f"127.0.0.1:{port}"]
     argv += ["--workspace-token", WORKSPACE_TOKEN, "--account-token", ACCOUNT_TOKEN]
     argv += ["--account-id", ACCOUNT_ID, "--workspace-id", WORKSPACE_ID]
+    if authority:  # tokens of the cluster's service accounts are verified with keys read from it
+        argv += ["--ca-file", str(authority)]
     started = process.start(argv, log)
     state.record(NAME, started)
-    state.put(NAME, build=_identity(built))
+    state.put(NAME, identity=identity)
     process.wait_ready("databricks-sim", started, log, START_SECONDS, lambda: _answers(port))
     step.done(f"databricks-sim at {url(state)}")
 
@@ -79,12 +88,22 @@ def environment(state: State) -> dict[str, str]:
     }
 
 
+def built() -> Path:
+    """Where cargo puts the simulator."""
+    return Path(os.environ.get("CARGO_TARGET_DIR") or REPOSITORY / "target") / "debug" / "databricks-sim"
+
+
 def _build(state: State, step: Step) -> Path:
+    given = os.environ.get(BINARY)
+    if given:
+        return Path(given)
     cargo = need("cargo", "it builds databricks-sim")
     step.say("building databricks-sim")
     log = state.logs / "sim-build.log"
     log.parent.mkdir(parents=True, exist_ok=True)
-    argv = [cargo, "build", "--locked", "--package", "databricks-sim", "--color", "never"]
+    # The whole workspace with one binary: dependencies get the features that the tests compile them with, so they are
+    # compiled once.
+    argv = [cargo, "build", "--locked", "--workspace", "--bin", "databricks-sim", "--color", "never"]
     with log.open("w") as out, subprocess.Popen(
         argv, cwd=REPOSITORY, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
     ) as build:
@@ -94,11 +113,7 @@ def _build(state: State, step: Step) -> Path:
             step.detail(f"building databricks-sim: {' '.join(line.split())}")
     if build.returncode != 0:
         raise Failure(f"databricks-sim could not be built\n{tail(log, 40)}")
-    return Path(os.environ.get("CARGO_TARGET_DIR") or REPOSITORY / "target") / "debug" / "databricks-sim"
-
-
-def _identity(program: Path) -> str:
-    return cache.digest([program])
+    return built()
 
 
 def _answers(port: int) -> bool:

@@ -28,6 +28,10 @@ def up(directory: Path, names: list[str], kubeconfig: Path | None = None) -> Non
     if kubeconfig:
         work[kubernetes.NAME] = kubernetes.use(kubeconfig)
     with State(directory).locked() as state:
+        if kubernetes.NAME in work:
+            work[kubernetes.NAME] = _announcing(work[kubernetes.NAME])
+        else:
+            state.cluster_known.set()
         try:
             _side_by_side(state, work)
         finally:
@@ -98,6 +102,16 @@ def _write_environment(state: State) -> None:
 def _systems(names: list[str]) -> list[str]:
     """The systems that hold the named parts: a component of Kubernetes is started by starting what is missing of it."""
     return list(dict.fromkeys(kubernetes.NAME if name in kubernetes.COMPONENTS else name for name in names))
+
+
+def _announcing(start: Work) -> Work:
+    def work(state: State, step: Step) -> None:
+        try:
+            start(state, step)
+        finally:
+            state.cluster_known.set()  # whatever came of it, nobody shall wait for ever
+
+    return work
 
 
 def _stopping(stop: Callable[[State], None]) -> Work:

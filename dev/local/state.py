@@ -35,6 +35,8 @@ class State:
         self._file = directory / "stack.json"
         self._guard = threading.Lock()
         self._data: dict[str, dict] = {}
+        # Set once the cluster's CA is on disk, or will not come: the simulator wants it, and everything else at once.
+        self.cluster_known = threading.Event()
         if self._file.exists():
             self._data = json.loads(self._file.read_text())
 
