@@ -11,12 +11,13 @@ from .failure import INSTALL, Failure
 from .progress import Board
 from .state import REPOSITORY
 
-REQUIREMENTS = REPOSITORY / "dev" / "contract" / "requirements.txt"
+REQUIREMENTS = REPOSITORY / "sim" / "tests" / "contract" / "requirements.txt"
+CONSTRAINTS = REPOSITORY / "dev" / "contract-constraints.txt"
 
 
 def python() -> Path:
     """The interpreter of the environment. Programs of it are run with `-m`: the environment was renamed into place."""
-    inputs = [REQUIREMENTS, sys.version, sys.base_prefix]
+    inputs = [REQUIREMENTS, CONSTRAINTS, sys.version, sys.base_prefix]
     return cache.entry("contract", inputs, _make) / "bin" / "python"
 
 
@@ -26,7 +27,8 @@ def _make(into: Path) -> None:
         step.say("making a Python environment (once per machine)")
         _run([sys.executable, "-m", "venv", str(into)])
         step.say("fetching the vendor's client from PyPI (once per machine)")
-        _run([str(into / "bin" / "python"), "-m", "pip", "install", "--quiet", "--requirement", str(REQUIREMENTS)])
+        pip = [str(into / "bin" / "python"), "-m", "pip", "install", "--quiet"]
+        _run([*pip, "--requirement", str(REQUIREMENTS), "--constraint", str(CONSTRAINTS)])
         step.done("environment ready")
 
 

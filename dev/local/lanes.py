@@ -9,6 +9,7 @@ import os
 import subprocess
 import sys
 import time
+import traceback
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -67,7 +68,7 @@ def contract_tests() -> None:
 def chart() -> None:
     if not CHART.is_dir():
         raise Skipped(f"{CHART.relative_to(REPOSITORY)} does not exist")
-    tools = State.default().directory / "bin"
+    tools = State.default() / "bin"
     helm, kubectl = str(tools / "helm"), str(tools / "kubectl")
     _run(helm, "lint", "--strict", str(CHART), stack=True)
     rendered = subprocess.run(
@@ -122,6 +123,9 @@ def _outcome(lane: Lane) -> str:
     except Failure as failure:
         print(f"{lane.name}: {failure}", flush=True)
         return "FAILED"
+    except Exception:  # a slip of ours must not hide how the other lanes fared
+        traceback.print_exc()
+        return "FAILED"
     return "ok"
 
 
@@ -138,7 +142,7 @@ def _run(*argv: str, stack: bool = False, given: bytes | None = None) -> None:
 def _environment(with_stack: bool) -> dict[str, str]:
     if not with_stack:
         return dict(os.environ)
-    state = State.default()
+    state = State(State.default())
     tools = f"{state.directory / 'bin'}:{os.environ.get('PATH', os.defpath)}"
     own = {"LOCKSTEP_STATE_DIR": str(state.directory), simulator.BINARY: str(simulator.built()), "PATH": tools}
     return {**os.environ, **stack.environment(state), **own}

@@ -23,7 +23,7 @@ ACCOUNT_ID = "5c0a7f5e-0000-4000-8000-10c857e90000"
 WORKSPACE_ID = "7405600000000001"
 START_SECONDS = 30.0
 # Names a simulator to run instead of building one: tests that start stacks of their own take what is built.
-BINARY = "LOCKSTEP_SIM_BINARY"
+BINARY = "DATABRICKS_SIM_BIN"
 
 
 def up(state: State, step: Step) -> None:
