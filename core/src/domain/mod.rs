@@ -1,6 +1,7 @@
 //! What it means: pure, synchronous, ordered; `now` is passed in. [`ports`] are the traits the outside must offer.
 
 pub mod access;
+pub mod approval;
 pub mod defaults;
 pub mod outcome;
 pub mod plan;

@@ -1,1 +1,319 @@
-//! diff
+//! `desired - observed` is to add; `inventory ∩ observed - desired` is to remove; what is undeclared goes only where
+//! the target is Lockstep's alone, and is foreign elsewhere.
+
+use std::collections::BTreeSet;
+
+use jiff::{SignedDuration, Timestamp};
+
+use super::catalog::propagation_seconds;
+use super::claims::{Extent, TargetClaims, rank};
+use super::grant::{Grant, Principal, Right, Target};
+use super::inventory::Inventory;
+use super::observed::{GroupProperties, Observed};
+use crate::api::access_binding::Origin;
+use crate::domain::plan::Change;
+
+/// Whether the binding lives or is going away.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Phase {
+    Living,
+    /// What was adopted stays; a group that Lockstep made goes.
+    Deleting,
+}
+
+/// One target compared.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Difference {
+    pub change: Change,
+    /// Declared and already there: held from now on, without a write.
+    pub adopt: BTreeSet<Right>,
+    /// Held, but neither there nor declared any more.
+    pub forget: BTreeSet<Right>,
+    /// Written, and now seen.
+    pub seen: BTreeSet<Right>,
+    /// Written, and not seen yet: the reading may be older than the write.
+    pub pending: BTreeSet<Right>,
+    /// Written, and not seen although everybody should see it by now.
+    pub unconfirmed: BTreeSet<Right>,
+    /// Undeclared and left alone.
+    pub foreign: BTreeSet<Right>,
+    /// What somebody changed by hand, for people.
+    pub drift: Vec<String>,
+}
+
+/// Compares one target. `created_by_others` are rights that another binding gave and still claims.
+pub fn difference(
+    target: &Target,
+    claims: &TargetClaims,
+    observed: &Observed,
+    inventory: &Inventory,
+    phase: Phase,
+    now: Timestamp,
+) -> Difference {
+    let mut out = Difference {
+        change: Change::new(target.clone(), &claims.label),
+        adopt: BTreeSet::new(),
+        forget: BTreeSet::new(),
+        seen: BTreeSet::new(),
+        pending: BTreeSet::new(),
+        unconfirmed: BTreeSet::new(),
+        foreign: BTreeSet::new(),
+        drift: Vec::new(),
+    };
+    let mut present = observed.rows.clone();
+    for (right, held) in inventory.on(target) {
+        let Some(written) = held.confirming else { continue };
+        if observed.rows.contains(&right) {
+            if observed.taken >= written {
+                out.seen.insert(right);
+            }
+        } else if observed.taken <= written || now < written + limit(target) {
+            present.insert(right.clone());
+            out.pending.insert(right);
+        } else {
+            out.unconfirmed.insert(right);
+        }
+    }
+    let held: BTreeSet<Right> = inventory.on(target).map(|(right, _)| right).collect();
+    group_itself(target, claims, observed, inventory, phase, &mut out);
+    add(target, claims, observed, &present, &held, &mut out);
+    remove(claims, observed, inventory, &present, phase, &mut out);
+    delete_group(target, claims, inventory, &present, phase, &mut out);
+    for right in &held {
+        let declared = claims.rights.get(right).is_some_and(|claimed| claimed.mine);
+        let stays = declared || claims.untouched.contains(&right.0);
+        if !stays
+            && !out.change.remove.contains(right)
+            && (!present.contains(right) || claims.rights.contains_key(right))
+        {
+            out.forget.insert(right.clone());
+        }
+    }
+    out
+}
+
+fn limit(target: &Target) -> SignedDuration {
+    match target {
+        // Gerrit answers what was written at once (3.13.5: every write re-read in the next call).
+        Target::GerritGroup { .. } | Target::GerritRef { .. } => SignedDuration::ZERO,
+        Target::Object { kind, .. } => SignedDuration::from_secs(propagation_seconds(Some(kind))),
+        _ => SignedDuration::from_secs(propagation_seconds(None)),
+    }
+}
+
+fn group_itself(
+    target: &Target,
+    claims: &TargetClaims,
+    observed: &Observed,
+    inventory: &Inventory,
+    phase: Phase,
+    out: &mut Difference,
+) {
+    if phase == Phase::Deleting || !claims.declares_group {
+        return;
+    }
+    if !observed.present {
+        let written = inventory.groups.get(target).and_then(|held| held.confirming);
+        if written.is_some_and(|written| observed.taken <= written) {
+            return;
+        }
+        out.change.create = Some(claims.properties.clone().unwrap_or_else(|| {
+            GroupProperties {
+                name: claims
+                    .label
+                    .rsplit(' ')
+                    .next()
+                    .unwrap_or(&claims.label)
+                    .to_owned(),
+                ..GroupProperties::default()
+            }
+        }));
+        if inventory.groups.contains_key(target) {
+            out.drift.push(format!("{} was deleted by hand", claims.label));
+        }
+        return;
+    }
+    let (Some(wanted), Some(is)) = (&claims.properties, &observed.group) else {
+        return;
+    };
+    let GroupProperties {
+        name,
+        description,
+        owner,
+        visible_to_all,
+    } = wanted;
+    let changed = |differs: bool| differs.then_some(());
+    let describe = GroupProperties {
+        name: name.clone(),
+        description: changed(
+            description.is_some()
+                && description.as_deref().unwrap_or("") != is.description.as_deref().unwrap_or(""),
+        )
+        .and_then(|()| description.clone()),
+        owner: changed(owner.is_some() && *owner != is.owner).and_then(|()| owner.clone()),
+        visible_to_all: changed(
+            visible_to_all.is_some() && *visible_to_all != Some(is.visible_to_all.unwrap_or(false)),
+        )
+        .and(*visible_to_all),
+    };
+    let renamed = *name != is.name && !name.eq_ignore_ascii_case(&is.name);
+    if renamed {
+        out.drift
+            .push(format!("{} was renamed to {:?} by hand", claims.label, is.name));
+    }
+    if renamed
+        || describe
+            != (GroupProperties {
+                name: name.clone(),
+                ..GroupProperties::default()
+            })
+    {
+        out.change.describe = Some(describe);
+    }
+}
+
+fn add(
+    target: &Target,
+    claims: &TargetClaims,
+    observed: &Observed,
+    present: &BTreeSet<Right>,
+    held: &BTreeSet<Right>,
+    out: &mut Difference,
+) {
+    for (right, _) in claims.rights.iter().filter(|(_, claimed)| claimed.mine) {
+        let (principal, privilege) = right;
+        if present.contains(right) {
+            if !held.contains(right) {
+                out.adopt.insert(right.clone());
+            }
+            continue;
+        }
+        if privilege.is_exclusive() {
+            let existing = present.iter().find(|(who, what)| {
+                who == principal && std::mem::discriminant(what) == std::mem::discriminant(privilege)
+            });
+            if let Some(existing) = existing {
+                let ours = held.iter().any(|(who, what)| {
+                    who == principal && std::mem::discriminant(what) == std::mem::discriminant(privilege)
+                });
+                // Somebody gave more than is declared before we came: enough for us, and not ours to take.
+                if rank(target, &existing.1) > rank(target, privilege)
+                    && !ours
+                    && claims.extent == Extent::Report
+                {
+                    out.foreign.insert(existing.clone());
+                    continue;
+                }
+                if observed.protected.contains(principal) {
+                    continue;
+                }
+                out.change.remove.insert(existing.clone());
+                if ours && !held.contains(existing) {
+                    out.drift.push(format!(
+                        "{}: {} was changed to {} by hand",
+                        claims.label, principal.name, existing.1
+                    ));
+                }
+            }
+        }
+        if held.contains(right) && !out.unconfirmed.contains(right) && out.change.create.is_none() {
+            out.drift.push(format!(
+                "{}: {} {privilege} was removed by hand",
+                claims.label, principal.name
+            ));
+        }
+        out.change.add.insert(right.clone());
+    }
+}
+
+fn remove(
+    claims: &TargetClaims,
+    observed: &Observed,
+    inventory: &Inventory,
+    present: &BTreeSet<Right>,
+    phase: Phase,
+    out: &mut Difference,
+) {
+    let target = out.change.target.clone();
+    for right in present {
+        if claims.rights.contains_key(right)
+            || claims.untouched.contains(&right.0)
+            || out.change.remove.contains(right)
+        {
+            continue;
+        }
+        let grant = Grant {
+            target: target.clone(),
+            principal: right.0.clone(),
+            privilege: right.1.clone(),
+        };
+        let held = inventory.rows.get(&grant).map(|held| held.origin);
+        let mine = match (held, phase) {
+            (Some(Origin::Created), _) | (Some(Origin::Adopted), Phase::Living) => true,
+            (Some(Origin::Adopted), Phase::Deleting) | (None, _) => false,
+        };
+        let undeclared = match &claims.extent {
+            Extent::Report => false,
+            Extent::Families(families) => families.contains(right.1.family()),
+            Extent::All => true,
+        } && phase == Phase::Living
+            && !observed.protected.contains(&right.0);
+        if mine || undeclared {
+            out.change.remove.insert(right.clone());
+            // A lower level that another binding still claims takes the place of the one that goes.
+            let instead = claims.rights.iter().find(|((who, what), claimed)| {
+                claimed.others && *who == right.0 && right.1.is_exclusive() && what.is_exclusive()
+            });
+            out.change.add.extend(instead.map(|(right, _)| right.clone()));
+            if !mine && inventory.authoritative.contains(&target) {
+                out.drift.push(format!(
+                    "{}: {} {} was added by hand",
+                    claims.label, right.0.name, right.1
+                ));
+            }
+        } else if held.is_none() && is_of_interest(&target, claims, &right.0) {
+            out.foreign.insert(right.clone());
+        }
+    }
+}
+
+/// Members of a group we look after, and other rights of our own groups: the rest of a busy object's rows is nobody
+/// else's business.
+fn is_of_interest(target: &Target, claims: &TargetClaims, principal: &Principal) -> bool {
+    (target.is_group() && claims.members_managed)
+        || claims
+            .rights
+            .iter()
+            .any(|((who, _), claimed)| claimed.mine && who == principal)
+}
+
+fn delete_group(
+    target: &Target,
+    claims: &TargetClaims,
+    inventory: &Inventory,
+    present: &BTreeSet<Right>,
+    phase: Phase,
+    out: &mut Difference,
+) {
+    let created = inventory
+        .groups
+        .get(target)
+        .is_some_and(|held| held.origin == Origin::Created);
+    let wanted = claims.group_of_others || (claims.declares_group && phase == Phase::Living);
+    if !target.is_group() || !created || wanted {
+        return;
+    }
+    let strangers = present.iter().any(|right| {
+        let grant = Grant {
+            target: target.clone(),
+            principal: right.0.clone(),
+            privilege: right.1.clone(),
+        };
+        !inventory.rows.contains_key(&grant)
+    });
+    // People whom others put into an additive group keep it.
+    if !strangers || inventory.authoritative.contains(target) {
+        out.change.delete = true;
+        out.change.add.clear();
+    }
+}

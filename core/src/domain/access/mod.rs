@@ -4,11 +4,13 @@
 pub mod address;
 pub mod catalog;
 pub mod claims;
+pub mod decide;
 pub mod declared;
 pub mod diff;
 pub mod directory;
 pub mod grant;
 pub mod inventory;
+pub mod names;
 pub mod observed;
 pub mod overlap;
 pub mod people;
