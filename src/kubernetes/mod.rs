@@ -1,1 +1,31 @@
-//! kubernetes
+//! How Kubernetes is reached: watch caches, status by server-side apply, the journal, finalizers, events, the lease,
+//! Secrets and tokens. Knows no other system.
+//!
+//! * [`store`]: what is in the cluster, and who has to be looked at when it changes.
+//! * [`cluster`] and [`journal`]: the ports over it.
+//! * [`lease`]: who leads, and for how long that is certain.
+//! * [`secret`] and [`token`]: credentials, read when they are needed and never held in a cache.
+
+mod arrival;
+mod backoff;
+mod cache;
+pub mod cluster;
+mod index;
+pub mod journal;
+mod kinds;
+mod name;
+mod notes;
+mod protection;
+mod secret_watch;
+pub mod store;
+mod write;
+
+pub use arrival::{Arrived, Body, Kind, Undecodable};
+pub use backoff::jittered;
+pub use cache::{Cache, Held, Look};
+pub use cluster::{KubeCluster, REPORT_MANAGER};
+pub use journal::{JOURNAL_MANAGER, StatusJournal};
+pub use kinds::Kinds;
+pub use name::{KindName, Name, Subject};
+pub use protection::{POLICY, Protection};
+pub use store::Store;
