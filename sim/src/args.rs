@@ -34,7 +34,7 @@ const EXAMPLES: &str = "Examples:
 #[derive(Debug, Subcommand)]
 pub enum Command {
     /// Serve the APIs until interrupted
-    Serve(Serve),
+    Serve(Box<Serve>),
     /// List every endpoint that is answered
     Routes,
 }

@@ -13,7 +13,7 @@ async fn main() -> std::process::ExitCode {
     match Cli::parse().command {
         Command::Routes => serve::print_routes(),
         Command::Serve(args) => {
-            if let Err(error) = serve::serve(args).await {
+            if let Err(error) = serve::serve(&args).await {
                 eprintln!("databricks-sim: {error}");
                 return std::process::ExitCode::FAILURE;
             }

@@ -80,12 +80,8 @@ impl Outgoing {
         }
         let body = if self.truncate {
             let half = self.body.slice(..self.body.len() / 2);
-            let rows = [
-                Ok(half),
-                Err(std::io::Error::from(std::io::ErrorKind::ConnectionReset)),
-            ];
             headers.insert("content-length", HeaderValue::from(self.body.len()));
-            Body::from_stream(futures::stream::iter(rows))
+            Body::from_stream(half_then_nothing(half))
         } else {
             Body::from(self.body)
         };
@@ -95,6 +91,18 @@ impl Outgoing {
         *response.headers_mut() = headers;
         response
     }
+}
+
+/// The half must have left before the break, else the client sees no answer at all.
+fn half_then_nothing(half: Bytes) -> impl futures::Stream<Item = std::io::Result<Bytes>> {
+    futures::stream::unfold(Some(half), |half| async {
+        let half = half?;
+        if half.is_empty() {
+            tokio::time::sleep(std::time::Duration::from_millis(100)).await;
+            return Some((Err(std::io::ErrorKind::ConnectionReset.into()), None));
+        }
+        Some((Ok(half), Some(Bytes::new())))
+    })
 }
 
 pub fn render(answer: &Answer, dialect: Dialect) -> Outgoing {

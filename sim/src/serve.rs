@@ -119,7 +119,7 @@ fn client(args: &Serve) -> Result<reqwest::Client, ServeError> {
     builder.build().map_err(ServeError::Client)
 }
 
-pub async fn serve(args: Serve) -> Result<(), ServeError> {
+pub async fn serve(args: &Serve) -> Result<(), ServeError> {
     // The first caller decides for the process; a second one changes nothing.
     let _ = rustls::crypto::ring::default_provider().install_default();
     let mut settings = Settings {
@@ -131,10 +131,10 @@ pub async fn serve(args: Serve) -> Result<(), ServeError> {
     }
     let world = Arc::new(World::new(
         Boot {
-            state: first_state(&args)?,
+            state: first_state(args)?,
             settings,
         },
-        client(&args)?,
+        client(args)?,
     ));
     let mut rows = vec![(
         args.workspace_id,
@@ -165,7 +165,7 @@ pub async fn serve(args: Serve) -> Result<(), ServeError> {
             token,
         ));
     }
-    greet(&args, &doors);
+    greet(args, &doors);
     let mut servers = Vec::new();
     for (face, listener, ..) in doors {
         let world = Arc::clone(&world);

@@ -80,7 +80,7 @@ fn routes(world: &World) -> Value {
         .routes()
         .map(|route| {
             json!({"method": route.method, "route": route.template, "write": route.is_write(),
-                   "plane": format!("{:?}", route.plane).to_lowercase(), "limit": route.family.map(|family| family.name())})
+                   "plane": format!("{:?}", route.plane).to_lowercase(), "limit": route.family.map(crate::limits::Family::name)})
         })
         .collect();
     rows.sort_by_key(ToString::to_string);

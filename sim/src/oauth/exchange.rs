@@ -30,10 +30,7 @@ pub async fn token_exchange(world: &World, call: &Call, scope: Scope) -> Result<
     let jwt = call
         .form("subject_token")
         .ok_or_else(|| refuse(400, "invalid_request", "subject_token is missing"))?;
-    let client = call
-        .form("client_id")
-        .map(|id| id.trim())
-        .filter(|id| !id.is_empty());
+    let client = call.form("client_id").map(str::trim).filter(|id| !id.is_empty());
     let (header, claims) = unverified(jwt)?;
     let issuer = claims["iss"].as_str().unwrap_or_default().to_owned();
     let (policies, audiences) = candidates(&world.state(), call, scope, client, &issuer)?;

@@ -231,8 +231,8 @@ fn commit(state: &mut State, scope: Scope, id: u64, draft: Draft) -> Result<(), 
         let directory = &mut state.directory;
         if let Some(user) = directory.users.get_mut(&id).map(Arc::make_mut) {
             user.display_name = draft.display_name.clone().unwrap_or_default();
-            user.given_name = draft.given_name.clone();
-            user.family_name = draft.family_name.clone();
+            user.given_name.clone_from(&draft.given_name);
+            user.family_name.clone_from(&draft.family_name);
             user.emails.clone_from(&draft.emails);
             user.active = draft.active;
             user.external_id.clone_from(&draft.external_id);
