@@ -68,6 +68,7 @@ pub struct AccessBindingSpec {
 pub enum Member {
     /// A human.
     Person {
+        /// Address in both systems; upper and lower case are the same.
         #[schemars(schema_with = "schema::email")]
         email: String,
         /// User name or account number in Gerrit, where the e-mail does not decide.
@@ -88,6 +89,7 @@ pub enum Member {
     /// A service principal of Databricks; in Gerrit it is nobody.
     ServicePrincipal {
         #[serde(rename = "applicationId")]
+        /// Its application id, a UUID; not the numeric id.
         #[schemars(schema_with = "schema::uuid")]
         application_id: String,
     },

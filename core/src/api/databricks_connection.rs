@@ -232,6 +232,7 @@ pub struct PromotionFloor {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct AuditWarehouse {
+    /// Its id.
     #[schemars(schema_with = "schema::id")]
     pub warehouse_id: String,
 }

@@ -1,0 +1,35 @@
+//! The real API server of the local stack.
+
+use kube::config::{KubeConfigOptions, Kubeconfig};
+use kube::{Client, Config};
+
+/// What `dev/.state/env` exports under `name`.
+pub fn stack(name: &str) -> Option<String> {
+    let env = std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/dev/.state/env")).ok()?;
+    let prefix = format!("export {name}=");
+    env.lines()
+        .find_map(|line| line.strip_prefix(&prefix))
+        .map(|value| value.trim_matches('"').to_owned())
+}
+
+/// A client for the local stack's API server. Where the stack is down the test says so and is skipped, except in CI.
+pub async fn client() -> Option<Client> {
+    let client = async {
+        let kubeconfig = Kubeconfig::read_from(stack("KUBECONFIG")?).ok()?;
+        let config = Config::from_custom_kubeconfig(kubeconfig, &KubeConfigOptions::default())
+            .await
+            .ok()?;
+        let client = Client::try_from(config).ok()?;
+        client.apiserver_version().await.ok()?;
+        Some(client)
+    };
+    let client = client.await;
+    if client.is_none() {
+        assert!(
+            std::env::var("CI").as_deref() != Ok("true"),
+            "CI needs the local stack: make up"
+        );
+        eprintln!("skipped: no API server; start the local stack with `make up`");
+    }
+    client
+}

@@ -1,0 +1,136 @@
+//! What is accepted and refused, offline: `rules.yaml` beside this file, and the manifests in `examples/`.
+
+use serde::Deserialize;
+use serde_json::Value;
+
+use super::offline::Judge;
+use super::schemas::{each, root, schema};
+
+/// One line of `rules.yaml`.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Example {
+    pub kind: String,
+    pub why: String,
+    pub spec: Value,
+    pub old: Option<Value>,
+    pub refused: Option<String>,
+}
+
+pub fn all() -> Vec<Example> {
+    let mut yaml: serde_yaml_ng::Value = serde_yaml_ng::from_str(include_str!("rules.yaml")).unwrap();
+    yaml.apply_merge().unwrap();
+    serde_yaml_ng::from_value(yaml).unwrap()
+}
+
+/// The objects in a manifest of `examples/`, with its placeholders filled in.
+pub fn manifest(file: &str) -> Vec<Value> {
+    let mut text = std::fs::read_to_string(root().join("examples").join(file)).unwrap();
+    for (name, value) in [
+        ("GERRIT_URL", "http://127.0.0.1:8080"),
+        ("GERRIT_HOST", "127.0.0.1:8080"),
+        ("GERRIT_ADMIN_USER", "admin"),
+        ("GERRIT_ADMIN_PASSWORD", "example"),
+        ("DATABRICKS_SIM_URL", "http://127.0.0.1:8081"),
+        ("DATABRICKS_SIM_HOST", "127.0.0.1:8081"),
+        ("DATABRICKS_SIM_ACCOUNT_URL", "http://127.0.0.1:8081"),
+        (
+            "DATABRICKS_SIM_ACCOUNT_ID",
+            "5c0a7f5e-0000-4000-8000-10c857e90000",
+        ),
+        ("DATABRICKS_SIM_CLIENT_ID", "5c0a7f5e-0000-4000-8000-10c857e90001"),
+        ("DATABRICKS_SIM_CLIENT_SECRET", "example"),
+        ("DATABRICKS_SIM_TOKEN", "example"),
+        ("BINDING_UID", "0b7e8f3a-1111-2222-3333-444455556666"),
+        (
+            "PLAN_DIGEST",
+            "sha256:0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef",
+        ),
+        ("APPROVER", "kubernetes-admin"),
+    ] {
+        text = text.replace(&format!("${{{name}}}"), value);
+    }
+    let objects = serde_yaml_ng::Deserializer::from_str(&text)
+        .map(|document| Value::deserialize(document).unwrap())
+        .filter(|object| !object.is_null())
+        .collect::<Vec<_>>();
+    let left = serde_json::to_string(&objects).unwrap().contains("${");
+    assert!(!left, "{file}: a placeholder that nobody fills in");
+    objects
+}
+
+pub const MANIFESTS: &[&str] = &["connections.yaml", "team.yaml", "approval.yaml"];
+
+#[test]
+fn what_is_right_is_accepted_and_what_is_wrong_is_refused_with_its_reason() {
+    let (mut judge, mut surprises) = (Judge::default(), Vec::new());
+    for Example {
+        kind,
+        why,
+        spec,
+        old,
+        refused,
+    } in all()
+    {
+        let wrong = judge.judge(&schema(&kind)["properties"]["spec"], &spec, old.as_ref());
+        let wrong: Vec<String> = wrong.into_iter().map(|wrong| format!("spec.{wrong}")).collect();
+        let expected = match &refused {
+            Some(message) => wrong
+                .iter()
+                .any(|wrong| wrong.replace("spec..", "spec.").contains(message)),
+            None => wrong.is_empty(),
+        };
+        if !expected {
+            surprises.push(format!("{kind}: {why}: expected {refused:?}, got {wrong:?}"));
+        }
+    }
+    assert!(surprises.is_empty(), "{surprises:#?}");
+}
+
+#[test]
+fn every_rule_and_pattern_has_met_both() {
+    let mut judge = Judge::default();
+    for example in all() {
+        judge.judge(
+            &schema(&example.kind)["properties"]["spec"],
+            &example.spec,
+            example.old.as_ref(),
+        );
+    }
+    let mut untried = Vec::new();
+    for crd in lockstep_core::api::crd::all() {
+        let kind = crd.spec.names.kind;
+        each(&schema(&kind), &kind, &mut |at, node| {
+            let rules = node["x-kubernetes-validations"].as_array().into_iter().flatten();
+            for rule in rules
+                .map(|rule| &rule["rule"])
+                .chain([&node["pattern"]])
+                .filter_map(Value::as_str)
+            {
+                for (seen, answer) in [(&judge.said_yes, "accepted"), (&judge.said_no, "refused")] {
+                    if !seen.contains(rule) {
+                        untried.push(format!("{at}: nothing is {answer} by {rule}"));
+                    }
+                }
+            }
+        });
+    }
+    untried.sort();
+    untried.dedup();
+    assert!(untried.is_empty(), "{untried:#?}");
+}
+
+#[test]
+fn the_manifests_in_examples_are_accepted() {
+    let mut judge = Judge::default();
+    for file in MANIFESTS {
+        for object in manifest(file) {
+            if object["apiVersion"] != "lockstep.dev/v1alpha1" {
+                continue;
+            }
+            let kind = object["kind"].as_str().unwrap();
+            let wrong = judge.judge(&schema(kind)["properties"]["spec"], &object["spec"], None);
+            assert!(wrong.is_empty(), "{file}: {kind}: {wrong:#?}");
+        }
+    }
+}

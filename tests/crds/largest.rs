@@ -1,0 +1,97 @@
+//! Rules are also stopped while they run, when they cost too much on a real object. The largest objects that the
+//! bounds allow must pass, or the bounds promise what the rules forbid.
+
+use lockstep_core::api::schema;
+use serde_json::{Value, json};
+
+use super::cluster;
+use super::server::{Scratch, install};
+
+/// A name of that length which ends in the number.
+fn long(prefix: &str, n: usize, length: usize) -> String {
+    format!("{prefix}{n:a>width$}", width = length - prefix.len())
+}
+
+fn rows(count: usize, row: impl Fn(usize) -> Value) -> Vec<Value> {
+    (0..count).map(row).collect()
+}
+
+/// A binding with everything in it, `count` objects and grants in each list, with names of `length` characters.
+fn binding(count: usize, length: usize) -> Value {
+    let access = rows(
+        schema::ACCESS_ROWS as usize,
+        |n| json!({"project": long("p", n, 255), "ref": long("refs/", n, 255), "permission": "push"}),
+    );
+    let objects = rows(
+        count,
+        |n| json!({"experiment": {"path": long("/", n, length)}, "level": "CAN_EDIT"}),
+    );
+    json!({
+        "members": rows(schema::MEMBERS as usize, |n| json!({"person": {"email": long("a@", n, 254)}})),
+        "gerrit": rows(schema::GERRITS as usize, |n| json!({
+            "connectionRef": {"name": long("g", n, 253), "namespace": long("n", n, 63)},
+            "group": {"name": long("g", n, 255)},
+            "access": access,
+        })),
+        "databricks": {
+            "account": {
+                "connectionRef": {"name": "w"},
+                "group": {"name": "t"},
+                "servicePrincipalRoles": rows(64, |n| json!({
+                    "applicationId": format!("01234567-89ab-cdef-0123-{n:012x}"),
+                    "role": "roles/servicePrincipal.manager",
+                })),
+            },
+            "catalog": {
+                "connectionRef": {"name": "w"},
+                "grants": rows(count, |n| json!({"stagingTable": long("t", n, length * 2), "privileges": ["SELECT"]})),
+            },
+            "workspaces": rows(schema::WORKSPACES as usize, |n| json!({
+                "connectionRef": {"name": long("w", n, 253)},
+                "objects": objects,
+            })),
+        },
+    })
+}
+
+#[tokio::test]
+async fn the_largest_objects_are_admitted() {
+    let Some(client) = cluster::client().await else {
+        return;
+    };
+    install(&client).await;
+    let scratch = Scratch::new(&client).await;
+    let mut refused = Vec::new();
+    // Where rows are compared with each other: few long names, many short ones, and what lies between.
+    for (count, length) in [
+        (256, 8),
+        (256, 40),
+        (256, 48),
+        (256, 60),
+        (256, 256),
+        (200, 100),
+        (150, 220),
+        (128, 256),
+        (40, 256),
+    ] {
+        let answer = scratch
+            .apply("AccessBinding", "large", &binding(count, length), false)
+            .await;
+        refused.extend(answer.err().map(|message| (count, length, message)));
+        let connection = json!({
+            "url": "https://gerrit.example.com",
+            "auth": {"basic": {"secretRef": {"name": "a"}}},
+            "aliases": rows(count * 2, |n| json!({"email": long("a@", n, length.min(254)), "accounts": ["a"]})),
+        });
+        let answer = scratch
+            .apply("GerritConnection", "large", &connection, false)
+            .await;
+        refused.extend(answer.err().map(|message| (count, length, message)));
+    }
+    scratch.remove().await;
+    let shortened: Vec<String> = refused
+        .iter()
+        .map(|(count, length, message)| format!("{count} rows of {length}: {message:.800}"))
+        .collect();
+    assert!(refused.is_empty(), "{shortened:#?}");
+}
