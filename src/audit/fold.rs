@@ -1,0 +1,97 @@
+//! What an object holds, according to the record: everything it gained, less everything it gave up.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::path::Path;
+
+use lockstep_core::api::access_binding::InventoryRow;
+use lockstep_core::domain::ports::{Entry, Event, KeepError};
+use serde::Deserialize;
+
+use super::line::About;
+use super::segments::{lines, list};
+
+/// Kinds that hold rights; others may share a name with one of them.
+const HOLDERS: [&str; 1] = ["AccessBinding"];
+
+/// Rows by target and privilege.
+#[derive(Debug, Default)]
+struct Holding(BTreeMap<(String, String), InventoryRow>);
+
+impl Holding {
+    fn take_in(&mut self, entry: Entry) {
+        // An intent is no outcome, and a failure changed nothing.
+        if matches!(entry.event, Event::Intent | Event::Failed) {
+            return;
+        }
+        // First what was given up: a row that moved is given up and gained in one entry.
+        for row in entry.gave_up {
+            self.give_up(row);
+        }
+        for row in entry.gained {
+            self.gain(row);
+        }
+    }
+
+    fn gain(&mut self, row: InventoryRow) {
+        let key = (row.target.clone(), row.privilege.clone());
+        match self.0.get_mut(&key) {
+            Some(held) => {
+                let all: BTreeSet<String> = held.principals.drain(..).chain(row.principals).collect();
+                held.principals = all.into_iter().collect();
+                held.confirming = row.confirming;
+            }
+            None => {
+                self.0.insert(key, row);
+            }
+        }
+    }
+
+    fn give_up(&mut self, row: InventoryRow) {
+        let key = (row.target, row.privilege);
+        let Some(held) = self.0.get_mut(&key) else {
+            return;
+        };
+        held.principals.retain(|held| !row.principals.contains(held));
+        if row.principals.is_empty() || held.principals.is_empty() {
+            self.0.remove(&key);
+        }
+    }
+}
+
+#[derive(Deserialize)]
+struct Whole {
+    entry: Entry,
+}
+
+/// Namespace and name of an object.
+pub(super) type Whose = (String, String);
+
+/// Reads the record once for all the objects asked about; those it has never heard of are left out. Memory is
+/// bounded by what these objects hold.
+pub(super) fn inventories(
+    directory: &Path,
+    asked: &BTreeSet<Whose>,
+) -> Result<HashMap<Whose, Vec<InventoryRow>>, KeepError> {
+    let mut holdings: HashMap<Whose, Holding> = HashMap::new();
+    for (_, segment) in list(directory)? {
+        let mut number = 0u64;
+        lines(&segment, |line| {
+            number += 1;
+            let broken = |error: serde_json::Error| KeepError {
+                what: "record",
+                message: format!("{} line {number}: {error}", segment.display()),
+            };
+            let About { entry: about } = serde_json::from_slice(line).map_err(broken)?;
+            let whose = (about.object.namespace, about.object.name);
+            if HOLDERS.contains(&about.object.kind.as_str()) && asked.contains(&whose) {
+                let Whole { entry } = serde_json::from_slice(line).map_err(broken)?;
+                holdings.entry(whose).or_default().take_in(entry);
+            }
+            Ok(())
+        })?;
+    }
+    let rows = holdings
+        .into_iter()
+        .map(|(whose, holding)| (whose, holding.0.into_values().collect()));
+    Ok(rows.collect())
+}

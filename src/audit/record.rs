@@ -1,0 +1,110 @@
+//! The port [`Record`] over files of JSON lines.
+
+use std::collections::{BTreeSet, HashMap};
+use std::path::{Path, PathBuf};
+use std::sync::{Mutex, PoisonError};
+
+use async_trait::async_trait;
+use lockstep_core::api::access_binding::InventoryRow;
+use lockstep_core::domain::ports::{Entry, EntryId, KeepError, Record};
+use tokio::sync::mpsc::Sender;
+use tokio::sync::oneshot;
+
+use super::fold::{Whose, inventories};
+use super::segments::{Directory, Recovered};
+use super::writer::{Append, start};
+
+/// A segment is closed when it has grown to this.
+const SEGMENT_BYTES: u64 = 64 << 20;
+
+type Answer = Result<Option<Vec<InventoryRow>>, KeepError>;
+
+/// The record in a directory of this machine.
+pub struct FileRecord {
+    directory: PathBuf,
+    queue: Sender<Append>,
+    recovered: Option<Recovered>,
+    /// Who waits for the next reading; all who wait share it.
+    asking: Mutex<Vec<(Whose, oneshot::Sender<Answer>)>>,
+    reading: tokio::sync::Mutex<()>,
+}
+
+impl FileRecord {
+    /// Opens the record, or begins one. Refuses a directory that another process holds and a chain that is broken.
+    pub fn open(directory: &Path) -> Result<Self, KeepError> {
+        Self::with_segments(directory, SEGMENT_BYTES)
+    }
+
+    pub(super) fn with_segments(directory: &Path, segment_bytes: u64) -> Result<Self, KeepError> {
+        let held = Directory::lock(directory)?;
+        let (end, recovered) = held.end()?;
+        if let Some(Recovered { segment, bytes }) = &recovered {
+            tracing::warn!(segment = %segment.display(), bytes, "the record ended in the middle of an entry; it was never acknowledged and has been removed");
+        }
+        Ok(Self {
+            directory: directory.to_owned(),
+            queue: start(held, end, segment_bytes)?,
+            recovered,
+            asking: Mutex::default(),
+            reading: tokio::sync::Mutex::default(),
+        })
+    }
+
+    /// What opening had to repair.
+    pub fn recovered(&self) -> Option<&Recovered> {
+        self.recovered.as_ref()
+    }
+
+    /// Reads for everybody who waits.
+    async fn read_for_all(&self) {
+        let _turn = self.reading.lock().await;
+        let asking = std::mem::take(&mut *self.asking.lock().unwrap_or_else(PoisonError::into_inner));
+        if asking.is_empty() {
+            return;
+        }
+        let directory = self.directory.clone();
+        // Detached on purpose: a caller that is cancelled must not take the answer from the others.
+        let reading = tokio::task::spawn_blocking(move || {
+            let asked: BTreeSet<Whose> = asking.iter().map(|(whose, _)| whose.clone()).collect();
+            let found: Result<HashMap<_, _>, _> = inventories(&directory, &asked);
+            for (whose, answer) in asking {
+                let _ = answer.send(found.clone().map(|mut found| found.remove(&whose)));
+            }
+        });
+        let _ = reading.await;
+    }
+}
+
+fn gone() -> KeepError {
+    KeepError {
+        what: "record",
+        message: "its thread has ended".into(),
+    }
+}
+
+#[async_trait]
+impl Record for FileRecord {
+    async fn append(&self, entry: Entry) -> Result<EntryId, KeepError> {
+        let entry = serde_json::to_string(&entry).map_err(|error| KeepError {
+            what: "record",
+            message: error.to_string(),
+        })?;
+        let (done, wait) = oneshot::channel();
+        self.queue
+            .send(Append { entry, done })
+            .await
+            .map_err(|_| gone())?;
+        wait.await.map_err(|_| gone())?
+    }
+
+    async fn inventory_of(&self, namespace: &str, name: &str) -> Answer {
+        let (answer, wait) = oneshot::channel();
+        let whose = (namespace.to_owned(), name.to_owned());
+        self.asking
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .push((whose, answer));
+        self.read_for_all().await;
+        wait.await.map_err(|_| gone())?
+    }
+}
