@@ -1,6 +1,9 @@
 //! One folder per working kind, the same files in each: gather, plan, apply, report, mod (the recipe). Controllers
 //! know the ports of the domain and never an adapter.
 
+pub mod access_binding;
+pub mod connections;
+
 use std::sync::Arc;
 use std::time::Duration;
 

@@ -304,6 +304,14 @@ pub struct Note {
 pub trait Cluster: Send + Sync {
     fn gerrit_connection(&self, namespace: &str, name: &str) -> Option<Arc<GerritConnection>>;
     fn databricks_connection(&self, namespace: &str, name: &str) -> Option<Arc<DatabricksConnection>>;
+    /// Every Gerrit connection, in no order.
+    fn gerrit_connections(&self) -> Vec<Arc<GerritConnection>> {
+        Vec::new()
+    }
+    /// Every Databricks connection, in no order.
+    fn databricks_connections(&self) -> Vec<Arc<DatabricksConnection>> {
+        Vec::new()
+    }
     fn binding(&self, namespace: &str, name: &str) -> Option<Arc<AccessBinding>>;
     /// Every binding, in no order.
     fn bindings(&self) -> Vec<Arc<AccessBinding>>;

@@ -344,7 +344,13 @@ fn finish(decision: &mut Decision, claims: Claims, question: &Question) {
         resolved,
         mut pins,
     } = claims;
-    // A pin of something that could not be looked at now is kept.
+    let held: BTreeSet<String> = decision
+        .inventory
+        .targets()
+        .iter()
+        .map(ToString::to_string)
+        .collect();
+    // A pin of something that could not be looked at now, or is still held, is kept.
     for pin in &question.me.pins {
         let silent = !pins
             .iter()
@@ -355,7 +361,7 @@ fn finish(decision: &mut Decision, claims: Claims, question: &Question) {
                 .frozen
                 .iter()
                 .any(|system| system.to_string() == pin.system);
-        if silent && unread {
+        if silent && (unread || held.contains(&pin.means)) {
             pins.push(pin.clone());
         }
     }

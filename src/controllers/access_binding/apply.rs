@@ -1,0 +1,444 @@
+//! Writes what was planned, and nothing else. The intent is journalled and recorded first; then each write; then
+//! what is held from now on. Killed anywhere in between, the next pass finds the intent and looks.
+
+use kube::ResourceExt;
+use lockstep_core::api::access_binding::{InventoryRow, Origin};
+use lockstep_core::api::{AccessBinding, FINALIZER};
+use lockstep_core::domain::access::decide::{Decision, intent, written};
+use lockstep_core::domain::access::diff::Phase;
+use lockstep_core::domain::access::grant::Grant;
+use lockstep_core::domain::access::inventory::{Held, Inventory};
+use lockstep_core::domain::plan::{Change, EffectDigest, Plan};
+use lockstep_core::domain::ports::{
+    Applied, Entry, EntryId, Event, JournalState, KeepError, ObjectKey, SystemError, SystemErrorKind,
+};
+
+use super::super::Context;
+use super::plan::{Abandon, Planned};
+use super::{Controller, Gathered, key};
+
+/// What a pass came to.
+pub struct Outcome {
+    pub planned: Planned,
+    /// What is held now.
+    pub inventory: Inventory,
+    /// Whether this pass was allowed to write.
+    pub enforced: bool,
+    /// Lines of what was written.
+    pub written: Vec<String>,
+    pub failed: Vec<(String, SystemError)>,
+    /// Journal, record or finalizer could not be written: nothing was begun, or the outcome is looked up next time.
+    pub kept: Result<(), KeepError>,
+    /// The finalizer is gone, or going with this pass.
+    pub released: bool,
+}
+
+impl Outcome {
+    /// A pass that only looks.
+    pub fn observed(planned: Planned) -> Self {
+        let inventory = planned.decision.inventory.clone();
+        Self {
+            planned,
+            inventory,
+            enforced: false,
+            written: Vec::new(),
+            failed: Vec::new(),
+            kept: Ok(()),
+            released: false,
+        }
+    }
+}
+
+/// Applies a plan as far as it may be applied now.
+pub async fn apply(
+    controller: &Controller,
+    binding: &AccessBinding,
+    gathered: &Gathered,
+    planned: Planned,
+    context: &Context,
+) -> Outcome {
+    let inventory = planned.decision.inventory.clone();
+    let mut outcome = Outcome {
+        planned,
+        inventory,
+        enforced: true,
+        written: Vec::new(),
+        failed: Vec::new(),
+        kept: Ok(()),
+        released: false,
+    };
+    outcome.kept = run(controller, binding, gathered, &mut outcome, context).await;
+    outcome
+}
+
+async fn run(
+    controller: &Controller,
+    binding: &AccessBinding,
+    gathered: &Gathered,
+    outcome: &mut Outcome,
+    context: &Context,
+) -> Result<(), KeepError> {
+    let object = key(binding);
+    let before = journalled(binding);
+    let deleting = gathered.question.phase == Phase::Deleting;
+    confirm_twice(controller, gathered, outcome);
+    let plan = &outcome.planned.decision.plan;
+    let mut state = JournalState {
+        inventory: outcome.inventory.write(),
+        intents: plan
+            .changes
+            .iter()
+            .map(|change| {
+                intent(
+                    change,
+                    outcome.planned.decision.authoritative.contains(&change.target),
+                    context.clock.now(),
+                )
+            })
+            .collect(),
+        pins: outcome.planned.decision.pins.clone(),
+    };
+    let has_finalizer = binding
+        .finalizers()
+        .iter()
+        .any(|finalizer| finalizer == FINALIZER);
+    let holds = !outcome.inventory.is_empty() || !plan.changes.is_empty();
+    if before.as_ref() != Some(&state) && (holds || before.is_some()) {
+        context.journal.write(&object, &state).await?;
+    }
+    if holds && !has_finalizer && !deleting {
+        context.cluster.add_finalizer(&object, FINALIZER).await?;
+    }
+    note_bookkeeping(&object, &outcome.planned.decision, context).await?;
+    if !outcome.planned.decision.plan.changes.is_empty() {
+        let entry = use_approval(&object, outcome, context).await?;
+        write_all(&object, gathered, outcome, entry, context).await?;
+        state.inventory = outcome.inventory.write();
+        // What failed without an effect is planned anew; what may have had one is looked up by its intent.
+        let unknown: Vec<&str> = outcome
+            .failed
+            .iter()
+            .filter(|(_, error)| error.kind == SystemErrorKind::OutcomeUnknown)
+            .map(|(unit, _)| unit.as_str())
+            .collect();
+        state.intents.retain(|intent| {
+            let unit = intent
+                .target
+                .parse::<lockstep_core::domain::access::grant::Target>();
+            unit.is_ok_and(|target| unknown.contains(&target.write_unit().as_str()))
+        });
+        context.journal.write(&object, &state).await?;
+    }
+    if deleting {
+        finish_deletion(&object, gathered, outcome, &mut state, context).await?;
+    }
+    Ok(())
+}
+
+fn journalled(binding: &AccessBinding) -> Option<JournalState> {
+    let status = binding.status.as_ref()?;
+    Some(JournalState {
+        inventory: status.inventory.clone()?,
+        intents: status.intents.clone().unwrap_or_default(),
+        pins: status.pins.clone().unwrap_or_default(),
+    })
+}
+
+/// Databricks' readings go backwards for a minute: what was written there counts as confirmed only when a second,
+/// later reading shows it too. Until then it stays `confirming`.
+fn confirm_twice(controller: &Controller, gathered: &Gathered, outcome: &mut Outcome) {
+    let before = &gathered.question.me.inventory;
+    let lagging = |grant: &Grant| !grant.target.system().to_string().starts_with("gerrit:");
+    let newly: Vec<(Grant, Held)> = outcome
+        .inventory
+        .rows
+        .iter()
+        .filter(|(grant, held)| held.confirming.is_none() && lagging(grant))
+        .filter_map(|(grant, _)| Some((grant.clone(), *before.rows.get(grant)?)))
+        .filter(|(_, held)| held.confirming.is_some())
+        .collect();
+    let readings = newly
+        .iter()
+        .filter_map(|(grant, _)| Some(gathered.question.world.observed.get(&grant.target)?.taken));
+    let Some(taken) = readings.min() else { return };
+    if !controller.second_sighting(&gathered.question.me.key.uid, taken) {
+        for (grant, held) in newly {
+            if let Some(since) = held.confirming {
+                outcome
+                    .planned
+                    .decision
+                    .pending
+                    .insert(grant.target.clone(), since);
+            }
+            outcome.inventory.rows.insert(grant, held);
+        }
+    }
+}
+
+/// Rights that came to be held, or were found gone, without a write of this pass.
+async fn note_bookkeeping(
+    object: &ObjectKey,
+    decision: &Decision,
+    context: &Context,
+) -> Result<(), KeepError> {
+    for (event, grants) in [
+        (Event::Adopted, &decision.adopted),
+        (Event::Recovered, &decision.recovered),
+        (Event::Lost, &decision.lost),
+    ] {
+        if grants.is_empty() {
+            continue;
+        }
+        let mut rows = Inventory::default();
+        for grant in grants {
+            let held = decision.inventory.rows.get(grant).copied();
+            let gone = Held {
+                origin: Origin::Created,
+                since: context.clock.now(),
+                confirming: None,
+            };
+            rows.rows.insert(grant.clone(), held.unwrap_or(gone));
+        }
+        let (gained, gave_up) = if event == Event::Lost {
+            (Vec::new(), rows.write())
+        } else {
+            (rows.write(), Vec::new())
+        };
+        let entry = entry(
+            object,
+            event,
+            Vec::new(),
+            None,
+            gained,
+            gave_up,
+            String::new(),
+            context,
+        );
+        context.record.append(entry).await?;
+    }
+    Ok(())
+}
+
+/// Uses the approval that released this plan, once, before anything it released is begun.
+async fn use_approval(
+    object: &ObjectKey,
+    outcome: &Outcome,
+    context: &Context,
+) -> Result<Option<EntryId>, KeepError> {
+    let Some((approval, digest)) = &outcome.planned.approval else {
+        return Ok(None);
+    };
+    let mut said = entry(
+        object,
+        Event::Approved,
+        outcome.planned.decision.plan.changes.clone(),
+        Some(digest.clone()),
+        Vec::new(),
+        Vec::new(),
+        format!("PlanApproval {}: {}", approval.name_any(), approval.spec.reason),
+        context,
+    );
+    said.actor.clone_from(&approval.spec.approver);
+    let id = context.record.append(said).await?;
+    context
+        .cluster
+        .use_approval(approval, &id, context.clock.now())
+        .await?;
+    Ok(Some(id))
+}
+
+async fn write_all(
+    object: &ObjectKey,
+    gathered: &Gathered,
+    outcome: &mut Outcome,
+    approved: Option<EntryId>,
+    context: &Context,
+) -> Result<(), KeepError> {
+    let plan = outcome.planned.decision.plan.clone();
+    let why = approved.map_or(String::new(), |id| format!("approved by entry {}", id.0));
+    let begun = entry(
+        object,
+        Event::Intent,
+        plan.changes.clone(),
+        Some(EffectDigest::of(&plan.changes)),
+        vec![],
+        vec![],
+        why,
+        context,
+    );
+    context.record.append(begun).await?;
+    for unit in plan.units() {
+        let Some(first) = unit.first() else { continue };
+        let Some(system) = gathered.systems.get(&first.target.system()) else {
+            continue;
+        };
+        let changes: Vec<Change> = unit.iter().map(|change| (*change).clone()).collect();
+        let digest = Some(EffectDigest::of(&changes));
+        match system.apply(&unit).await {
+            Ok(applied) => {
+                let held = outcome.inventory.clone();
+                keep(outcome, &changes, &applied, context);
+                let (gained, gave_up) = moved(&held, &outcome.inventory);
+                outcome.written.extend(
+                    Plan {
+                        changes: changes.clone(),
+                        ..Plan::default()
+                    }
+                    .lines(),
+                );
+                let done = entry(
+                    object,
+                    Event::Succeeded,
+                    changes,
+                    digest,
+                    gained,
+                    gave_up,
+                    String::new(),
+                    context,
+                );
+                context.record.append(done).await?;
+            }
+            Err(error) => {
+                let note = error.to_string();
+                outcome.failed.push((first.target.write_unit(), error));
+                let failed = entry(
+                    object,
+                    Event::Failed,
+                    changes,
+                    digest,
+                    vec![],
+                    vec![],
+                    note,
+                    context,
+                );
+                context.record.append(failed).await?;
+            }
+        }
+    }
+    Ok(())
+}
+
+fn keep(outcome: &mut Outcome, changes: &[Change], applied: &[Applied], context: &Context) {
+    let now = context.clock.now();
+    for change in changes {
+        let at = applied
+            .iter()
+            .find(|done| done.planned == change.target)
+            .map_or(&change.target, |done| &done.target);
+        let authoritative = outcome.planned.decision.authoritative.contains(&change.target);
+        written(&mut outcome.inventory, change, at, authoritative, now);
+    }
+}
+
+/// What one inventory holds beyond the other, both ways.
+fn moved(before: &Inventory, after: &Inventory) -> (Vec<InventoryRow>, Vec<InventoryRow>) {
+    let beyond = |a: &Inventory, b: &Inventory| {
+        let mut rest = a.clone();
+        rest.rows.retain(|grant, _| !b.rows.contains_key(grant));
+        rest.groups.retain(|target, _| !b.groups.contains_key(target));
+        rest.authoritative
+            .retain(|target| rest.groups.contains_key(target));
+        rest.write()
+    };
+    (beyond(after, before), beyond(before, after))
+}
+
+async fn finish_deletion(
+    object: &ObjectKey,
+    gathered: &Gathered,
+    outcome: &mut Outcome,
+    state: &mut JournalState,
+    context: &Context,
+) -> Result<(), KeepError> {
+    if let Some(Abandon {
+        changes,
+        digest,
+        approval: Some(approval),
+    }) = &outcome.planned.abandon
+    {
+        let held = outcome.inventory.clone();
+        for change in changes {
+            outcome.inventory.forget(&change.target);
+        }
+        let (_, gave_up) = moved(&held, &outcome.inventory);
+        let note = format!(
+            "left behind: PlanApproval {}: {}",
+            approval.name_any(),
+            approval.spec.reason
+        );
+        let mut left = entry(
+            object,
+            Event::Abandoned,
+            changes.clone(),
+            Some(digest.clone()),
+            vec![],
+            gave_up,
+            note,
+            context,
+        );
+        left.actor.clone_from(&approval.spec.approver);
+        let id = context.record.append(left).await?;
+        context
+            .cluster
+            .use_approval(approval, &id, context.clock.now())
+            .await?;
+        state.inventory = outcome.inventory.write();
+        context.journal.write(object, state).await?;
+    }
+    if gathered.question.orphan && !outcome.inventory.is_empty() {
+        let note = "onDelete: Orphan leaves everything behind".to_owned();
+        let rows = outcome.inventory.write();
+        let left = entry(
+            object,
+            Event::Abandoned,
+            vec![],
+            None,
+            vec![],
+            rows,
+            note,
+            context,
+        );
+        context.record.append(left).await?;
+        outcome.inventory = Inventory::default();
+    }
+    // What was adopted stays where it is and needs nobody any more.
+    let owed = outcome
+        .inventory
+        .rows
+        .values()
+        .chain(outcome.inventory.groups.values());
+    let owes = owed.filter(|held| held.origin == Origin::Created).count() > 0;
+    let waits = !outcome.planned.decision.plan.blocked.is_empty()
+        || !outcome.failed.is_empty()
+        || !state.intents.is_empty();
+    let blind = gathered.question.inventory_lost && !gathered.errors.is_empty();
+    if !owes && !waits && !blind {
+        context.cluster.remove_finalizer(object, FINALIZER).await?;
+        outcome.released = true;
+    }
+    Ok(())
+}
+
+#[allow(clippy::too_many_arguments)]
+fn entry(
+    object: &ObjectKey,
+    event: Event,
+    changes: Vec<Change>,
+    digest: Option<EffectDigest>,
+    gained: Vec<InventoryRow>,
+    gave_up: Vec<InventoryRow>,
+    note: String,
+    context: &Context,
+) -> Entry {
+    Entry {
+        time: context.clock.now(),
+        actor: context.actor.clone(),
+        object: object.clone(),
+        event,
+        changes,
+        digest,
+        gained,
+        gave_up,
+        note,
+    }
+}

@@ -1,0 +1,116 @@
+//! AccessBinding: keeps a team's access in both systems as declared.
+//!
+//! The recipe, one file a step: [`gather`] reads (and alone reads for decisions), [`plan`] decides purely,
+//! [`apply`] alone writes outside, [`report`] owns the rest of status.
+
+mod apply;
+mod gather;
+mod plan;
+mod report;
+
+pub use gather::{Gathered, connections_of, gather, question};
+pub use plan::{Planned, decide_now};
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use async_trait::async_trait;
+use jiff::Timestamp;
+use kube::ResourceExt;
+use lockstep_core::api::reference::Mode;
+use lockstep_core::api::{AccessBinding, FINALIZER};
+use lockstep_core::domain::defaults;
+use lockstep_core::domain::outcome::freshness;
+use lockstep_core::domain::ports::ObjectKey;
+
+use super::{Context, Next, Reconcile};
+
+/// The controller. Its memory is a courtesy: losing it costs a reading, never a right.
+#[derive(Debug, Default)]
+pub struct Controller {
+    /// Writes that were seen once since: Databricks' readings go backwards, so a second one decides
+    /// (seen by the vendor's own migration tool, databrickslabs/ucx).
+    seen_once: Mutex<BTreeMap<String, Timestamp>>,
+    /// The `requested-at` values whose pass has begun from fresh readings.
+    handled: Mutex<BTreeMap<String, String>>,
+}
+
+impl Controller {
+    /// Whether the writes confirmed by readings begun at `taken` were confirmed by an earlier reading too.
+    pub(super) fn second_sighting(&self, uid: &str, taken: Timestamp) -> bool {
+        let mut seen = self.seen_once.lock().unwrap_or_else(PoisonError::into_inner);
+        match seen.get(uid) {
+            Some(first) if taken > *first => {
+                seen.remove(uid);
+                true
+            }
+            Some(_) => false,
+            None => {
+                seen.insert(uid.to_owned(), taken);
+                false
+            }
+        }
+    }
+
+    /// Whether this object's `requested-at` has not been served by fresh readings yet.
+    fn is_asked_anew(&self, uid: &str, request: Option<&String>, echoed: Option<&String>) -> bool {
+        let Some(request) = request else { return false };
+        let mut handled = self.handled.lock().unwrap_or_else(PoisonError::into_inner);
+        if echoed == Some(request) {
+            handled.remove(uid);
+            return false;
+        }
+        handled.insert(uid.to_owned(), request.clone()).as_ref() != Some(request)
+    }
+}
+
+/// The name of an object in journal and record.
+pub fn key(binding: &AccessBinding) -> ObjectKey {
+    ObjectKey {
+        kind: "AccessBinding".into(),
+        namespace: binding.namespace().unwrap_or_default(),
+        name: binding.name_any(),
+        uid: binding.uid().unwrap_or_default(),
+    }
+}
+
+#[async_trait]
+impl Reconcile for Controller {
+    type Object = AccessBinding;
+
+    async fn reconcile(&self, binding: Arc<AccessBinding>, context: &Context) -> Next {
+        let now = context.clock.now();
+        let deleting = binding.metadata.deletion_timestamp.is_some();
+        let held = binding
+            .finalizers()
+            .iter()
+            .any(|finalizer| finalizer == FINALIZER);
+        if deleting && !held {
+            return Next::AwaitChange;
+        }
+        if defaults::suspended(&binding.spec) && !deleting {
+            return report::suspended(&binding, context, now).await;
+        }
+        let status = binding.status.as_ref();
+        let request = binding.annotations().get(lockstep_core::api::REQUESTED_AT);
+        let echoed = status.and_then(|status| status.last_handled_request.as_ref());
+        let interval = defaults::interval(binding.spec.interval.as_ref());
+        let asked = self.is_asked_anew(&binding.uid().unwrap_or_default(), request, echoed);
+        let fresh = if asked { now } else { freshness(now, interval) };
+
+        let mut gathered = gather(&binding, context, fresh).await;
+        let mut planned = decide_now(&gathered, context, now);
+        if planned.must_look_again(now) {
+            // What is taken away is looked at just before; if it changed meanwhile the plan changes with it.
+            gathered = gather(&binding, context, context.clock.now()).await;
+            planned = decide_now(&gathered, context, context.clock.now());
+        }
+        let enforce = defaults::mode(&binding.spec) == Mode::Enforce || deleting;
+        let applied = if enforce {
+            apply::apply(self, &binding, &gathered, planned, context).await
+        } else {
+            apply::Outcome::observed(planned)
+        };
+        report::report(&binding, &gathered, applied, context).await
+    }
+}

@@ -1,0 +1,32 @@
+//! Asks the system behind a connection who it is, and counts who depends on the connection.
+
+use lockstep_core::domain::ports::{Probe, SystemError};
+
+use super::super::Context;
+use super::super::access_binding::connections_of;
+use super::Connection;
+
+/// What a probe saw.
+pub struct Gathered {
+    /// Not asked while the connection is going away.
+    pub probe: Option<Result<Probe, SystemError>>,
+    /// Bindings that name the connection.
+    pub dependants: usize,
+}
+
+pub async fn gather(connection: &Connection<'_>, context: &Context) -> Gathered {
+    let dependants = context
+        .cluster
+        .bindings()
+        .iter()
+        .filter(|binding| connections_of(binding).contains(&connection.key))
+        .count();
+    // While something depends on it the connection is still needed, to take back what was given.
+    let needed = connection.meta.deletion_timestamp.is_none() || dependants > 0;
+    let probe = if needed {
+        Some(context.probes.probe(&connection.key).await)
+    } else {
+        None
+    };
+    Gathered { probe, dependants }
+}

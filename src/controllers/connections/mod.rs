@@ -1,0 +1,109 @@
+//! Connections are probes: who is there, whom we are, what we may do. gather and report, nothing is written outside.
+
+mod gather;
+mod report;
+
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use kube::ResourceExt;
+use lockstep_core::api::{DEPENDANTS_FINALIZER, DatabricksConnection, GerritConnection};
+use lockstep_core::domain::ports::{ConnectionKey, ConnectionKind, ObjectKey};
+
+use super::{Context, Next, Reconcile};
+
+/// Looks after Gerrit connections.
+#[derive(Debug, Default)]
+pub struct Gerrit;
+
+/// Looks after Databricks connections.
+#[derive(Debug, Default)]
+pub struct Databricks;
+
+/// What both kinds have in common.
+struct Connection<'a> {
+    key: ConnectionKey,
+    object: ObjectKey,
+    meta: &'a kube::core::ObjectMeta,
+    conditions: Vec<k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition>,
+}
+
+impl Connection<'_> {
+    fn has_finalizer(&self) -> bool {
+        self.meta
+            .finalizers
+            .iter()
+            .flatten()
+            .any(|finalizer| finalizer == DEPENDANTS_FINALIZER)
+    }
+}
+
+fn connection<'a, K: ResourceExt>(
+    kind: ConnectionKind,
+    word: &str,
+    object: &'a K,
+    conditions: Vec<k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition>,
+) -> Connection<'a> {
+    let (namespace, name) = (object.namespace().unwrap_or_default(), object.name_any());
+    Connection {
+        key: ConnectionKey {
+            kind,
+            namespace: namespace.clone(),
+            name: name.clone(),
+        },
+        object: ObjectKey {
+            kind: word.into(),
+            namespace,
+            name,
+            uid: object.uid().unwrap_or_default(),
+        },
+        meta: object.meta(),
+        conditions,
+    }
+}
+
+#[async_trait]
+impl Reconcile for Gerrit {
+    type Object = GerritConnection;
+
+    async fn reconcile(&self, object: Arc<GerritConnection>, context: &Context) -> Next {
+        let conditions = object
+            .status
+            .as_ref()
+            .map(|status| status.conditions.clone())
+            .unwrap_or_default();
+        pass(
+            connection(ConnectionKind::Gerrit, "GerritConnection", &*object, conditions),
+            context,
+        )
+        .await
+    }
+}
+
+#[async_trait]
+impl Reconcile for Databricks {
+    type Object = DatabricksConnection;
+
+    async fn reconcile(&self, object: Arc<DatabricksConnection>, context: &Context) -> Next {
+        let conditions = object
+            .status
+            .as_ref()
+            .map(|status| status.conditions.clone())
+            .unwrap_or_default();
+        pass(
+            connection(
+                ConnectionKind::Databricks,
+                "DatabricksConnection",
+                &*object,
+                conditions,
+            ),
+            context,
+        )
+        .await
+    }
+}
+
+async fn pass(connection: Connection<'_>, context: &Context) -> Next {
+    let gathered = gather::gather(&connection, context).await;
+    report::report(&connection, gathered, context).await
+}
