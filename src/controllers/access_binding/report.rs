@@ -107,7 +107,6 @@ impl<'a> Facts<'a> {
         }
         let problems: Vec<&Problem> = outcome.planned.decision.plan.problems.iter().collect();
         Self {
-            binding,
             gathered,
             outcome,
             phase: gathered.question.phase,
