@@ -7,10 +7,17 @@ use crate::call::Call;
 use crate::error::ApiError;
 use crate::limits::Family;
 use crate::route::{Answer, Reply, Right, Route, read, write};
-use crate::state::directory::Assignment;
+use crate::state::admissions::Assignment;
 use crate::state::{Scope, State};
 
 pub const ROUTES: &[Route] = &[
+    read("GET", "/api/2.0/accounts/{account}/workspaces", workspaces).account(),
+    read(
+        "GET",
+        "/api/2.0/accounts/{account}/workspaces/{workspace}",
+        one_workspace,
+    )
+    .account(),
     read(
         "GET",
         "/api/2.0/accounts/{account}/workspaces/{workspace}/permissionassignments",
@@ -72,6 +79,30 @@ fn workspace(call: &Call, state: &State) -> Result<u64, ApiError> {
     Err(ApiError::missing(format!("Workspace {id} does not exist.")))
 }
 
+fn describe(state: &State, id: u64, name: &str) -> Value {
+    json!({"workspace_id": id, "workspace_name": name, "workspace_status": "RUNNING", "account_id": state.account_id,
+           "deployment_name": name, "cloud": "aws", "aws_region": "us-west-2"})
+}
+
+fn workspaces(_: &Call, state: &State) -> Answer {
+    Ok(Reply::ok(
+        state
+            .workspaces
+            .iter()
+            .map(|(id, name)| describe(state, *id, name))
+            .collect(),
+    ))
+}
+
+fn one_workspace(call: &Call, state: &State) -> Answer {
+    let id = workspace(call, state)?;
+    Ok(Reply::ok(describe(
+        state,
+        id,
+        state.workspaces.get(&id).map_or("", String::as_str),
+    )))
+}
+
 fn render(state: &State, id: u64, level: Assignment) -> Option<Value> {
     let who = state.directory.principal(id)?;
     let (field, name) = who.acl_name();
@@ -84,7 +115,8 @@ fn list(call: &Call, state: &State) -> Answer {
     let workspace = workspace(call, state)?;
     let rows: Vec<Value> = state
         .directory
-        .assigned(workspace)
+        .admissions
+        .all(workspace)
         .filter_map(|(id, level)| render(state, id, level))
         .collect();
     Ok(Reply::ok(json!({"permission_assignments": rows})))
@@ -164,15 +196,13 @@ fn add(call: &Call, state: &mut State) -> Answer {
         );
     }
     for id in &ids {
-        state
-            .directory
-            .assignments
-            .entry((workspace, *id))
-            .or_insert(Assignment::User);
+        if !state.directory.admissions.admits(workspace, *id) {
+            state.assign(workspace, *id, Assignment::User);
+        }
     }
     let rows: Vec<Value> = ids
         .iter()
-        .filter_map(|id| render(state, *id, *state.directory.assignments.get(&(workspace, *id))?))
+        .filter_map(|id| render(state, *id, state.directory.admissions.get(workspace, *id)?))
         .collect();
     Ok(Reply::ok(json!({"permission_assignments": rows})))
 }
@@ -180,7 +210,7 @@ fn add(call: &Call, state: &mut State) -> Answer {
 fn remove(call: &Call, state: &mut State) -> Answer {
     let workspace = workspace(call, state)?;
     let id = principal(call, state)?;
-    if !state.directory.assignments.contains_key(&(workspace, id)) {
+    if !state.directory.admissions.admits(workspace, id) {
         return Err(ApiError::missing(format!(
             "Principal {id} is not assigned to workspace {workspace}."
         )));

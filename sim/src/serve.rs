@@ -19,8 +19,8 @@ use crate::error::{ApiError, Dialect};
 use crate::listen::{Door, Peer};
 use crate::response::Outgoing;
 use crate::settings::Settings;
+use crate::state::admissions::Assignment;
 use crate::state::credentials::Bearer;
-use crate::state::directory::Assignment;
 use crate::state::{Scope, State, User};
 use crate::world::{Boot, World, now_ms};
 

@@ -129,7 +129,13 @@ impl World {
         let mut past = lock(&self.past);
         if lag > 0.0 {
             let now = now_ms();
-            past.push_back((now, Arc::new(guard.clone())));
+            // A burst of writes shares one old value: staleness stays within the lag, and so does memory.
+            if past
+                .back()
+                .is_none_or(|(replaced, _)| seconds_between(*replaced, now) > lag / 64.0)
+            {
+                past.push_back((now, Arc::new(guard.clone())));
+            }
             while past
                 .front()
                 .is_some_and(|(replaced, _)| seconds_between(*replaced, now) > lag)

@@ -37,6 +37,9 @@ async fn control(world: &Arc<World>, incoming: &Incoming) -> Result<Value, ApiEr
             Ok(json!({}))
         }
         ("POST", "/_sim/seed") => world.seed(&body(incoming)?),
+        ("GET", "/_sim/snapshot") if incoming.uri.query() == Some("stable=true") => {
+            Ok(snapshot::stable(&world.state()))
+        }
         ("GET", "/_sim/snapshot") => Ok(snapshot::render(&world.state())),
         ("GET", "/_sim/journal") => read_journal(world, incoming).await,
         ("POST", "/_sim/journal/clear") => {

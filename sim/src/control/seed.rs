@@ -13,8 +13,8 @@ use crate::objects;
 use crate::permissions::kinds;
 use crate::scim::draft::Draft;
 use crate::scim::write::{create_group, create_service_principal, create_user};
+use crate::state::admissions::Assignment;
 use crate::state::credentials::{Bearer, FederationPolicy, Secret};
-use crate::state::directory::Assignment;
 use crate::state::{RuleSet, Scope, State};
 
 #[derive(Debug, Default, Deserialize)]
@@ -334,7 +334,7 @@ fn put_group(state: &mut State, team: &Team) -> Result<u64, ApiError> {
         )?,
     };
     for workspace in &team.workspaces {
-        if !state.directory.assignments.contains_key(&(*workspace, id)) {
+        if !state.directory.admissions.admits(*workspace, id) {
             state.assign(*workspace, id, Assignment::User);
         }
     }
@@ -372,7 +372,12 @@ fn put_object(state: &mut State, home: u64, thing: &Thing, now: i64) -> Result<S
         kinds::by_path(&thing.r#type).ok_or_else(|| bad(format!("unknown object type {}", thing.r#type)))?;
     let owner = match &thing.owner {
         Some(name) => principal(state, Some(workspace), name)?,
-        None => state.directory.assigned(workspace).next().map_or(0, |(id, _)| id),
+        None => state
+            .directory
+            .admissions
+            .all(workspace)
+            .next()
+            .map_or(0, |(id, _)| id),
     };
     let known = state
         .objects

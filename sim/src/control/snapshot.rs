@@ -3,6 +3,7 @@
 
 use serde_json::{Map, Value, json};
 
+use crate::state::admissions::Assignment;
 use crate::state::{Principal, Scope, State};
 
 fn label(state: &State, id: u64) -> String {
@@ -19,14 +20,82 @@ fn labels(state: &State, ids: impl IntoIterator<Item = u64>) -> Vec<String> {
     names
 }
 
+/// Fields that differ between two runs of the same story.
+const CHANGING: &[&str] = &[
+    "id",
+    "uid",
+    "job_id",
+    "experiment_id",
+    "created_time",
+    "created_at",
+    "modified_at",
+    "creation_time",
+    "last_update_time",
+    "creation_timestamp",
+    "last_updated_timestamp",
+    "created_at_timestamp",
+    "artifact_location",
+    "service_principal_id",
+    "policy_id",
+    "cluster_id",
+    "instance_pool_id",
+    "pipeline_id",
+    "dashboard_id",
+    "space_id",
+];
+
+/// The same world without ids and times, objects by name: for comparing one run with another.
+pub fn stable(state: &State) -> Value {
+    let mut world = render(state);
+    if let Some(kinds) = world["objects"].as_object_mut() {
+        for rows in kinds.values_mut() {
+            let mut by_name: Map<String, Value> = Map::new();
+            for row in rows.as_object().into_iter().flat_map(Map::values) {
+                let name = row["name"].as_str().unwrap_or_default();
+                // Several jobs may share a name; the copies are numbered.
+                let copies = (2..).map(|copy| format!("{name} ({copy})"));
+                let free = std::iter::once(name.to_owned())
+                    .chain(copies)
+                    .find(|name| !by_name.contains_key(name));
+                by_name.insert(free.unwrap_or_default(), row.clone());
+            }
+            *rows = Value::Object(by_name);
+        }
+    }
+    let credentials = &mut world["credentials"];
+    for kind in ["tokens", "secrets"] {
+        let mut rows: Vec<Value> = credentials[kind]
+            .as_object()
+            .into_iter()
+            .flat_map(Map::values)
+            .cloned()
+            .collect();
+        rows.sort_by_key(ToString::to_string);
+        credentials[kind] = Value::Array(rows);
+    }
+    strip(&mut world);
+    world
+}
+
+fn strip(value: &mut Value) {
+    match value {
+        Value::Object(fields) => {
+            fields.retain(|name, value| !(CHANGING.contains(&name.as_str()) && !value.is_object()));
+            fields.values_mut().for_each(strip);
+        }
+        Value::Array(rows) => rows.iter_mut().for_each(strip),
+        _ => {}
+    }
+}
+
 fn workspace_facts(state: &State, id: u64) -> Value {
     let mut facts = Map::new();
     for workspace in state.workspaces.keys() {
         let assignment = state
             .directory
-            .assignments
-            .get(&(*workspace, id))
-            .map(|level| level.name());
+            .admissions
+            .get(*workspace, id)
+            .map(Assignment::name);
         let row = state
             .directory
             .rows

@@ -8,6 +8,7 @@ use super::resource::{Kind, LIST, Selection, render};
 use crate::call::Call;
 use crate::error::ApiError;
 use crate::route::{Answer, Reply};
+use crate::state::admissions::Sort;
 use crate::state::{Principal, Scope, State, SystemGroup};
 
 /// The vendor's default and greatest page.
@@ -105,16 +106,10 @@ fn lookup(state: &State, scope: Scope, kind: Kind, attribute: &str, value: &str)
 }
 
 fn ids(state: &State, scope: Scope, kind: Kind) -> Vec<u64> {
-    let directory = &state.directory;
-    match (kind, scope) {
-        (Kind::Group, _) => directory.group_ids(scope),
-        (Kind::User, Scope::Account) => directory.users.keys().copied().collect(),
-        (Kind::ServicePrincipal, Scope::Account) => directory.service_principals.keys().copied().collect(),
-        (_, Scope::Workspace(_)) => directory
-            .people_ids(scope)
-            .into_iter()
-            .filter(|id| (kind == Kind::User) == directory.users.contains_key(id))
-            .collect(),
+    match kind {
+        Kind::Group => state.directory.group_ids(scope),
+        Kind::User => state.directory.people_ids(scope, Sort::User),
+        Kind::ServicePrincipal => state.directory.people_ids(scope, Sort::ServicePrincipal),
     }
 }
 

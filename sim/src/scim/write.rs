@@ -13,7 +13,7 @@ use super::resource::{Kind, Selection, render};
 use crate::call::Call;
 use crate::error::ApiError;
 use crate::route::{Answer, Reply};
-use crate::state::directory::Assignment;
+use crate::state::admissions::Assignment;
 use crate::state::{Group, Principal, Scope, ServicePrincipal, State, SystemGroup, User};
 
 fn id_of(principal: Principal<'_>) -> u64 {

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::directory::Assignment;
+use super::admissions::Assignment;
 use super::{Scope, State};
 
 impl State {
@@ -39,6 +39,6 @@ impl State {
     }
 
     pub fn assign(&mut self, workspace: u64, id: u64, level: Assignment) {
-        self.directory.assignments.insert((workspace, id), level);
+        self.directory.assign(workspace, id, level);
     }
 }

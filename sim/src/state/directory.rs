@@ -7,6 +7,7 @@ use std::sync::Arc;
 use serde_json::Value;
 
 use super::Scope;
+use super::admissions::{Admissions, Assignment, Sort};
 
 /// learn.microsoft.com/azure/databricks/resources/limits: group nesting.
 pub const MAX_NESTING: usize = 10;
@@ -110,21 +111,6 @@ impl<'a> Principal<'a> {
     }
 }
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Assignment {
-    User,
-    Admin,
-}
-
-impl Assignment {
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::User => "USER",
-            Self::Admin => "ADMIN",
-        }
-    }
-}
-
 /// What a workspace adds to a principal.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct WorkspaceRow {
@@ -137,14 +123,14 @@ pub struct WorkspaceRow {
 pub struct Directory {
     pub users: BTreeMap<u64, Arc<User>>,
     pub service_principals: BTreeMap<u64, Arc<ServicePrincipal>>,
-    groups: BTreeMap<u64, Arc<Group>>,
-    user_names: BTreeMap<String, u64>,
-    applications: BTreeMap<String, u64>,
-    group_names: BTreeMap<(Scope, String), u64>,
-    homes: BTreeMap<Scope, BTreeSet<u64>>,
-    parents: BTreeMap<u64, BTreeSet<u64>>,
-    /// `(workspace, principal)`.
-    pub assignments: BTreeMap<(u64, u64), Assignment>,
+    pub(super) groups: BTreeMap<u64, Arc<Group>>,
+    pub(super) user_names: BTreeMap<String, u64>,
+    pub(super) applications: BTreeMap<String, u64>,
+    pub(super) group_names: BTreeMap<(Scope, String), u64>,
+    pub(super) homes: BTreeMap<Scope, BTreeSet<u64>>,
+    pub(super) parents: BTreeMap<u64, BTreeSet<u64>>,
+    pub admissions: Admissions,
+    /// By `(workspace, principal)`.
     pub rows: BTreeMap<(u64, u64), WorkspaceRow>,
 }
 
@@ -189,7 +175,7 @@ impl Directory {
     pub fn group_in_workspace(&self, workspace: u64, name: &str) -> Option<&Group> {
         self.group_named(Scope::Workspace(workspace), name).or_else(|| {
             self.group_named(Scope::Account, name)
-                .filter(|group| self.assignments.contains_key(&(workspace, group.id)))
+                .filter(|group| self.admissions.admits(workspace, group.id))
         })
     }
 
@@ -247,50 +233,6 @@ impl Directory {
         }
     }
 
-    /// Members as readers see them; those of the system groups follow from the assignments.
-    pub fn members(&self, group: &Group) -> Vec<u64> {
-        match (group.system, group.home) {
-            (Some(system), Scope::Workspace(workspace)) => self
-                .assigned(workspace)
-                .filter(|(_, level)| system == SystemGroup::Users || *level == Assignment::Admin)
-                .map(|(id, _)| id)
-                .collect(),
-            _ => group.members.iter().copied().collect(),
-        }
-    }
-
-    pub fn assigned(&self, workspace: u64) -> impl Iterator<Item = (u64, Assignment)> + '_ {
-        self.assignments
-            .range((workspace, 0)..=(workspace, u64::MAX))
-            .map(|((_, principal), level)| (*principal, *level))
-    }
-
-    /// Direct parents, in the account or as one workspace sees them.
-    pub fn parents(&self, id: u64, scope: Scope) -> Vec<&Group> {
-        let mut found: Vec<&Group> = self
-            .parents
-            .get(&id)
-            .into_iter()
-            .flatten()
-            .filter_map(|parent| self.group(*parent))
-            .filter(|group| self.sees_group(scope, group))
-            .collect();
-        if let Scope::Workspace(workspace) = scope
-            && let Some(level) = self.assignments.get(&(workspace, id))
-        {
-            found.extend(
-                [
-                    (SystemGroup::Users, true),
-                    (SystemGroup::Admins, *level == Assignment::Admin),
-                ]
-                .into_iter()
-                .filter(|(_, member)| *member)
-                .filter_map(|(system, _)| self.group_named(scope, system.name())),
-            );
-        }
-        found
-    }
-
     /// The principal and every group that contains it, directly or through others.
     pub fn ancestors(&self, id: u64) -> BTreeSet<u64> {
         let mut seen = BTreeSet::from([id]);
@@ -339,110 +281,8 @@ impl Directory {
         None
     }
 
-    pub fn sees_group(&self, scope: Scope, group: &Group) -> bool {
-        match (scope, group.home) {
-            (Scope::Workspace(workspace), Scope::Account) => {
-                self.assignments.contains_key(&(workspace, group.id))
-            }
-            (scope, home) => scope == home,
-        }
-    }
-
-    /// Whether a workspace (or the account) knows this principal at all.
-    pub fn sees(&self, scope: Scope, id: u64) -> bool {
-        match (scope, self.principal(id)) {
-            (_, None) => false,
-            (_, Some(Principal::Group(group))) => self.sees_group(scope, group),
-            (Scope::Account, Some(_)) => true,
-            (Scope::Workspace(workspace), Some(_)) => {
-                self.assignments.contains_key(&(workspace, id))
-                    || self
-                        .ancestors(id)
-                        .iter()
-                        .any(|group| self.assignments.contains_key(&(workspace, *group)))
-            }
-        }
-    }
-
-    /// Ids of all groups that the scope knows, in order of id.
-    pub fn group_ids(&self, scope: Scope) -> Vec<u64> {
-        let own = self.homes.get(&scope).into_iter().flatten().copied();
-        let Scope::Workspace(workspace) = scope else {
-            return own.collect();
-        };
-        let mut ids: Vec<u64> = own
-            .chain(
-                self.assigned(workspace)
-                    .map(|(id, _)| id)
-                    .filter(|id| self.groups.contains_key(id)),
-            )
-            .collect();
-        ids.sort_unstable();
-        ids
-    }
-
-    /// Users and service principals that the scope knows.
-    pub fn people_ids(&self, scope: Scope) -> BTreeSet<u64> {
-        let Scope::Workspace(workspace) = scope else {
-            return self
-                .users
-                .keys()
-                .chain(self.service_principals.keys())
-                .copied()
-                .collect();
-        };
-        let mut seen = BTreeSet::new();
-        let mut todo: Vec<u64> = self.assigned(workspace).map(|(id, _)| id).collect();
-        while let Some(id) = todo.pop() {
-            if seen.insert(id)
-                && let Some(group) = self.group(id)
-            {
-                todo.extend(&group.members);
-            }
-        }
-        seen.retain(|id| !self.groups.contains_key(id));
-        seen
-    }
-
-    pub fn is_workspace_admin(&self, workspace: u64, id: u64) -> bool {
-        self.ancestors(id)
-            .iter()
-            .any(|who| self.assignments.get(&(workspace, *who)) == Some(&Assignment::Admin))
-    }
-
-    pub fn is_account_admin(&self, id: u64) -> bool {
-        self.ancestors(id).iter().any(|who| match self.principal(*who) {
-            Some(Principal::User(user)) => user.roles.contains("account_admin"),
-            Some(Principal::ServicePrincipal(sp)) => sp.roles.contains("account_admin"),
-            Some(Principal::Group(group)) => group.roles.contains("account_admin"),
-            None => false,
-        })
-    }
-
     pub fn row_mut(&mut self, workspace: u64, id: u64) -> &mut WorkspaceRow {
         self.rows.entry((workspace, id)).or_default()
-    }
-
-    /// Takes a principal out of one workspace: assignment, entitlements, and the local groups it is in.
-    pub fn leave_workspace(&mut self, workspace: u64, id: u64) {
-        self.assignments.remove(&(workspace, id));
-        self.rows.remove(&(workspace, id));
-        let local: Vec<u64> = self
-            .parents
-            .get(&id)
-            .into_iter()
-            .flatten()
-            .copied()
-            .filter(|group| {
-                self.group(*group)
-                    .is_some_and(|g| g.home == Scope::Workspace(workspace))
-            })
-            .collect();
-        for group in local {
-            self.edit_group(group, |group| {
-                group.members.remove(&id);
-            });
-        }
     }
 
     pub fn remove(&mut self, id: u64) {
@@ -468,23 +308,24 @@ impl Directory {
                 self.drop_parent(*member, id);
             }
         }
-        self.assignments.retain(|(_, principal), _| *principal != id);
+        let workspaces: BTreeSet<u64> = self.homes.keys().filter_map(|home| home.workspace()).collect();
+        for workspace in workspaces {
+            self.admissions.remove(workspace, id);
+        }
         self.rows.retain(|(_, principal), _| *principal != id);
     }
 }
 
 impl Directory {
-    /// The principal and every group it is in as one workspace sees it, the system groups included.
-    pub fn reach(&self, workspace: u64, id: u64) -> BTreeSet<u64> {
-        let mut who = self.ancestors(id);
-        let scope = Scope::Workspace(workspace);
-        let member = self.sees(scope, id);
-        let admin = self.is_workspace_admin(workspace, id);
-        for (system, holds) in [(SystemGroup::Users, member), (SystemGroup::Admins, admin)] {
-            if holds {
-                who.extend(self.group_named(scope, system.name()).map(|group| group.id));
-            }
+    pub fn sort_of(&self, id: u64) -> Sort {
+        match self.principal(id) {
+            Some(Principal::ServicePrincipal(_)) => Sort::ServicePrincipal,
+            Some(Principal::Group(_)) => Sort::Group,
+            Some(Principal::User(_)) | None => Sort::User,
         }
-        who
+    }
+
+    pub fn assign(&mut self, workspace: u64, id: u64, level: Assignment) {
+        self.admissions.set(workspace, id, self.sort_of(id), level);
     }
 }

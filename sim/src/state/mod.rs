@@ -2,8 +2,10 @@
 //! assignment, and a stale read is a look at an older value of it.
 
 pub mod admin;
+pub mod admissions;
 pub mod credentials;
 pub mod directory;
+pub mod sight;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -19,6 +21,15 @@ pub use directory::{Directory, Group, Principal, ServicePrincipal, SystemGroup, 
 pub enum Scope {
     Account,
     Workspace(u64),
+}
+
+impl Scope {
+    pub fn workspace(self) -> Option<u64> {
+        match self {
+            Self::Account => None,
+            Self::Workspace(id) => Some(id),
+        }
+    }
 }
 
 impl std::fmt::Display for Scope {

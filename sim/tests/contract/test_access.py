@@ -4,7 +4,7 @@ import pytest
 from databricks.sdk.errors import BadRequest, InvalidParameterValue, NotFound, PermissionDenied, ResourceConflict
 from databricks.sdk.service import iam
 
-from conftest import ACCOUNT, WORKSPACE
+from conftest import ACCOUNT, SECOND, WORKSPACE
 
 LEVEL = iam.PermissionLevel
 # `{type}` in the path, how to make one, its levels.
@@ -203,6 +203,11 @@ def test_assignments_of_the_account(a, w):
         a.workspace_assignment.update(WORKSPACE, 42, permissions=[iam.WorkspacePermission.USER])
     with pytest.raises(NotFound):
         a.workspace_assignment.list(42)
+
+
+def test_the_account_lists_its_workspaces(a):
+    assert [row.workspace_id for row in a.workspaces.list()] == [WORKSPACE, SECOND]
+    assert a.workspaces.get(WORKSPACE).account_id == ACCOUNT
 
 
 def test_assignments_seen_from_the_workspace(a, w):

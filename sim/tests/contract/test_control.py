@@ -34,6 +34,20 @@ def test_a_reset_finds_the_beginning_again(sim, w):
     assert sim.snapshot() == before
 
 
+def test_two_runs_of_one_story_look_the_same(sim):
+    def story():
+        sim.control("POST", "reset")
+        made = sim.workspace().jobs.create(name="train")
+        sim.workspace().tokens.create(comment="ci")
+        return made.job_id, sim.control("GET", "snapshot?stable=true")
+
+    post(sim, "shifts every id")
+    _, first = story()
+    time.sleep(0.01)
+    _, second = story()
+    assert first == second and "train" in first["objects"][f"{WORKSPACE}/jobs"]
+
+
 def test_seeding_twice_is_seeding_once(sim):
     world = {
         "users": [{"userName": "a@x.org", "entitlements": ["workspace-access"]}],
