@@ -80,7 +80,7 @@ pub fn stable(state: &State) -> Value {
 fn strip(value: &mut Value) {
     match value {
         Value::Object(fields) => {
-            fields.retain(|name, value| !(CHANGING.contains(&name.as_str()) && !value.is_object()));
+            fields.retain(|name, value| !CHANGING.contains(&name.as_str()) || value.is_object());
             fields.values_mut().for_each(strip);
         }
         Value::Array(rows) => rows.iter_mut().for_each(strip),
