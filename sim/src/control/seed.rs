@@ -271,14 +271,21 @@ fn put_person(state: &mut State, home: u64, person: &Person, now: i64) -> Result
     };
     for workspace in person.workspaces.clone().unwrap_or_else(|| vec![home]) {
         state.assign(workspace, id, level);
-        state
-            .directory
-            .row_mut(workspace, id)
-            .entitlements
-            .extend(person.entitlements.iter().cloned());
+        entitle(state, workspace, id, &person.entitlements);
     }
     put_credentials(state, id, person, now);
     Ok((name, id))
+}
+
+fn entitle(state: &mut State, workspace: u64, id: u64, entitlements: &[String]) {
+    let mut row = state
+        .directory
+        .rows
+        .get(&(workspace, id))
+        .cloned()
+        .unwrap_or_default();
+    row.entitlements.extend(entitlements.iter().cloned());
+    state.directory.set_row(workspace, id, row);
 }
 
 fn put_credentials(state: &mut State, id: u64, person: &Person, now: i64) {
@@ -339,11 +346,7 @@ fn put_group(state: &mut State, team: &Team) -> Result<u64, ApiError> {
         }
     }
     for workspace in team.workspace.iter().chain(&team.workspaces) {
-        state
-            .directory
-            .row_mut(*workspace, id)
-            .entitlements
-            .extend(team.entitlements.iter().cloned());
+        entitle(state, *workspace, id, &team.entitlements);
     }
     Ok(id)
 }

@@ -139,14 +139,16 @@ pub fn render(state: &State) -> Value {
         let home = groups.entry(group.home.to_string()).or_insert_with(|| json!({}));
         let workspaces = match group.home {
             Scope::Account => workspace_facts(state, group.id),
-            Scope::Workspace(_) => json!(
-                state
-                    .directory
-                    .rows
-                    .iter()
-                    .find(|((_, id), _)| *id == group.id)
-                    .map(|(_, row)| &row.entitlements)
-            ),
+            Scope::Workspace(home) => {
+                json!(
+                    directory
+                        .rows
+                        .get(&(home, group.id))
+                        .cloned()
+                        .unwrap_or_default()
+                        .entitlements
+                )
+            }
         };
         home[&group.display_name] = json!({
             "id": group.id.to_string(), "externalId": group.external_id, "roles": group.roles,

@@ -14,6 +14,7 @@ use crate::call::Call;
 use crate::error::ApiError;
 use crate::route::{Answer, Reply};
 use crate::state::admissions::Assignment;
+use crate::state::directory::WorkspaceRow;
 use crate::state::{Group, Principal, Scope, ServicePrincipal, State, SystemGroup, User};
 
 fn id_of(principal: Principal<'_>) -> u64 {
@@ -53,9 +54,11 @@ fn already(what: &str, name: &str) -> ApiError {
 fn join(state: &mut State, scope: Scope, id: u64, draft: &Draft) {
     if let Scope::Workspace(workspace) = scope {
         state.assign(workspace, id, Assignment::User);
-        let row = state.directory.row_mut(workspace, id);
-        row.entitlements.clone_from(&draft.entitlements);
-        row.roles.clone_from(&draft.roles);
+        let row = WorkspaceRow {
+            entitlements: draft.entitlements.clone(),
+            roles: draft.roles.clone(),
+        };
+        state.directory.set_row(workspace, id, row);
     }
 }
 
@@ -148,12 +151,12 @@ pub fn create_group(state: &mut State, scope: Scope, draft: &Draft) -> Result<u6
         },
         ..Group::new(id, scope, &name)
     });
-    if let Scope::Workspace(workspace) = scope
-        && !(draft.entitlements.is_empty() && draft.roles.is_empty())
-    {
-        let row = state.directory.row_mut(workspace, id);
-        row.entitlements.clone_from(&draft.entitlements);
-        row.roles.clone_from(&draft.roles);
+    if let Scope::Workspace(workspace) = scope {
+        let row = WorkspaceRow {
+            entitlements: draft.entitlements.clone(),
+            roles: draft.roles.clone(),
+        };
+        state.directory.set_row(workspace, id, row);
     }
     Ok(id)
 }
@@ -250,9 +253,11 @@ fn commit(state: &mut State, scope: Scope, id: u64, draft: Draft) -> Result<(), 
         }
     }
     if let Scope::Workspace(workspace) = scope {
-        let row = state.directory.row_mut(workspace, id);
-        row.entitlements = draft.entitlements;
-        row.roles = draft.roles;
+        let row = WorkspaceRow {
+            entitlements: draft.entitlements,
+            roles: draft.roles,
+        };
+        state.directory.set_row(workspace, id, row);
     }
     Ok(())
 }

@@ -281,8 +281,13 @@ impl Directory {
         None
     }
 
-    pub fn row_mut(&mut self, workspace: u64, id: u64) -> &mut WorkspaceRow {
-        self.rows.entry((workspace, id)).or_default()
+    /// Sets what a workspace adds to a principal; nothing is not kept.
+    pub fn set_row(&mut self, workspace: u64, id: u64, row: WorkspaceRow) {
+        if row == WorkspaceRow::default() {
+            self.rows.remove(&(workspace, id));
+        } else {
+            self.rows.insert((workspace, id), row);
+        }
     }
 
     pub fn remove(&mut self, id: u64) {
@@ -311,8 +316,8 @@ impl Directory {
         let workspaces: BTreeSet<u64> = self.homes.keys().filter_map(|home| home.workspace()).collect();
         for workspace in workspaces {
             self.admissions.remove(workspace, id);
+            self.rows.remove(&(workspace, id));
         }
-        self.rows.retain(|(_, principal), _| *principal != id);
     }
 }
 

@@ -4,6 +4,7 @@ Starts the binary named by DATABRICKS_SIM_BIN (else the debug build) on a free p
 as it was at the start.
 """
 
+import contextlib
 import json
 import os
 import pathlib
@@ -74,17 +75,24 @@ def clean_environment():
     os.environ["DATABRICKS_CONFIG_FILE"] = os.devnull
 
 
-@pytest.fixture(scope="session")
-def process():
+@contextlib.contextmanager
+def running(*arguments):
+    """A simulator of one's own."""
     binary = os.environ.get("DATABRICKS_SIM_BIN", ROOT / "target/debug/databricks-sim")
     command = [binary, "serve", "--listen", "127.0.0.1:0", "--json"]
-    command += ["--workspace", f"{SECOND}=127.0.0.1:0=dapi-second"]
+    command += ["--workspace", f"{SECOND}=127.0.0.1:0=dapi-second", *arguments]
     child = subprocess.Popen([str(part) for part in command], stdout=subprocess.PIPE)
     try:
         yield Sim(json.loads(child.stdout.readline()))
     finally:
         child.terminate()
         child.wait(10)
+
+
+@pytest.fixture(scope="session")
+def process():
+    with running() as sim:
+        yield sim
 
 
 @pytest.fixture

@@ -2,20 +2,23 @@
 
 import base64
 import http.server
+import datetime
+import ipaddress
 import json
+import ssl
 import threading
 import time
-import urllib.parse
 
 import pytest
-from cryptography.hazmat.primitives import hashes
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import padding, rsa
 from databricks.sdk import AccountClient, WorkspaceClient
 from databricks.sdk.core import Config
 from databricks.sdk.errors import BadRequest, NotFound, PermissionDenied
 from databricks.sdk.service import oauth2
 
-from conftest import ACCOUNT, WORKSPACE
+from conftest import ACCOUNT, WORKSPACE, running
 
 SUBJECT = "system:serviceaccount:lockstep:dbx"
 
@@ -27,7 +30,7 @@ def b64(data):
 class Issuer:
     """An issuer of tokens with a key of its own, which publishes it the way Kubernetes does."""
 
-    def __init__(self):
+    def __init__(self, tls=None):
         self.key = rsa.generate_private_key(public_exponent=65537, key_size=2048)
         numbers = self.key.public_key().public_numbers()
         number = lambda value: b64(value.to_bytes((value.bit_length() + 7) // 8, "big"))
@@ -52,7 +55,11 @@ class Issuer:
                 pass
 
         self.server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-        self.url = f"http://127.0.0.1:{self.server.server_port}"
+        if tls:
+            context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+            context.load_cert_chain(tls)
+            self.server.socket = context.wrap_socket(self.server.socket, server_side=True)
+        self.url = f"{'https' if tls else 'http'}://127.0.0.1:{self.server.server_port}"
         threading.Thread(target=self.server.serve_forever, daemon=True).start()
 
     def token(self, key=None, **claims):
@@ -180,6 +187,49 @@ def test_the_sdk_federates_from_a_file(sim, a, sp, issuer, tmp_path):
         config=Config(host=sim.url, client_id=sp.application_id, oidc_token_filepath=str(path), auth_type="file-oidc")
     )
     assert mine.current_user.me().user_name == sp.application_id
+
+
+def certificates(folder):
+    """A certificate authority of our own, and a server certificate for 127.0.0.1, the way a local cluster has them."""
+    now = datetime.datetime.now(datetime.timezone.utc)
+    name = lambda text: x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, text)])
+
+    def certificate(subject, key, issuer, signer, *extensions):
+        builder = x509.CertificateBuilder().subject_name(name(subject)).issuer_name(name(issuer))
+        builder = builder.public_key(key.public_key()).serial_number(x509.random_serial_number())
+        builder = builder.not_valid_before(now - datetime.timedelta(hours=1))
+        builder = builder.not_valid_after(now + datetime.timedelta(days=1))
+        for extension in extensions:
+            builder = builder.add_extension(extension, critical=False)
+        return builder.sign(signer, hashes.SHA256()).public_bytes(serialization.Encoding.PEM)
+
+    keys = [rsa.generate_private_key(public_exponent=65537, key_size=2048) for _ in range(2)]
+    authority = folder / "ca.pem"
+    authority.write_bytes(certificate("ca", keys[0], "ca", keys[0], x509.BasicConstraints(ca=True, path_length=None)))
+    server = folder / "server.pem"
+    pem = keys[1].private_bytes(
+        serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
+    )
+    server.write_bytes(
+        pem
+        + certificate(
+            "server", keys[1], "ca", keys[0],
+            x509.SubjectAlternativeName([x509.IPAddress(ipaddress.ip_address("127.0.0.1"))]),
+            x509.ExtendedKeyUsage([x509.ExtendedKeyUsageOID.SERVER_AUTH]),
+        )
+    )
+    return authority, server
+
+
+def test_the_authority_of_a_local_cluster_can_be_trusted(sim, tmp_path):
+    authority, server = certificates(tmp_path)
+    issuer = Issuer(tls=server)
+    with running("--ca-file", authority) as trusting:
+        for one, status in ((trusting, 200), (sim, 400)):
+            sp = one.workspace().service_principals.create(display_name="lockstep")
+            one.account().service_principal_federation_policy.create(int(sp.id), policy(issuer))
+            assert exchange(one, issuer.token(), sp.application_id)[0] == status
+    issuer.server.shutdown()
 
 
 def test_keys_may_be_pasted_into_the_policy(sim, a, sp, issuer):
