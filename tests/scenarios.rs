@@ -7,3 +7,6 @@ mod support;
 
 #[path = "scenarios/story.rs"]
 mod story;
+
+#[path = "scenarios/sweep.rs"]
+mod sweep;

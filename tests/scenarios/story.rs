@@ -6,7 +6,9 @@ use serde_json::json;
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_team_appears_in_both_systems_is_kept_and_goes_without_a_trace() {
-    let Some(team) = Team::new("story").await else { return };
+    let Some(team) = Team::new("story").await else {
+        return;
+    };
     let (ada, ben) = (team.person("ada").await, team.person("ben").await);
     let mallory = team.person("mallory").await;
     let _operator = operator::shared().await;
@@ -15,15 +17,23 @@ async fn a_team_appears_in_both_systems_is_kept_and_goes_without_a_trace() {
     team.bind("engineers", &["ada", "ben"], json!({})).await;
     let ready = team.until("engineers", "Ready", "True").await;
     assert_eq!(team.gerrit.members(&group).await, Some(vec![ada, ben]));
-    assert_eq!(team.sim.account_group(&group).await, Some(vec![team.email("ada"), team.email("ben")]));
+    assert_eq!(
+        team.sim.account_group(&group).await,
+        Some(vec![team.email("ada"), team.email("ben")])
+    );
     let access = team.gerrit.access(&team.name("project")).await;
-    assert!(access["refs/heads/*"]["permissions"]["label-Code-Review"].is_object(), "{access}");
+    assert!(
+        access["refs/heads/*"]["permissions"]["label-Code-Review"].is_object(),
+        "{access}"
+    );
     assert!(ready.status.unwrap().inventory.unwrap().len() >= 6);
 
     team.gerrit.add_member(&group, mallory).await;
     eventually("the stranger is taken away", 30, || async {
         let members = team.gerrit.members(&group).await;
-        (members == Some(vec![ada, ben])).then_some(()).ok_or_else(|| format!("{members:?}"))
+        (members == Some(vec![ada, ben]))
+            .then_some(())
+            .ok_or_else(|| format!("{members:?}"))
     })
     .await;
 
@@ -31,6 +41,9 @@ async fn a_team_appears_in_both_systems_is_kept_and_goes_without_a_trace() {
     assert_eq!(team.gerrit.members(&group).await, None);
     assert_eq!(team.sim.account_group(&group).await, None);
     let access = team.gerrit.access(&team.name("project")).await;
-    assert!(access["refs/heads/*"]["permissions"]["label-Code-Review"].is_null(), "{access}");
+    assert!(
+        access["refs/heads/*"]["permissions"]["label-Code-Review"].is_null(),
+        "{access}"
+    );
     assert!(!team.sim.snapshot().await.to_string().contains(&group));
 }

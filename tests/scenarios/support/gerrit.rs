@@ -40,7 +40,10 @@ impl Gerrit {
         let status = answer.status().as_u16();
         let text = answer.text().await.unwrap();
         let text = text.strip_prefix(")]}'").unwrap_or(&text);
-        (status, serde_json::from_str(text).unwrap_or_else(|_| json!(text.trim())))
+        (
+            status,
+            serde_json::from_str(text).unwrap_or_else(|_| json!(text.trim())),
+        )
     }
 
     pub async fn get(&self, path: &str) -> (u16, Value) {
@@ -50,7 +53,13 @@ impl Gerrit {
     /// Makes an account and returns its number.
     pub async fn account(&self, username: &str, email: &str) -> i64 {
         let body = json!({"name": username, "email": email});
-        let (status, answer) = self.call(reqwest::Method::PUT, &format!("/accounts/{}", encode(username)), Some(body)).await;
+        let (status, answer) = self
+            .call(
+                reqwest::Method::PUT,
+                &format!("/accounts/{}", encode(username)),
+                Some(body),
+            )
+            .await;
         assert!(status == 201 || status == 409, "{status} {answer}");
         let (_, account) = self.get(&format!("/accounts/{}", encode(username))).await;
         account["_account_id"].as_i64().unwrap()
@@ -58,7 +67,13 @@ impl Gerrit {
 
     pub async fn project(&self, name: &str) {
         let body = json!({"create_empty_commit": true});
-        let (status, answer) = self.call(reqwest::Method::PUT, &format!("/projects/{}", encode(name)), Some(body)).await;
+        let (status, answer) = self
+            .call(
+                reqwest::Method::PUT,
+                &format!("/projects/{}", encode(name)),
+                Some(body),
+            )
+            .await;
         assert!(status == 201 || status == 409, "{status} {answer}");
     }
 
@@ -69,7 +84,11 @@ impl Gerrit {
             return None;
         }
         assert_eq!(status, 200, "{members}");
-        let mut numbers: Vec<i64> = members.as_array()?.iter().map(|m| m["_account_id"].as_i64().unwrap()).collect();
+        let mut numbers: Vec<i64> = members
+            .as_array()?
+            .iter()
+            .map(|m| m["_account_id"].as_i64().unwrap())
+            .collect();
         numbers.sort_unstable();
         Some(numbers)
     }

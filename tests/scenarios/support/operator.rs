@@ -14,8 +14,11 @@ pub struct Operator {
     pub record: PathBuf,
 }
 
-static SHARED: RwLock<Operator> =
-    RwLock::const_new(Operator { child: None, log: PathBuf::new(), record: PathBuf::new() });
+static SHARED: RwLock<Operator> = RwLock::const_new(Operator {
+    child: None,
+    log: PathBuf::new(),
+    record: PathBuf::new(),
+});
 
 /// Namespace of the operator itself: its Lease and cluster-wide approvals.
 pub const NAMESPACE: &str = "lockstep-system";
@@ -56,6 +59,20 @@ impl Operator {
         self.child = Some(spawn(stack, &self.log, &self.record, more));
     }
 
+    /// Starts the operator as the only one there ever was: without the Lease of one that was killed.
+    pub async fn start_afresh(&mut self, client: &kube::Client) {
+        use k8s_openapi::api::coordination::v1::Lease;
+        let leases: kube::Api<Lease> = kube::Api::namespaced(client.clone(), NAMESPACE);
+        for lease in leases.list(&kube::api::ListParams::default()).await.unwrap() {
+            let name = lease.metadata.name.unwrap_or_default();
+            leases
+                .delete(&name, &kube::api::DeleteParams::default())
+                .await
+                .unwrap();
+        }
+        self.start(&[]).await;
+    }
+
     /// SIGKILL: no goodbye, no lease released.
     pub async fn kill(&mut self) {
         if let Some(mut child) = self.child.take() {
@@ -72,11 +89,27 @@ impl Operator {
 
 /// A shell stands between, holding our pipe: should this test process die, the operator dies with it.
 fn spawn(stack: &Stack, log: &PathBuf, record: &PathBuf, more: &[&str]) -> Child {
-    let log = std::fs::OpenOptions::new().create(true).append(true).open(log).unwrap();
+    let log = std::fs::OpenOptions::new()
+        .create(true)
+        .append(true)
+        .open(log)
+        .unwrap();
     Command::new("bash")
-        .args(["-c", "\"$@\" </dev/null & pid=$!; cat >/dev/null; kill -KILL $pid; wait $pid", "operator"])
+        .args([
+            "-c",
+            "\"$@\" </dev/null & pid=$!; cat >/dev/null; kill -KILL $pid; wait $pid",
+            "operator",
+        ])
         .arg(env!("CARGO_BIN_EXE_lockstep"))
-        .args(["run", "--namespace", NAMESPACE, "--allow-loopback", "--metrics-address", "127.0.0.1:0", "--record"])
+        .args([
+            "run",
+            "--namespace",
+            NAMESPACE,
+            "--allow-loopback",
+            "--metrics-address",
+            "127.0.0.1:0",
+            "--record",
+        ])
         .arg(record)
         .args(more)
         .env("KUBECONFIG", stack.get("KUBECONFIG"))

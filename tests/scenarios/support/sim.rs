@@ -48,20 +48,34 @@ impl Sim {
 
     /// A call on the account plane (paths below `/api/2.0/accounts/<id>`) or the workspace plane.
     pub async fn call(&self, method: reqwest::Method, path: &str, body: Option<Value>) -> (u16, Value) {
-        let token = if path.contains("/accounts/") { &self.account_token } else { &self.token };
-        let mut request = self.http.request(method, format!("{}{path}", self.url)).bearer_auth(token);
+        let token = if path.contains("/accounts/") {
+            &self.account_token
+        } else {
+            &self.token
+        };
+        let mut request = self
+            .http
+            .request(method, format!("{}{path}", self.url))
+            .bearer_auth(token);
         if let Some(body) = body {
             request = request.json(&body);
         }
         let answer = request.send().await.unwrap();
         let status = answer.status().as_u16();
         let text = answer.text().await.unwrap();
-        (status, serde_json::from_str(&text).unwrap_or_else(|_| json!(text)))
+        (
+            status,
+            serde_json::from_str(&text).unwrap_or_else(|_| json!(text)),
+        )
     }
 
     /// Display names of an account group's members, sorted; `None` where there is no such group.
     pub async fn account_group(&self, name: &str) -> Option<Vec<String>> {
-        self.group(&format!("/api/2.0/accounts/{}/scim/v2/Groups", self.account), name).await
+        self.group(
+            &format!("/api/2.0/accounts/{}/scim/v2/Groups", self.account),
+            name,
+        )
+        .await
     }
 
     /// The same for a group of the workspace.
@@ -71,10 +85,14 @@ impl Sim {
 
     async fn group(&self, base: &str, name: &str) -> Option<Vec<String>> {
         let filter = super::gerrit::encode(&format!("displayName eq \"{name}\""));
-        let (status, found) = self.call(reqwest::Method::GET, &format!("{base}?filter={filter}"), None).await;
+        let (status, found) = self
+            .call(reqwest::Method::GET, &format!("{base}?filter={filter}"), None)
+            .await;
         assert_eq!(status, 200, "{found}");
         let id = found["Resources"].as_array()?.first()?["id"].as_str()?.to_owned();
-        let (status, group) = self.call(reqwest::Method::GET, &format!("{base}/{id}"), None).await;
+        let (status, group) = self
+            .call(reqwest::Method::GET, &format!("{base}/{id}"), None)
+            .await;
         assert_eq!(status, 200, "{group}");
         let mut members: Vec<String> = group["members"]
             .as_array()

@@ -12,14 +12,18 @@ pub struct Stack {
 
 impl Stack {
     pub fn get(&self, name: &str) -> &str {
-        self.variables.get(name).unwrap_or_else(|| panic!("{name} is not set: run `make up`"))
+        self.variables
+            .get(name)
+            .unwrap_or_else(|| panic!("{name} is not set: run `make up`"))
     }
 
     /// The client for the stack's cluster.
     pub async fn kube(&self) -> kube::Client {
         let _ = rustls::crypto::ring::default_provider().install_default();
         let kubeconfig = kube::config::Kubeconfig::read_from(self.get("KUBECONFIG")).unwrap();
-        let config = kube::Config::from_custom_kubeconfig(kubeconfig, &Default::default()).await.unwrap();
+        let config = kube::Config::from_custom_kubeconfig(kubeconfig, &Default::default())
+            .await
+            .unwrap();
         kube::Client::try_from(config).unwrap()
     }
 }
@@ -32,7 +36,8 @@ pub fn root() -> PathBuf {
 pub fn stack() -> Option<&'static Stack> {
     static STACK: OnceLock<Option<Stack>> = OnceLock::new();
     let found = STACK.get_or_init(|| {
-        let state = std::env::var("LOCKSTEP_STATE_DIR").map_or_else(|_| root().join("dev/.state"), PathBuf::from);
+        let state =
+            std::env::var("LOCKSTEP_STATE_DIR").map_or_else(|_| root().join("dev/.state"), PathBuf::from);
         let mut variables: BTreeMap<String, String> = std::fs::read_to_string(state.join("env"))
             .unwrap_or_default()
             .lines()
@@ -42,10 +47,15 @@ pub fn stack() -> Option<&'static Stack> {
         if std::env::var("DATABRICKS_SIM_URL").is_ok() {
             variables.extend(std::env::vars());
         }
-        variables.contains_key("GERRIT_URL").then_some(Stack { variables })
+        variables
+            .contains_key("GERRIT_URL")
+            .then_some(Stack { variables })
     });
     if found.is_none() {
-        assert!(std::env::var("CI").is_err(), "the real stack is required under CI: run `make up`");
+        assert!(
+            std::env::var("CI").is_err(),
+            "the real stack is required under CI: run `make up`"
+        );
         eprintln!("skipped: the stack is not up (make up)");
     }
     found.as_ref()

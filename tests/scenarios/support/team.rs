@@ -11,6 +11,7 @@ use lockstep_core::api::{AccessBinding, DatabricksConnection, GerritConnection};
 use serde_json::{Value, json};
 
 use super::eventually;
+use super::gate::Gate;
 use super::gerrit::Gerrit;
 use super::operator::NAMESPACE;
 use super::sim::Sim;
@@ -22,13 +23,20 @@ pub async fn prepare_cluster(stack: &Stack) {
     let crds: Api<CustomResourceDefinition> = Api::all(client.clone());
     let apply = PatchParams::apply("scenarios").force();
     for crd in lockstep_core::api::crd::all() {
-        crds.patch(&crd.name_any(), &apply, &Patch::Apply(&crd)).await.unwrap();
+        crds.patch(&crd.name_any(), &apply, &Patch::Apply(&crd))
+            .await
+            .unwrap();
     }
     for crd in lockstep_core::api::crd::all() {
         eventually("the CRD is served", 30, || async {
             let seen = crds.get(&crd.name_any()).await.map_err(|e| e.to_string())?;
-            let conditions = seen.status.and_then(|status| status.conditions).unwrap_or_default();
-            let served = conditions.iter().any(|c| c.type_ == "Established" && c.status == "True");
+            let conditions = seen
+                .status
+                .and_then(|status| status.conditions)
+                .unwrap_or_default();
+            let served = conditions
+                .iter()
+                .any(|c| c.type_ == "Established" && c.status == "True");
             served.then_some(()).ok_or_else(|| format!("{conditions:?}"))
         })
         .await;
@@ -39,7 +47,14 @@ pub async fn prepare_cluster(stack: &Stack) {
 async fn namespace(client: &kube::Client, name: &str) {
     let namespaces: Api<Namespace> = Api::all(client.clone());
     let body = json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name}});
-    namespaces.patch(name, &PatchParams::apply("scenarios").force(), &Patch::Apply(&body)).await.unwrap();
+    namespaces
+        .patch(
+            name,
+            &PatchParams::apply("scenarios").force(),
+            &Patch::Apply(&body),
+        )
+        .await
+        .unwrap();
 }
 
 pub struct Team {
@@ -53,6 +68,11 @@ pub struct Team {
 impl Team {
     /// A fresh world, or `None` where the stack is not up.
     pub async fn new(word: &str) -> Option<Self> {
+        Self::behind(word, None).await
+    }
+
+    /// The same, the operator's calls going through a gate.
+    pub async fn behind(word: &str, gate: Option<&Gate>) -> Option<Self> {
         static COUNT: AtomicU32 = AtomicU32::new(0);
         let stack = stack()?;
         let millis = SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_millis() % 100_000_000;
@@ -60,8 +80,13 @@ impl Team {
         prepare_cluster(stack).await;
         let client = stack.kube().await;
         namespace(&client, &prefix).await;
-        let team = Self { prefix, client, gerrit: Gerrit::new(stack), sim: Sim::new(stack) };
-        team.connect(stack).await;
+        let team = Self {
+            prefix,
+            client,
+            gerrit: Gerrit::new(stack),
+            sim: Sim::new(stack),
+        };
+        team.connect(stack, gate).await;
         team.gerrit.project(&team.name("project")).await;
         let job = json!({"type": "jobs", "name": team.name("train")});
         team.sim.seed(json!({"objects": [job]})).await;
@@ -80,16 +105,30 @@ impl Team {
     /// Somebody with an account in both systems; the Gerrit number.
     pub async fn person(&self, name: &str) -> i64 {
         let email = self.email(name);
-        self.sim.seed(json!({"users": [{"userName": email, "displayName": email}]})).await;
+        self.sim
+            .seed(json!({"users": [{"userName": email, "displayName": email}]}))
+            .await;
         self.gerrit.account(&self.name(name), &email).await
     }
 
-    async fn connect(&self, stack: &Stack) {
+    async fn connect(&self, stack: &Stack, gate: Option<&Gate>) {
         let host = |url: &str| url.split("://").nth(1).unwrap().trim_end_matches('/').to_owned();
-        let sim_host = host(stack.get("DATABRICKS_SIM_URL"));
-        self.secret("gerrit", &host(stack.get("GERRIT_URL")), &json!({
-            "username": stack.get("GERRIT_ADMIN_USER"), "password": stack.get("GERRIT_ADMIN_PASSWORD"),
-        }))
+        let (mut gerrit, mut databricks) = (
+            stack.get("GERRIT_URL").to_owned(),
+            stack.get("DATABRICKS_SIM_URL").to_owned(),
+        );
+        if let Some(gate) = gate {
+            gerrit = gate.open(&gerrit).await;
+            databricks = gate.open(&databricks).await;
+        }
+        let sim_host = host(&databricks);
+        self.secret(
+            "gerrit",
+            &host(&gerrit),
+            &json!({
+                "username": stack.get("GERRIT_ADMIN_USER"), "password": stack.get("GERRIT_ADMIN_PASSWORD"),
+            }),
+        )
         .await;
         // A service principal that administers both planes, as the docs tell users to make one.
         let app = "00000000-0000-4000-8000-00000000beef";
@@ -99,16 +138,20 @@ impl Team {
                 "secrets": ["planted-secret-of-the-service-principal"],
             }]}))
             .await;
-        self.secret("databricks", &sim_host, &json!({
-            "clientId": app, "clientSecret": "planted-secret-of-the-service-principal",
-        }))
+        self.secret(
+            "databricks",
+            &sim_host,
+            &json!({
+                "clientId": app, "clientSecret": "planted-secret-of-the-service-principal",
+            }),
+        )
         .await;
         let limits = json!({"requestsPerSecond": 0});
         let namespaces = json!({"names": [self.prefix]});
         self.apply::<GerritConnection>(&json!({
             "apiVersion": "lockstep.dev/v1alpha1", "kind": "GerritConnection", "metadata": {"name": "gerrit"},
             "spec": {
-                "url": stack.get("GERRIT_URL"), "auth": {"basic": {"secretRef": {"name": "gerrit"}}}, "limits": limits,
+                "url": gerrit, "auth": {"basic": {"secretRef": {"name": "gerrit"}}}, "limits": limits,
                 "tenants": [{"namespaces": namespaces, "uses": ["Access"], "reach": {
                     "projects": [format!("{}*", self.prefix)], "refs": ["refs/*"], "groups": [format!("{}*", self.prefix)],
                 }}],
@@ -118,8 +161,8 @@ impl Team {
         self.apply::<DatabricksConnection>(&json!({
             "apiVersion": "lockstep.dev/v1alpha1", "kind": "DatabricksConnection", "metadata": {"name": "prod"},
             "spec": {
-                "host": stack.get("DATABRICKS_SIM_URL"),
-                "account": {"host": stack.get("DATABRICKS_SIM_ACCOUNT_URL"), "id": self.sim.account},
+                "host": databricks,
+                "account": {"host": databricks, "id": self.sim.account},
                 "auth": {"oauthSecret": {"secretRef": {"name": "databricks"}}}, "limits": limits,
                 "tenants": [{"namespaces": namespaces, "uses": ["Access"], "reach": {
                     "workspace": ["*"], "groups": [format!("{}*", self.prefix)], "jobs": [format!("{}*", self.prefix)],
@@ -136,7 +179,14 @@ impl Team {
             "apiVersion": "v1", "kind": "Secret",
             "metadata": {"name": name, "annotations": {"lockstep.dev/host": host}}, "stringData": data,
         });
-        secrets.patch(name, &PatchParams::apply("scenarios").force(), &Patch::Apply(&body)).await.unwrap();
+        secrets
+            .patch(
+                name,
+                &PatchParams::apply("scenarios").force(),
+                &Patch::Apply(&body),
+            )
+            .await
+            .unwrap();
     }
 
     /// Applies an object of ours in the scenario's namespace, as `kubectl apply --server-side` would.
@@ -149,12 +199,21 @@ impl Team {
     {
         let api: Api<K> = Api::namespaced(self.client.clone(), &self.prefix);
         let name = body["metadata"]["name"].as_str().unwrap();
-        api.patch(name, &PatchParams::apply("scenarios").force(), &Patch::Apply(body)).await.unwrap()
+        api.patch(
+            name,
+            &PatchParams::apply("scenarios").force(),
+            &Patch::Apply(body),
+        )
+        .await
+        .unwrap()
     }
 
     /// A binding for a group in both systems; `more` is merged into the spec.
     pub async fn bind(&self, name: &str, people: &[&str], more: Value) -> AccessBinding {
-        let members: Vec<_> = people.iter().map(|person| json!({"person": {"email": self.email(person)}})).collect();
+        let members: Vec<_> = people
+            .iter()
+            .map(|person| json!({"person": {"email": self.email(person)}}))
+            .collect();
         let group = self.name(name);
         let mut spec = json!({
             "mode": "Enforce",
@@ -197,15 +256,30 @@ impl Team {
             let binding = self.bindings().get(name).await.map_err(|e| e.to_string())?;
             let seen = binding.status.clone().unwrap_or_default();
             let current = seen.observed_generation == binding.metadata.generation;
-            let holds = seen.conditions.iter().any(|c| c.type_ == kind && c.status == status);
-            if holds && current { Ok(binding) } else { Err(serde_json::to_string(&seen.conditions).unwrap()) }
+            let holds = seen
+                .conditions
+                .iter()
+                .any(|c| c.type_ == kind && c.status == status);
+            if holds && current {
+                Ok(binding)
+            } else {
+                Err(serde_json::to_string(&seen.conditions).unwrap())
+            }
         })
         .await
     }
 
     pub async fn delete(&self, name: &str) {
-        self.bindings().delete(name, &DeleteParams::default()).await.unwrap();
-        eventually(&format!("{name} is gone"), 60, || async {
+        self.bindings()
+            .delete(name, &DeleteParams::default())
+            .await
+            .unwrap();
+        self.gone(name, 60).await;
+    }
+
+    /// Waits until a binding is no more.
+    pub async fn gone(&self, name: &str, seconds: u64) {
+        eventually(&format!("{name} is gone"), seconds, || async {
             match self.bindings().get_opt(name).await.map_err(|e| e.to_string())? {
                 None => Ok(()),
                 Some(binding) => Err(format!("{:?}", binding.status.map(|status| status.conditions))),
@@ -222,7 +296,9 @@ impl Team {
             + Clone
             + std::fmt::Debug,
     {
-        Api::namespaced(self.client.clone(), &self.prefix).create(&PostParams::default(), body).await
+        Api::namespaced(self.client.clone(), &self.prefix)
+            .create(&PostParams::default(), body)
+            .await
     }
 }
 
