@@ -10,6 +10,8 @@ mod examples;
 mod largest;
 #[path = "crds/offline.rs"]
 mod offline;
+#[path = "crds/reference.rs"]
+mod reference;
 #[path = "crds/schemas.rs"]
 mod schemas;
 #[path = "crds/server.rs"]

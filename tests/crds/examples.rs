@@ -1,5 +1,7 @@
 //! What is accepted and refused, offline: `rules.yaml` beside this file, and the manifests in `examples/`.
 
+use std::collections::BTreeSet;
+
 use serde::Deserialize;
 use serde_json::Value;
 
@@ -73,11 +75,8 @@ fn what_is_right_is_accepted_and_what_is_wrong_is_refused_with_its_reason() {
     } in all()
     {
         let wrong = judge.judge(&schema(&kind)["properties"]["spec"], &spec, old.as_ref());
-        let wrong: Vec<String> = wrong.into_iter().map(|wrong| format!("spec.{wrong}")).collect();
         let expected = match &refused {
-            Some(message) => wrong
-                .iter()
-                .any(|wrong| wrong.replace("spec..", "spec.").contains(message)),
+            Some(message) => wrong.iter().any(|wrong| wrong.contains(message)),
             None => wrong.is_empty(),
         };
         if !expected {
@@ -85,22 +84,12 @@ fn what_is_right_is_accepted_and_what_is_wrong_is_refused_with_its_reason() {
         }
     }
     assert!(surprises.is_empty(), "{surprises:#?}");
-}
 
-#[test]
-fn every_rule_and_pattern_has_met_both() {
-    let mut judge = Judge::default();
-    for example in all() {
-        judge.judge(
-            &schema(&example.kind)["properties"]["spec"],
-            &example.spec,
-            example.old.as_ref(),
-        );
-    }
-    let mut untried = Vec::new();
+    // Every rule and pattern has met both.
+    let mut untried = BTreeSet::new();
     for crd in lockstep_core::api::crd::all() {
         let kind = crd.spec.names.kind;
-        each(&schema(&kind), &kind, &mut |at, node| {
+        each(schema(&kind), &kind, &mut |at, node| {
             let rules = node["x-kubernetes-validations"].as_array().into_iter().flatten();
             for rule in rules
                 .map(|rule| &rule["rule"])
@@ -109,14 +98,12 @@ fn every_rule_and_pattern_has_met_both() {
             {
                 for (seen, answer) in [(&judge.said_yes, "accepted"), (&judge.said_no, "refused")] {
                     if !seen.contains(rule) {
-                        untried.push(format!("{at}: nothing is {answer} by {rule}"));
+                        untried.insert(format!("{at}: nothing is {answer} by {rule}"));
                     }
                 }
             }
         });
     }
-    untried.sort();
-    untried.dedup();
     assert!(untried.is_empty(), "{untried:#?}");
 }
 

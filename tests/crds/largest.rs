@@ -63,17 +63,7 @@ async fn the_largest_objects_are_admitted() {
     let scratch = Scratch::new(&client).await;
     let mut refused = Vec::new();
     // Where rows are compared with each other: few long names, many short ones, and what lies between.
-    for (count, length) in [
-        (256, 8),
-        (256, 40),
-        (256, 48),
-        (256, 60),
-        (256, 256),
-        (200, 100),
-        (150, 220),
-        (128, 256),
-        (40, 256),
-    ] {
+    for (count, length) in [(256, 8), (256, 40), (256, 256), (200, 100), (128, 256)] {
         let answer = scratch
             .apply("AccessBinding", "large", &binding(count, length), false)
             .await;

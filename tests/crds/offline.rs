@@ -12,15 +12,16 @@ use serde_json::Value;
 #[derive(Default)]
 pub struct Judge {
     programs: BTreeMap<String, Arc<Program>>,
+    matched: BTreeMap<(String, String), bool>,
     pub said_yes: BTreeSet<String>,
     pub said_no: BTreeSet<String>,
 }
 
 impl Judge {
-    /// Everything that is wrong with `new` as an update of `old`.
+    /// Everything that is wrong with the spec `new` as an update of `old`.
     pub fn judge(&mut self, schema: &Value, new: &Value, old: Option<&Value>) -> Vec<String> {
         let mut wrong = Vec::new();
-        self.visit(schema, "", new, old, &mut wrong);
+        self.visit(schema, "spec", new, old, &mut wrong);
         wrong
     }
 
@@ -90,11 +91,7 @@ impl Judge {
                     }
                 }
                 for (name, value) in fields {
-                    let at = if at.is_empty() {
-                        name.clone()
-                    } else {
-                        format!("{at}.{name}")
-                    };
+                    let at = format!("{at}.{name}");
                     let inner = [&schema["properties"][name], &schema["additionalProperties"]]
                         .into_iter()
                         .find(|schema| !schema.is_null());
@@ -138,8 +135,13 @@ impl Judge {
             ));
         }
         if let Some(pattern) = schema["pattern"].as_str() {
-            let variables = [("self", cel(&text.into())), ("pattern", cel(&pattern.into()))];
-            let holds = self.holds("self.matches(pattern)", &variables);
+            let question = (pattern.to_owned(), text.to_owned());
+            let known = self.matched.get(&question).copied();
+            let holds = known.unwrap_or_else(|| {
+                let variables = [("self", cel(&text.into())), ("pattern", cel(&pattern.into()))];
+                self.holds("self.matches(pattern)", &variables)
+            });
+            self.matched.insert(question, holds);
             if !self.note(pattern, holds) {
                 wrong.push(format!("{at}: {at} in body should match '{pattern}'"));
             }

@@ -1,7 +1,9 @@
 //! The CRDs as documents: generated files are current, nothing has a default, everything is bounded and described.
 
+use std::collections::BTreeMap;
 use std::fs;
 use std::path::PathBuf;
+use std::sync::LazyLock;
 
 use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition;
 use lockstep_core::api::crd;
@@ -12,9 +14,14 @@ pub fn root() -> PathBuf {
 }
 
 /// The schema of a kind.
-pub fn schema(kind: &str) -> Value {
-    let crd = crd::all().into_iter().find(|crd| crd.spec.names.kind == kind);
-    schema_of(&crd.unwrap_or_else(|| panic!("no kind {kind}")))
+pub fn schema(kind: &str) -> &'static Value {
+    static SCHEMAS: LazyLock<BTreeMap<String, Value>> = LazyLock::new(|| {
+        let schemas = crd::all()
+            .into_iter()
+            .map(|crd| (crd.spec.names.kind.clone(), schema_of(&crd)));
+        schemas.collect()
+    });
+    SCHEMAS.get(kind).unwrap_or_else(|| panic!("no kind {kind}"))
 }
 
 fn schema_of(crd: &CustomResourceDefinition) -> Value {

@@ -128,7 +128,8 @@ pub struct GerritAccess {
     pub access: Option<Vec<RefAccess>>,
 }
 
-/// How far the members of a group are Lockstep's.
+/// How far the members of a group are Lockstep's: `Authoritative` leaves nobody beyond what is declared, `Additive`
+/// adds to what others added, `External` never edits. Unset: Authoritative.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub enum Membership {
     /// Nobody beyond what is declared.
@@ -139,7 +140,8 @@ pub enum Membership {
     External,
 }
 
-/// What happens to rights that are not declared.
+/// What happens to rights on the same target that are not declared: `Report` shows them, `Remove` takes them away.
+/// Unset: Report.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub enum Foreign {
     Report,
@@ -220,7 +222,7 @@ pub struct LabelRange {
     pub max: i32,
 }
 
-/// Gerrit's actions of a rule.
+/// Gerrit's actions of a rule. Unset: ALLOW.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "SCREAMING_SNAKE_CASE")]
 pub enum RefAction {

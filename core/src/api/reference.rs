@@ -49,14 +49,15 @@ pub struct ServiceAccountRef {
     pub name: String,
 }
 
-/// Whether differences are only shown, or also repaired.
+/// `Observe` shows the difference and writes nothing outside; `Enforce` repairs it. Unset: Observe.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub enum Mode {
     Observe,
     Enforce,
 }
 
-/// What deletion of the object does to the rights it gave.
+/// What deletion of the object does to the rights it gave: `Revoke` takes away what was created and leaves what was
+/// adopted, `Orphan` leaves everything. Unset: Revoke.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub enum OnDelete {
     Revoke,

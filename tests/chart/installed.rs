@@ -1,0 +1,342 @@
+//! The chart on a real API server, installed, upgraded and uninstalled by the real Helm. The cluster is one of its
+//! own, because a chart owns objects that every other test of a shared cluster would feel.
+
+use std::io::Write as _;
+use std::path::PathBuf;
+use std::process::{Command, Output, Stdio};
+use std::time::{Duration, Instant};
+
+use super::cluster;
+use super::rendered::chart;
+
+/// A cluster beside the local stack, gone when dropped.
+struct Cluster {
+    state: PathBuf,
+}
+
+impl Cluster {
+    fn start() -> Option<Self> {
+        // Where the stack never ran, its programs would first have to be built: that is `make up`.
+        if cluster::exported(&cluster::state(), "HELM").is_none() {
+            cluster::skip();
+            return None;
+        }
+        let state =
+            PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join(format!("chart-cluster-{}", std::process::id()));
+        let cluster = Self { state };
+        let up = cluster.stack(&["up", "--only", "kubernetes"]);
+        assert!(up.status.success(), "{}", said(&up));
+        Some(cluster)
+    }
+
+    fn stack(&self, arguments: &[&str]) -> Output {
+        Command::new(concat!(env!("CARGO_MANIFEST_DIR"), "/dev/stack"))
+            .args(arguments)
+            .env("LOCKSTEP_STATE_DIR", &self.state)
+            .output()
+            .unwrap()
+    }
+
+    fn run(&self, tool: &str, arguments: &[&str], given: &str) -> Output {
+        let program = cluster::exported(&self.state, tool).unwrap();
+        let mut child = Command::new(program)
+            .args(arguments)
+            .env(
+                "KUBECONFIG",
+                cluster::exported(&self.state, "KUBECONFIG").unwrap(),
+            )
+            // Helm's caches are not this machine's.
+            .env("HELM_CACHE_HOME", self.state.join("helm"))
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap();
+        child.stdin.take().unwrap().write_all(given.as_bytes()).unwrap();
+        child.wait_with_output().unwrap()
+    }
+
+    fn helm(&self, arguments: &[&str]) -> String {
+        let done = self.run("HELM", arguments, "");
+        assert!(done.status.success(), "helm {arguments:?}: {}", said(&done));
+        said(&done)
+    }
+
+    /// What kubectl says if it succeeds, and if it fails.
+    fn try_kubectl(&self, arguments: &str, given: &str) -> Result<String, String> {
+        let arguments: Vec<&str> = arguments.split(' ').collect();
+        let done = self.run("KUBECTL", &arguments, given);
+        if done.status.success() {
+            Ok(said(&done))
+        } else {
+            Err(said(&done))
+        }
+    }
+
+    fn kubectl(&self, arguments: &str, given: &str) -> String {
+        self.try_kubectl(arguments, given)
+            .unwrap_or_else(|said| panic!("kubectl {arguments}: {said}"))
+    }
+
+    /// Whether the operator may do this.
+    fn operator_may(&self, what: &str) -> bool {
+        let asked = format!("auth can-i {what} --as=system:serviceaccount:lockstep-system:lockstep");
+        self.try_kubectl(&asked, "").is_ok()
+    }
+}
+
+impl Drop for Cluster {
+    fn drop(&mut self) {
+        let _ = self.stack(&["reset"]);
+    }
+}
+
+fn said(output: &Output) -> String {
+    format!(
+        "{}{}",
+        String::from_utf8_lossy(&output.stdout),
+        String::from_utf8_lossy(&output.stderr)
+    )
+}
+
+/// Tries until it holds: policies and controllers take a moment.
+fn eventually(what: &str, mut holds: impl FnMut() -> Result<(), String>) {
+    let end = Instant::now() + Duration::from_mins(1);
+    loop {
+        match holds() {
+            Ok(()) => return,
+            Err(last) => assert!(Instant::now() < end, "{what}: {last}"),
+        }
+        std::thread::sleep(Duration::from_millis(250));
+    }
+}
+
+fn expect(holds: bool, otherwise: &str) -> Result<(), String> {
+    if holds { Ok(()) } else { Err(otherwise.to_owned()) }
+}
+
+const INSTALL: &[&str] = &["--namespace", "lockstep-system", "--wait=hookOnly"];
+
+fn approval(name: &str, approver: &str) -> String {
+    format!(
+        "
+apiVersion: lockstep.dev/v1alpha1
+kind: PlanApproval
+metadata: {{name: {name}, namespace: ml-fraud}}
+spec:
+  planRef: {{kind: AccessBinding, namespace: ml-fraud, name: fraud-engineers, uid: 0b7e8f3a-1111-2222-3333-444455556666}}
+  digest: sha256:0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef
+  approver: {approver}
+  reason: the team grows
+"
+    )
+}
+
+const PEOPLE: &str = "
+apiVersion: rbac.authorization.k8s.io/v1
+kind: RoleBinding
+metadata: {name: editors, namespace: ml-fraud}
+roleRef: {apiGroup: rbac.authorization.k8s.io, kind: ClusterRole, name: edit}
+subjects:
+- {apiGroup: rbac.authorization.k8s.io, kind: User, name: ada@example.com}
+- {apiGroup: rbac.authorization.k8s.io, kind: User, name: ben@example.com}
+---
+apiVersion: rbac.authorization.k8s.io/v1
+kind: RoleBinding
+metadata: {name: approvers, namespace: ml-fraud}
+roleRef: {apiGroup: rbac.authorization.k8s.io, kind: ClusterRole, name: lockstep-system-lockstep-approver}
+subjects:
+- {apiGroup: rbac.authorization.k8s.io, kind: User, name: ada@example.com}
+";
+
+const BINDING: &str = "
+apiVersion: lockstep.dev/v1alpha1
+kind: AccessBinding
+metadata:
+  name: fraud-engineers
+  namespace: ml-fraud
+  annotations: {lockstep.dev/changed-by: somebody-else}
+spec: {mode: Observe}
+";
+
+#[test]
+fn installed_upgraded_and_uninstalled() {
+    let Some(cluster) = Cluster::start() else { return };
+    // A cluster that enforces the strictest standard admits the pod.
+    cluster.kubectl("create namespace lockstep-system", "");
+    cluster.kubectl(
+        "label namespace lockstep-system pod-security.kubernetes.io/enforce=restricted",
+        "",
+    );
+    cluster.kubectl("create namespace ml-fraud", "");
+    let chart = chart();
+    let chart = chart.to_str().unwrap();
+
+    let notes = cluster.helm(&[&["install", "lockstep", chart], INSTALL].concat());
+    assert!(notes.contains("kubectl get lockstep --all-namespaces"), "{notes}");
+    assert!(!notes.contains("WARNING"), "{notes}");
+    cluster.kubectl(
+        "wait --for=condition=Established crd/accessbindings.lockstep.dev --timeout=30s",
+        "",
+    );
+    eventually("a pod is made", || {
+        let pods = cluster.kubectl("get pods --namespace lockstep-system --output name", "");
+        expect(pods.contains("pod/lockstep-"), &pods)
+    });
+
+    approvals_are_given_in_ones_own_name(&cluster);
+    whoever_changes_a_spec_is_stamped(&cluster);
+    the_operator_has_what_it_needs_and_no_more(&cluster);
+
+    cluster.helm(
+        &[
+            &[
+                "upgrade",
+                "lockstep",
+                chart,
+                "--set",
+                "secrets.namespaces={ml-fraud}",
+            ],
+            INSTALL,
+        ]
+        .concat(),
+    );
+    assert!(cluster.operator_may("list secrets --namespace ml-fraud"));
+    assert!(!cluster.operator_may("get secrets --namespace default"));
+    assert!(!cluster.operator_may("list secrets --all-namespaces"));
+
+    cluster.helm(&[
+        "uninstall",
+        "lockstep",
+        "--namespace",
+        "lockstep-system",
+        "--wait=hookOnly",
+    ]);
+    let kept = cluster.kubectl(
+        "get accessbindings,planapprovals --namespace ml-fraud --output name",
+        "",
+    );
+    assert!(
+        kept.contains("accessbinding.lockstep.dev/fraud-engineers"),
+        "{kept}"
+    );
+    assert!(kept.contains("planapproval.lockstep.dev/mine"), "{kept}");
+    let record = cluster.kubectl(
+        "get persistentvolumeclaims --namespace lockstep-system --output name",
+        "",
+    );
+    assert!(
+        record.contains("lockstep-record"),
+        "the record went with the program: {record}"
+    );
+    for gone in [
+        "deployment/lockstep --namespace lockstep-system",
+        "clusterrole/lockstep-system-lockstep",
+        "validatingadmissionpolicy/lockstep-approvals",
+        "mutatingadmissionpolicy/lockstep-changed-by",
+    ] {
+        eventually("what ran is gone", || {
+            let found = cluster.try_kubectl(&format!("get {gone}"), "");
+            expect(found.is_err(), gone)
+        });
+    }
+
+    // What was kept does not stand in the way of coming back.
+    cluster.helm(&[&["install", "lockstep", chart], INSTALL].concat());
+}
+
+fn approvals_are_given_in_ones_own_name(cluster: &Cluster) {
+    cluster.kubectl("apply --filename -", PEOPLE);
+    let apply = |user: &str, name: &str, approver: &str| {
+        cluster.try_kubectl(
+            &format!("create --filename - --as={user}"),
+            &approval(name, approver),
+        )
+    };
+    eventually("somebody else's name is refused", || {
+        match apply("ada@example.com", "forged", "ben@example.com") {
+            Err(said) => expect(
+                said.contains("spec.approver must be who approves: you are ada@example.com"),
+                &said,
+            ),
+            Ok(_) => {
+                cluster.kubectl("delete planapproval forged --namespace ml-fraud", "");
+                Err("the policy does not act".to_owned())
+            }
+        }
+    });
+    apply("ada@example.com", "mine", "ada@example.com").unwrap();
+    // An administrator may label an approval, and cannot make it say something else.
+    cluster.kubectl("label planapproval mine --namespace ml-fraud reviewed=yes", "");
+    let patch = r#"patch planapproval mine --namespace ml-fraud --type merge --patch {"spec":{"approver":"ben@example.com"}}"#;
+    assert!(cluster.try_kubectl(patch, "").is_err());
+    // To edit is not to approve.
+    let said = apply("ben@example.com", "unasked", "ben@example.com").unwrap_err();
+    assert!(
+        said.contains("cannot create resource \"planapprovals\""),
+        "{said}"
+    );
+}
+
+fn whoever_changes_a_spec_is_stamped(cluster: &Cluster) {
+    let stamp = || {
+        cluster.kubectl(
+            r"get accessbinding fraud-engineers --namespace ml-fraud --output jsonpath={.metadata.annotations.lockstep\.dev/changed-by}",
+            "",
+        )
+    };
+    let patch = |user: &str, patch: &str| {
+        cluster.kubectl(
+            &format!("patch accessbinding fraud-engineers --namespace ml-fraud --type merge --patch {patch} --as={user}"),
+            "",
+        );
+    };
+    eventually("the stamp names the maker", || {
+        let _ = cluster.try_kubectl("delete accessbinding fraud-engineers --namespace ml-fraud", "");
+        let made = cluster.try_kubectl("create --filename - --as=ada@example.com", BINDING);
+        made.and_then(|_| expect(stamp() == "ada@example.com", &stamp()))
+    });
+    patch("ben@example.com", r#"{"metadata":{"labels":{"a":"b"}}}"#);
+    assert_eq!(stamp(), "ada@example.com", "a label is no change of the spec");
+    patch(
+        "ben@example.com",
+        r#"{"metadata":{"annotations":{"lockstep.dev/changed-by":"eve"}}}"#,
+    );
+    assert_eq!(stamp(), "ada@example.com", "the stamp is not to be written");
+    patch("ben@example.com", r#"{"metadata":{"annotations":null}}"#);
+    assert_eq!(stamp(), "ada@example.com", "the stamp is not to be wiped");
+    patch("ben@example.com", r#"{"spec":{"suspend":true}}"#);
+    assert_eq!(stamp(), "ben@example.com");
+}
+
+fn the_operator_has_what_it_needs_and_no_more(cluster: &Cluster) {
+    for what in [
+        "watch accessbindings.lockstep.dev --all-namespaces",
+        "patch accessbindings.lockstep.dev --namespace ml-fraud",
+        "patch accessbindings.lockstep.dev --subresource=status --namespace ml-fraud",
+        "patch planapprovals.lockstep.dev --subresource=status --namespace ml-fraud",
+        "get secrets --namespace ml-fraud",
+        "create serviceaccounts --subresource=token --namespace ml-fraud",
+        "watch namespaces",
+        "create events.events.k8s.io --namespace ml-fraud",
+        "update leases.coordination.k8s.io --namespace lockstep-system",
+        "watch validatingadmissionpolicies.admissionregistration.k8s.io/lockstep-approvals",
+        "watch customresourcedefinitions.apiextensions.k8s.io",
+    ] {
+        assert!(cluster.operator_may(what), "the operator cannot {what}");
+    }
+    for what in [
+        "list secrets --namespace ml-fraud",
+        "watch secrets --namespace ml-fraud",
+        "create secrets --namespace ml-fraud",
+        "create accessbindings.lockstep.dev --namespace ml-fraud",
+        "delete accessbindings.lockstep.dev --namespace ml-fraud",
+        "create planapprovals.lockstep.dev --namespace ml-fraud",
+        "patch planapprovals.lockstep.dev --namespace ml-fraud",
+        "update leases.coordination.k8s.io --namespace kube-system",
+        "patch validatingadmissionpolicies.admissionregistration.k8s.io/lockstep-approvals",
+        "create pods --namespace lockstep-system",
+    ] {
+        assert!(!cluster.operator_may(what), "the operator can {what}");
+    }
+}

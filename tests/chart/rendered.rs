@@ -1,0 +1,297 @@
+//! What Helm makes of the chart and of values, without a cluster.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use lockstep_core::api::crd;
+use serde::Deserialize;
+use serde_json::{Value, json};
+
+use super::cluster;
+use super::offline::{Judge, cel};
+
+pub fn chart() -> PathBuf {
+    PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("charts/lockstep")
+}
+
+/// The Helm of the local stack.
+fn helm() -> Option<String> {
+    let helm = std::env::var("HELM")
+        .ok()
+        .or_else(|| cluster::exported(&cluster::state(), "HELM"));
+    let helm = helm.filter(|helm| Path::new(helm).exists());
+    if helm.is_none() {
+        cluster::skip();
+    }
+    helm
+}
+
+fn objects(yaml: &str) -> Vec<Value> {
+    serde_yaml_ng::Deserializer::from_str(yaml)
+        .map(|document| Value::deserialize(document).unwrap())
+        .filter(|object| !object.is_null())
+        .collect()
+}
+
+/// What the chart renders with these values, or what Helm says against them.
+fn render(helm: &str, values: &[&str]) -> Result<Vec<Value>, String> {
+    let mut command = Command::new(helm);
+    command
+        .args(["template", "lockstep", "--namespace", "lockstep-system"])
+        .arg(chart());
+    for value in values {
+        command.args(["--set", value]);
+    }
+    let done = command.output().unwrap();
+    if done.status.success() {
+        Ok(objects(&String::from_utf8(done.stdout).unwrap()))
+    } else {
+        Err(String::from_utf8(done.stderr).unwrap())
+    }
+}
+
+fn of_kind<'a>(objects: &'a [Value], kind: &str) -> Vec<&'a Value> {
+    objects.iter().filter(|object| object["kind"] == kind).collect()
+}
+
+#[test]
+fn the_chart_carries_the_generated_crds() {
+    let files = chart().join("files/crds");
+    for crd in crd::all() {
+        let name = format!("{}.yaml", crd.spec.names.plural);
+        let generated = serde_yaml_ng::to_string(&crd).unwrap();
+        let copy = files.join(name);
+        if std::env::var("LOCKSTEP_WRITE").as_deref() == Ok("1") {
+            fs::write(&copy, &generated).unwrap();
+        }
+        let found = fs::read_to_string(&copy).unwrap_or_default();
+        assert!(
+            found == generated,
+            "{} is stale: run LOCKSTEP_WRITE=1 cargo test -p lockstep --test crds --test chart",
+            copy.display()
+        );
+    }
+    assert_eq!(fs::read_dir(files).unwrap().count(), crd::all().len());
+}
+
+#[test]
+fn it_passes_helms_own_lint() {
+    let Some(helm) = helm() else { return };
+    let done = Command::new(helm)
+        .args(["lint", "--strict"])
+        .arg(chart())
+        .output()
+        .unwrap();
+    assert!(done.status.success(), "{}", String::from_utf8_lossy(&done.stdout));
+}
+
+#[test]
+fn crds_can_be_left_out_and_are_kept_unless_said_otherwise() {
+    let Some(helm) = helm() else { return };
+    for (values, kept) in [(vec![], true), (vec!["crds.keep=false"], false)] {
+        let rendered = render(&helm, &values).unwrap();
+        let crds = of_kind(&rendered, "CustomResourceDefinition");
+        assert_eq!(crds.len(), crd::all().len());
+        for crd in crds {
+            let policy = &crd["metadata"]["annotations"]["helm.sh/resource-policy"];
+            assert_eq!(policy == "keep", kept, "{policy}");
+        }
+    }
+    let rendered = render(&helm, &["crds.install=false"]).unwrap();
+    assert!(of_kind(&rendered, "CustomResourceDefinition").is_empty());
+}
+
+/// Helm reads and writes them anew: nothing may be lost or change its type on the way.
+#[test]
+fn helm_changes_nothing_in_the_crds() {
+    let Some(helm) = helm() else { return };
+    let rendered = render(&helm, &[]).unwrap();
+    for crd in crd::all() {
+        let generated = serde_json::to_value(&crd).unwrap();
+        let found = of_kind(&rendered, "CustomResourceDefinition")
+            .into_iter()
+            .find(|found| found["metadata"]["name"] == generated["metadata"]["name"])
+            .unwrap();
+        let found: k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition =
+            serde_json::from_value(found.clone()).unwrap();
+        assert_eq!(found.spec, crd.spec);
+    }
+}
+
+#[test]
+fn the_operator_may_do_no_more_than_it_must() {
+    let Some(helm) = helm() else { return };
+    for (values, cluster_wide) in [
+        (vec![], true),
+        (vec!["secrets.namespaces={ml-fraud,ml-risk}"], false),
+    ] {
+        let rendered = render(&helm, &values).unwrap();
+        let role = rendered
+            .iter()
+            .find(|object| {
+                object["kind"] == "ClusterRole" && object["metadata"]["name"] == "lockstep-system-lockstep"
+            })
+            .unwrap();
+        let mut secrets = Vec::new();
+        for rule in role["rules"].as_array().unwrap() {
+            let words = |key: &str| -> Vec<String> { serde_json::from_value(rule[key].clone()).unwrap() };
+            for word in words("verbs")
+                .iter()
+                .chain(&words("resources"))
+                .chain(&words("apiGroups"))
+            {
+                assert!(!word.contains('*'), "{rule}");
+            }
+            for verb in [
+                "delete",
+                "deletecollection",
+                "update",
+                "escalate",
+                "bind",
+                "impersonate",
+            ] {
+                assert!(!words("verbs").contains(&verb.to_owned()), "{rule}");
+            }
+            if words("resources").contains(&"secrets".to_owned()) {
+                secrets.extend(words("verbs"));
+            }
+        }
+        let expected: &[&str] = if cluster_wide { &["get"] } else { &[] };
+        assert_eq!(secrets, expected);
+        let scoped: Vec<&str> = of_kind(&rendered, "Role")
+            .into_iter()
+            .filter(|role| role["rules"][0]["resources"] == json!(["secrets"]))
+            .map(|role| role["metadata"]["namespace"].as_str().unwrap())
+            .collect();
+        let expected: &[&str] = if cluster_wide {
+            &[]
+        } else {
+            &["ml-fraud", "ml-risk"]
+        };
+        assert_eq!(scoped, expected);
+    }
+}
+
+#[test]
+fn the_operator_runs_with_the_flags_that_the_values_ask_for() {
+    let Some(helm) = helm() else { return };
+    let arguments = |values: &[&str]| -> Vec<String> {
+        let rendered = render(&helm, values).unwrap();
+        let container = &of_kind(&rendered, "Deployment")[0]["spec"]["template"]["spec"]["containers"][0];
+        serde_json::from_value(container["args"].clone()).unwrap()
+    };
+    assert_eq!(
+        arguments(&[]),
+        [
+            "run",
+            "--namespace=lockstep-system",
+            "--record=/var/lib/lockstep/record",
+            "--metrics-address=0.0.0.0:8080",
+        ]
+    );
+    let more = arguments(&[
+        "operator.allowLoopback=true",
+        "operator.concurrency=16",
+        "operator.extraArgs={--workers=2}",
+    ]);
+    assert_eq!(more[4..], ["--concurrency=16", "--allow-loopback", "--workers=2"]);
+}
+
+#[test]
+fn values_that_mean_nothing_are_refused() {
+    let Some(helm) = helm() else { return };
+    for (value, about) in [
+        ("replica=2", "replica"),
+        ("replicas=many", "replicas"),
+        ("image.digest=latest", "digest"),
+        ("secrets.namespaces={Not-A-Namespace}", "namespaces"),
+        ("serviceAccount.create=false", "serviceAccount.name"),
+        ("metrics.port=80", "port"),
+    ] {
+        let said = render(&helm, &[value]).expect_err(value);
+        assert!(said.contains(about), "{value}: {said}");
+    }
+}
+
+/// The expressions of a policy, read from the template: everything that Helm fills in stands in lines of its own.
+fn policy(file: &str) -> Value {
+    let template = fs::read_to_string(chart().join("templates").join(file)).unwrap();
+    let plain: Vec<&str> = template.lines().filter(|line| !line.contains("{{")).collect();
+    objects(&plain.join("\n"))
+        .into_iter()
+        .find(|object| object["kind"] == "ValidatingAdmissionPolicy")
+        .unwrap()
+}
+
+#[test]
+fn an_approval_names_who_makes_it() {
+    let policy = policy("approvals.yaml");
+    let expression = policy["spec"]["validations"][0]["expression"].as_str().unwrap();
+    let approval = |approver: &str, label: &str| json!({"metadata": {"labels": {"l": label}}, "spec": {"approver": approver}});
+    let mut judge = Judge::default();
+    for (operation, user, new, old, allowed) in [
+        ("CREATE", "ada", approval("ada", ""), Value::Null, true),
+        ("CREATE", "ada", approval("ben", ""), Value::Null, false),
+        ("UPDATE", "eve", approval("ada", "new"), approval("ada", ""), true),
+        ("UPDATE", "eve", approval("ben", ""), approval("ada", ""), false),
+    ] {
+        let request = json!({"operation": operation, "userInfo": {"username": user}});
+        let variables = [
+            ("request", cel(&request)),
+            ("object", cel(&new)),
+            ("oldObject", cel(&old)),
+        ];
+        assert_eq!(
+            judge.holds(expression, &variables),
+            allowed,
+            "{operation} by {user}: {new}"
+        );
+    }
+}
+
+#[test]
+fn the_stamp_of_the_last_change_is_not_to_be_forged() {
+    let policy = policy("changed-by.yaml");
+    let expression = policy["spec"]["validations"][0]["expression"].as_str().unwrap();
+    let object = |stamp: Option<&str>, mode: &str| {
+        let annotations = stamp.map_or(json!({}), |stamp| json!({"lockstep.dev/changed-by": stamp}));
+        json!({"metadata": {"annotations": annotations}, "spec": {"mode": mode}})
+    };
+    let mut judge = Judge::default();
+    for (operation, new, old, allowed) in [
+        ("CREATE", object(Some("ada"), "Observe"), Value::Null, true),
+        ("CREATE", object(Some("ben"), "Observe"), Value::Null, false),
+        ("CREATE", object(None, "Observe"), Value::Null, false),
+        (
+            "UPDATE",
+            object(Some("ada"), "Enforce"),
+            object(Some("ben"), "Observe"),
+            true,
+        ),
+        (
+            "UPDATE",
+            object(Some("ben"), "Enforce"),
+            object(Some("ben"), "Observe"),
+            false,
+        ),
+        (
+            "UPDATE",
+            object(Some("ben"), "Observe"),
+            object(Some("ben"), "Observe"),
+            true,
+        ),
+    ] {
+        let request = json!({"operation": operation, "userInfo": {"username": "ada"}});
+        let variables = [
+            ("request", cel(&request)),
+            ("object", cel(&new)),
+            ("oldObject", cel(&old)),
+        ];
+        assert_eq!(
+            judge.holds(expression, &variables),
+            allowed,
+            "{operation} of {old} to {new}"
+        );
+    }
+}
