@@ -17,7 +17,7 @@ mod segments;
 mod writer;
 
 pub use record::FileRecord;
-pub use segments::Recovered;
+pub use segments::{OpenError, Recovered};
 
 #[cfg(test)]
 mod tests;

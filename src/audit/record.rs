@@ -11,7 +11,7 @@ use tokio::sync::mpsc::Sender;
 use tokio::sync::oneshot;
 
 use super::fold::{Whose, inventories};
-use super::segments::{Directory, Recovered};
+use super::segments::{Directory, OpenError, Recovered};
 use super::writer::{Append, start};
 
 /// A segment is closed when it has grown to this.
@@ -31,11 +31,11 @@ pub struct FileRecord {
 
 impl FileRecord {
     /// Opens the record, or begins one. Refuses a directory that another process holds and a chain that is broken.
-    pub fn open(directory: &Path) -> Result<Self, KeepError> {
+    pub fn open(directory: &Path) -> Result<Self, OpenError> {
         Self::with_segments(directory, SEGMENT_BYTES)
     }
 
-    pub(super) fn with_segments(directory: &Path, segment_bytes: u64) -> Result<Self, KeepError> {
+    pub(super) fn with_segments(directory: &Path, segment_bytes: u64) -> Result<Self, OpenError> {
         let held = Directory::lock(directory)?;
         let (end, recovered) = held.end()?;
         if let Some(Recovered { segment, bytes }) = &recovered {

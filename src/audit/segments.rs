@@ -18,6 +18,17 @@ pub struct Recovered {
     pub bytes: u64,
 }
 
+/// Why a record cannot be opened.
+#[derive(Debug, thiserror::Error)]
+pub enum OpenError {
+    /// Another process writes it; it may end.
+    #[error("{} is held by another process: one writes at a time", .0.display())]
+    Held(PathBuf),
+    /// It cannot be read, or its chain is broken.
+    #[error(transparent)]
+    Unusable(#[from] KeepError),
+}
+
 /// The record's directory, held by this process alone.
 pub(super) struct Directory {
     path: PathBuf,
@@ -60,7 +71,7 @@ pub(super) fn list(path: &Path) -> Result<Vec<(u32, PathBuf)>, KeepError> {
 
 impl Directory {
     /// Creates the directory where it is missing, and locks it.
-    pub(super) fn lock(path: &Path) -> Result<Self, KeepError> {
+    pub(super) fn lock(path: &Path) -> Result<Self, OpenError> {
         fs::create_dir_all(path).map_err(|error| failed(path, &error))?;
         let lock = path.join("lock");
         let file = OpenOptions::new()
@@ -74,14 +85,8 @@ impl Directory {
                 path: path.to_owned(),
                 _lock: file,
             }),
-            Err(TryLockError::WouldBlock) => Err(KeepError {
-                what: "record",
-                message: format!(
-                    "{} is held by another process: one writes at a time",
-                    path.display()
-                ),
-            }),
-            Err(TryLockError::Error(error)) => Err(failed(&lock, &error)),
+            Err(TryLockError::WouldBlock) => Err(OpenError::Held(path.to_owned())),
+            Err(TryLockError::Error(error)) => Err(failed(&lock, &error).into()),
         }
     }
 

@@ -8,7 +8,7 @@ use jiff::Timestamp;
 use lockstep_core::api::access_binding::{InventoryRow, Origin};
 use lockstep_core::domain::ports::{Entry, Event, ObjectKey, Record};
 
-use super::FileRecord;
+use super::{FileRecord, OpenError};
 
 /// A directory of its own, removed at the end.
 struct Scratch(PathBuf);
@@ -89,7 +89,7 @@ fn reopen(scratch: &Scratch) -> FileRecord {
     loop {
         match FileRecord::open(&scratch.0) {
             Ok(record) => return record,
-            Err(error) if error.message.contains("another process") => std::thread::yield_now(),
+            Err(OpenError::Held(_)) => std::thread::yield_now(),
             Err(error) => panic!("{error}"),
         }
     }
@@ -104,7 +104,7 @@ async fn entries_are_numbered_and_chained_across_restarts_and_segments() {
             // Segments of one byte: each batch begins a new one.
             match FileRecord::with_segments(&scratch.0, 1) {
                 Ok(record) => break record,
-                Err(error) => assert!(error.message.contains("another process"), "{error}"),
+                Err(error) => assert!(matches!(error, OpenError::Held(_)), "{error}"),
             }
         };
         ids.push(record.append(entry("a", Event::Intent)).await.unwrap().0);
@@ -169,7 +169,7 @@ async fn a_line_changed_by_hand_is_refused() {
     let text = fs::read_to_string(&path).unwrap();
     fs::write(&path, text.replacen("lockstep", "somebody", 1)).unwrap();
     let refused = FileRecord::open(&scratch.0).err().unwrap();
-    assert!(refused.message.contains("line 2"), "{refused}");
+    assert!(refused.to_string().contains("line 2"), "{refused}");
 }
 
 #[test]
@@ -177,7 +177,7 @@ fn two_writers_are_impossible() {
     let scratch = Scratch::new();
     let _first = FileRecord::open(&scratch.0).unwrap();
     let refused = FileRecord::open(&scratch.0).err().unwrap();
-    assert!(refused.message.contains("another process"), "{refused}");
+    assert!(matches!(refused, OpenError::Held(_)), "{refused}");
 }
 
 #[tokio::test]

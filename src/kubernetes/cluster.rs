@@ -145,6 +145,14 @@ impl Cluster for KubeCluster {
         self.store.databricks_connections.get(&Name::new(namespace, name))
     }
 
+    fn gerrit_connections(&self) -> Vec<Arc<GerritConnection>> {
+        self.store.gerrit_connections.all()
+    }
+
+    fn databricks_connections(&self) -> Vec<Arc<DatabricksConnection>> {
+        self.store.databricks_connections.all()
+    }
+
     fn binding(&self, namespace: &str, name: &str) -> Option<Arc<AccessBinding>> {
         self.store.bindings.get(&Name::new(namespace, name))
     }
