@@ -1,0 +1,232 @@
+//! What is due when: a pure structure, given the time. At most one pass per object is under way; what happens to an
+//! object during its pass makes one more pass afterwards, never two at once.
+
+use std::collections::{BTreeSet, HashMap};
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+use crate::controllers::Next;
+use crate::kubernetes::{Subject, jittered};
+
+/// First wait after a failure.
+const FIRST: Duration = Duration::from_secs(1);
+/// Longest wait after many.
+const LAST: Duration = Duration::from_mins(5);
+
+/// Objects and when they are looked at next.
+#[derive(Debug, Default)]
+pub struct Schedule {
+    slots: HashMap<Subject, Slot>,
+    /// Due by now, in the order in which they became so.
+    ready: BTreeSet<(Instant, Subject)>,
+    /// Due later.
+    later: BTreeSet<(Instant, Subject)>,
+    running: usize,
+    in_backoff: usize,
+}
+
+/// One object. Absent: nothing is due and nothing went wrong.
+#[derive(Clone, Copy, Debug, Default)]
+struct Slot {
+    due: Option<Instant>,
+    running: bool,
+    /// Woken while a pass was under way.
+    again: bool,
+    /// Failed passes in a row.
+    failures: u8,
+}
+
+/// How a pass ended.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Ended {
+    /// The controller says when to come back.
+    Said(Next),
+    /// The object is no longer there.
+    Gone,
+    /// It took too long, panicked, or could not begin.
+    Broke,
+}
+
+impl Schedule {
+    /// Something happened to the object: it is due now, whatever it waited for.
+    pub fn wake(&mut self, subject: Subject, now: Instant) {
+        let slot = self.slots.entry(subject.clone()).or_default();
+        if slot.running {
+            slot.again = true;
+            return;
+        }
+        if let Some(due) = slot.due {
+            // Not in `later`: it is ready already, and keeps its place.
+            if !self.later.remove(&(due, subject.clone())) {
+                return;
+            }
+        }
+        slot.due = Some(now);
+        self.ready.insert((now, subject));
+    }
+
+    /// The object that has waited longest, if one is due; its pass counts as under way from here.
+    pub fn take(&mut self, now: Instant) -> Option<Subject> {
+        while let Some((due, _)) = self.later.first()
+            && *due <= now
+        {
+            self.ready.extend(self.later.pop_first());
+        }
+        let (_, subject) = self.ready.pop_first()?;
+        if let Some(slot) = self.slots.get_mut(&subject) {
+            slot.due = None;
+            slot.running = true;
+            self.running += 1;
+        }
+        Some(subject)
+    }
+
+    /// When the next object is due.
+    pub fn next_due(&self) -> Option<Instant> {
+        let first = self.ready.first().or_else(|| self.later.first());
+        first.map(|(due, _)| *due)
+    }
+
+    /// A pass ended.
+    pub fn finish(&mut self, subject: &Subject, ended: Ended, now: Instant) {
+        let Some(mut slot) = self.slots.remove(subject) else {
+            return;
+        };
+        self.running = self.running.saturating_sub(1);
+        self.in_backoff -= usize::from(slot.failures > 0);
+        let wait = match ended {
+            Ended::Said(Next::Backoff) | Ended::Broke => {
+                slot.failures = slot.failures.saturating_add(1);
+                Some(backoff(slot.failures))
+            }
+            Ended::Said(Next::After(wait)) => {
+                slot.failures = 0;
+                Some(wait)
+            }
+            Ended::Said(Next::AwaitChange) | Ended::Gone => {
+                slot.failures = 0;
+                None
+            }
+        };
+        self.in_backoff += usize::from(slot.failures > 0);
+        let due = if slot.again {
+            Some(now)
+        } else {
+            wait.map(|wait| now + wait)
+        };
+        if let Some(due) = due {
+            self.later.insert((due, subject.clone()));
+            let slot = Slot {
+                due: Some(due),
+                running: false,
+                again: false,
+                failures: slot.failures,
+            };
+            self.slots.insert(subject.clone(), slot);
+        }
+    }
+
+    /// How many passes are under way.
+    pub fn running(&self) -> usize {
+        self.running
+    }
+
+    /// How many objects wait after a failure.
+    pub fn in_backoff(&self) -> usize {
+        self.in_backoff
+    }
+
+    /// How many objects are due and wait for room.
+    pub fn waiting(&self) -> usize {
+        self.ready.len()
+    }
+}
+
+fn backoff(failures: u8) -> Duration {
+    let doublings = u32::from(failures.saturating_sub(1)).min(16);
+    jittered((FIRST * 2u32.pow(doublings)).min(LAST))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::kubernetes::{KindName, Name};
+
+    fn subject(name: &str) -> Subject {
+        Subject::new(KindName::AccessBinding, Name::new("ml", name))
+    }
+
+    #[test]
+    fn an_object_is_never_worked_on_twice_at_once() {
+        let (mut schedule, now) = (Schedule::default(), Instant::now());
+        schedule.wake(subject("a"), now);
+        schedule.wake(subject("a"), now);
+        assert_eq!(schedule.take(now), Some(subject("a")));
+        schedule.wake(subject("a"), now);
+        schedule.wake(subject("a"), now);
+        assert_eq!(schedule.take(now), None);
+        schedule.finish(&subject("a"), Ended::Said(Next::AwaitChange), now);
+        assert_eq!(
+            schedule.take(now),
+            Some(subject("a")),
+            "what happened meanwhile makes one more pass"
+        );
+        schedule.finish(&subject("a"), Ended::Said(Next::AwaitChange), now);
+        assert_eq!(schedule.take(now), None);
+        assert!(schedule.slots.is_empty(), "nothing is kept of an object at rest");
+    }
+
+    #[test]
+    fn after_is_exact_and_a_change_does_not_wait_for_it() {
+        let (mut schedule, now) = (Schedule::default(), Instant::now());
+        let wait = Duration::from_mins(10);
+        schedule.wake(subject("a"), now);
+        schedule.take(now);
+        schedule.finish(&subject("a"), Ended::Said(Next::After(wait)), now);
+        assert_eq!(schedule.next_due(), Some(now + wait));
+        schedule.wake(subject("a"), now);
+        assert_eq!(schedule.take(now), Some(subject("a")));
+        assert_eq!(schedule.next_due(), None);
+    }
+
+    #[test]
+    fn failures_wait_longer_each_time_until_one_pass_succeeds() {
+        let (mut schedule, now) = (Schedule::default(), Instant::now());
+        schedule.wake(subject("a"), now);
+        let mut waits = Vec::new();
+        let mut at = now;
+        for _ in 0..12 {
+            schedule.take(at);
+            schedule.finish(&subject("a"), Ended::Broke, at);
+            let due = schedule.next_due().unwrap();
+            waits.push(due - at);
+            at = due;
+        }
+        assert_eq!(schedule.in_backoff(), 1);
+        assert!(waits[0] <= FIRST && waits[3] >= FIRST * 4, "{waits:?}");
+        assert!(waits[11] <= LAST && waits[11] >= LAST / 2, "{waits:?}");
+        schedule.take(at);
+        schedule.finish(&subject("a"), Ended::Said(Next::AwaitChange), at);
+        assert_eq!(schedule.in_backoff(), 0);
+        schedule.wake(subject("a"), at);
+        schedule.take(at);
+        schedule.finish(&subject("a"), Ended::Said(Next::Backoff), at);
+        assert!(schedule.next_due().unwrap() - at <= FIRST);
+    }
+
+    #[test]
+    fn who_is_due_first_goes_first() {
+        let (mut schedule, now) = (Schedule::default(), Instant::now());
+        let connection = Subject::new(KindName::GerritConnection, Name::new("z", "z"));
+        schedule.wake(subject("a"), now);
+        schedule.wake(connection.clone(), now);
+        assert_eq!(
+            schedule.take(now),
+            Some(connection),
+            "of those due at once, connections"
+        );
+        assert_eq!(schedule.waiting(), 1);
+        assert_eq!(schedule.running(), 1);
+    }
+}
