@@ -1,1 +1,263 @@
-//! runtime
+//! Builds the adapters and hands them in: the one place that knows every layer.
+//!
+//! [`run`] reads downwards: connect, watch, serve health, compete for the lease, and while leading run the
+//! controllers. Losing the lease ends every pass where it is; the replica then competes again.
+
+mod adapters;
+pub mod args;
+mod clients;
+mod clock;
+mod controller;
+mod health;
+mod metrics;
+mod passes;
+mod schedule;
+mod shutdown;
+pub mod telemetry;
+
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use kube::{Client, Config};
+use lockstep_core::domain::ports::{KeepError, Permit, Record};
+use tokio::sync::mpsc::UnboundedReceiver;
+use tokio::task::JoinSet;
+
+pub use adapters::Adapters;
+pub use args::RunArgs;
+pub use clients::Clients;
+pub use clock::SystemClock;
+pub use controller::Controllers;
+pub use metrics::Metrics;
+pub use passes::{Passes, register};
+
+use crate::audit::{FileRecord, OpenError};
+use crate::controllers::{Context, access_binding, connections};
+use crate::kubernetes::{
+    Elector, IdentityTokenRequests, KindName, KubeCluster, LeasePermit, Secrets, StatusJournal, Store,
+    Subject, unique_identity,
+};
+use health::Health;
+use shutdown::Shutdown;
+
+/// Why the operator could not go on. The message says what to change.
+#[derive(Debug, thiserror::Error)]
+pub enum RunError {
+    #[error("{0}")]
+    Arguments(String),
+    #[error("cannot reach Kubernetes: {0}")]
+    Kubernetes(String),
+    #[error("the record cannot be used: {0}")]
+    Record(KeepError),
+    #[error("cannot listen on {address}: {error}")]
+    Listen {
+        address: std::net::SocketAddr,
+        error: std::io::Error,
+    },
+    #[error("cannot wait for signals: {0}")]
+    Signals(std::io::Error),
+}
+
+/// Connects as a pod, or as the current kubeconfig says.
+pub async fn connect() -> Result<Client, RunError> {
+    // Two features of the tree bring their own default; the first to install wins, and ours is the one tested.
+    let _ = rustls::crypto::ring::default_provider().install_default();
+    let fail = |error: &dyn std::error::Error| RunError::Kubernetes(error.to_string());
+    let config = Config::infer().await.map_err(|error| fail(&error))?;
+    Client::try_from(config).map_err(|error| fail(&error))
+}
+
+/// Runs the operator until it is asked to stop.
+pub async fn run(args: RunArgs) -> Result<(), RunError> {
+    telemetry::start(args.log_format);
+    let mut shutdown = Shutdown::listen().map_err(RunError::Signals)?;
+    let namespace = args.operator_namespace().map_err(RunError::Arguments)?;
+    let client = connect().await?;
+    let identity = unique_identity(&args.identity());
+    let elector = Elector::new(client.clone(), &namespace, &args.lease_name, identity.clone());
+    let (store, woken) = Store::new(&client);
+    let metrics = Arc::new(Metrics::default());
+    let health = Arc::new(Health {
+        metrics: metrics.clone(),
+        store: store.clone(),
+        following: AtomicBool::new(false),
+    });
+    let mut tasks = JoinSet::new();
+    let address = args.metrics_address;
+    let serving = health::listen(address, health.clone()).await;
+    tasks.spawn(serving.map_err(|error| RunError::Listen { address, error })?);
+
+    let replica = Replica {
+        client,
+        store,
+        woken: tokio::sync::Mutex::new(woken),
+        metrics,
+        elector,
+        namespace,
+        identity,
+        args,
+    };
+    tokio::select! {
+        () = shutdown.asked() => return Ok(()),
+        () = replica.read_cluster(&mut tasks, &health) => {}
+    }
+    replica.compete(shutdown).await
+}
+
+/// One process among those that may lead.
+struct Replica {
+    client: Client,
+    store: Arc<Store>,
+    woken: tokio::sync::Mutex<UnboundedReceiver<Subject>>,
+    metrics: Arc<Metrics>,
+    elector: Elector,
+    namespace: String,
+    identity: String,
+    args: RunArgs,
+}
+
+impl Replica {
+    /// Returns once the caches are filled; from then on they stay current, whoever leads.
+    async fn read_cluster(&self, tasks: &mut JoinSet<()>, health: &Health) {
+        self.store.kinds.follow(tasks);
+        self.store.kinds.exist().await;
+        self.store.follow(&self.client, tasks);
+        health.following.store(true, Ordering::Relaxed);
+        self.store.synced().await;
+        tracing::info!(bindings = self.store.bindings.len(), "the cluster has been read");
+    }
+
+    /// Leads whenever it can, until it is asked to stop.
+    async fn compete(&self, mut shutdown: Shutdown) -> Result<(), RunError> {
+        loop {
+            tokio::select! {
+                () = shutdown.asked() => return Ok(()),
+                () = self.elector.lead() => {}
+                // A candidate only watches. Once it leads it looks at everything anyway.
+                () = self.drain() => {}
+            }
+            tracing::info!(identity = self.identity, "leading");
+            self.metrics.leading(true);
+            let asked = self.lead(&mut shutdown).await;
+            self.metrics.leading(false);
+            self.elector.release().await;
+            if asked? {
+                return Ok(());
+            }
+        }
+    }
+
+    /// Runs the controllers while the lease lasts. Answers whether it was asked to stop.
+    async fn lead(&self, shutdown: &mut Shutdown) -> Result<bool, RunError> {
+        // Opened by the leader alone: the directory may be shared between replicas, and has one writer.
+        let work = async {
+            let record = tokio::select! {
+                () = shutdown.asked() => return Ok(true),
+                record = open_record(&self.args.record) => record?,
+            };
+            let controllers = self.controllers(Arc::new(record));
+            let all = self.store.subjects();
+            // Borrowed apart: the elector goes on renewing while the controllers run.
+            let woken = &mut *self.woken.lock().await;
+            controllers.run(all, woken, shutdown.asked()).await;
+            Ok(true)
+        };
+        tokio::select! {
+            // Dropping the controllers ends every pass: without the lease it could write nothing any more.
+            lost = self.elector.hold() => {
+                tracing::warn!("no longer leading: {lost}");
+                Ok(false)
+            }
+            asked = work => asked,
+        }
+    }
+
+    /// Takes what comes and never returns.
+    async fn drain(&self) {
+        let mut woken = self.woken.lock().await;
+        while woken.recv().await.is_some() {}
+        std::future::pending().await
+    }
+
+    fn controllers(&self, record: Arc<dyn Record>) -> Controllers {
+        let permit: LeasePermit = self.elector.permit();
+        let permit: Arc<dyn Permit> = Arc::new(permit);
+        let clock = Arc::new(SystemClock);
+        let adapters = Adapters {
+            secrets: Secrets::new(self.client.clone()),
+            tokens: IdentityTokenRequests::new(self.client.clone()),
+            permit: permit.clone(),
+            clock: clock.clone(),
+            metrics: self.metrics.clients(),
+            allow_loopback: self.args.allow_loopback,
+        };
+        let clients = Arc::new(Clients::new(self.store.clone(), adapters));
+        let cluster = KubeCluster::new(
+            self.client.clone(),
+            self.store.clone(),
+            permit.clone(),
+            self.namespace.clone(),
+            self.identity.clone(),
+        );
+        let journal = StatusJournal::new(self.client.clone(), self.store.clone(), permit);
+        let context = Arc::new(Context {
+            cluster: Arc::new(cluster),
+            systems: clients.clone(),
+            probes: clients,
+            journal: Arc::new(journal),
+            record,
+            clock,
+            actor: format!("lockstep/{}", self.identity),
+        });
+        let (store, context) = (&self.store, &context);
+        // One line per kind.
+        let passes = vec![
+            register(
+                KindName::GerritConnection,
+                connections::Gerrit,
+                &store.gerrit_connections,
+                store,
+                context,
+            ),
+            register(
+                KindName::DatabricksConnection,
+                connections::Databricks,
+                &store.databricks_connections,
+                store,
+                context,
+            ),
+            register(
+                KindName::AccessBinding,
+                access_binding::Controller::default(),
+                &store.bindings,
+                store,
+                context,
+            ),
+        ];
+        Controllers::new(passes, usize::from(self.args.concurrency), self.metrics.clone())
+    }
+}
+
+/// Opens the record, waiting while another process holds it: the replica that led before may still be ending.
+async fn open_record(directory: &Path) -> Result<FileRecord, RunError> {
+    loop {
+        let path = directory.to_owned();
+        let opened = tokio::task::spawn_blocking(move || FileRecord::open(&path)).await;
+        match opened {
+            Ok(Ok(record)) => return Ok(record),
+            Ok(Err(OpenError::Held(_))) => {
+                tracing::warn!(directory = %directory.display(), "waiting for another process to let go of the record");
+                tokio::time::sleep(Duration::from_secs(1)).await;
+            }
+            Ok(Err(OpenError::Unusable(error))) => return Err(RunError::Record(error)),
+            Err(error) => {
+                return Err(RunError::Record(KeepError {
+                    what: "record",
+                    message: error.to_string(),
+                }));
+            }
+        }
+    }
+}

@@ -1,0 +1,161 @@
+//! Opens the systems behind connections, once for everybody: two objects with one connection have one budget, one
+//! snapshot and one breaker.
+//!
+//! A client is made anew when the connection's spec or one of its Secrets changed. Secrets are read when a client is
+//! made and at each probe; a change of one wakes the connection, whose probe then finds the new version.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use async_trait::async_trait;
+use lockstep_core::api::condition::Reason;
+use lockstep_core::domain::ports::{
+    AccessSystem, ConnectionKey, ConnectionKind, Probe, Probes, SystemError, SystemErrorKind, Systems,
+};
+
+use super::adapters::{Adapters, Material};
+use crate::kubernetes::{Name, Store};
+
+/// A system that can also say who it is.
+#[async_trait]
+pub(super) trait Reached: Send + Sync {
+    fn access(self: Arc<Self>) -> Arc<dyn AccessSystem>;
+    async fn probe(&self) -> Result<Probe, SystemError>;
+}
+
+/// The clients of all connections.
+pub struct Clients {
+    store: Arc<Store>,
+    adapters: Adapters,
+    slots: Mutex<HashMap<ConnectionKey, Slot>>,
+}
+
+/// One connection's client; whoever makes it holds the lock, so that it is made once.
+type Slot = Arc<tokio::sync::Mutex<Option<Client>>>;
+
+struct Client {
+    made_from: MadeFrom,
+    /// Versions of the Secrets it was made from.
+    secrets: Vec<String>,
+    system: Arc<dyn Reached>,
+}
+
+/// The connection a client was made from.
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct MadeFrom {
+    uid: Option<String>,
+    generation: Option<i64>,
+}
+
+impl Clients {
+    pub(super) fn new(store: Arc<Store>, adapters: Adapters) -> Self {
+        Self {
+            store,
+            adapters,
+            slots: Mutex::default(),
+        }
+    }
+
+    fn slot(&self, key: &ConnectionKey) -> Slot {
+        let mut slots = self.slots.lock().unwrap_or_else(PoisonError::into_inner);
+        slots.entry(key.clone()).or_default().clone()
+    }
+
+    fn forget(&self, key: &ConnectionKey) {
+        let mut slots = self.slots.lock().unwrap_or_else(PoisonError::into_inner);
+        slots.remove(key);
+    }
+
+    /// The connection as it is now; without it there is no client either.
+    fn current(&self, key: &ConnectionKey) -> Result<MadeFrom, SystemError> {
+        let name = Name::new(&key.namespace, &key.name);
+        let meta = match key.kind {
+            ConnectionKind::Gerrit => {
+                let connection = self.store.gerrit_connections.get(&name);
+                connection.map(|connection| connection.metadata.clone())
+            }
+            ConnectionKind::Databricks => {
+                let connection = self.store.databricks_connections.get(&name);
+                connection.map(|connection| connection.metadata.clone())
+            }
+        };
+        let Some(meta) = meta else {
+            self.forget(key);
+            return Err(gone(key));
+        };
+        Ok(MadeFrom {
+            uid: meta.uid,
+            generation: meta.generation,
+        })
+    }
+
+    async fn read(&self, key: &ConnectionKey) -> Result<Material, SystemError> {
+        let name = Name::new(&key.namespace, &key.name);
+        match key.kind {
+            ConnectionKind::Gerrit => {
+                let connection = self.store.gerrit_connections.get(&name);
+                self.adapters.gerrit(&*connection.ok_or_else(|| gone(key))?).await
+            }
+            ConnectionKind::Databricks => {
+                let connection = self.store.databricks_connections.get(&name);
+                self.adapters
+                    .databricks(&*connection.ok_or_else(|| gone(key))?)
+                    .await
+            }
+        }
+    }
+
+    /// The client of a connection. `anew` reads its Secrets even if the connection itself is unchanged.
+    async fn reach(&self, key: &ConnectionKey, anew: bool) -> Result<Arc<dyn Reached>, SystemError> {
+        let current = self.current(key)?;
+        let slot = self.slot(key);
+        let mut slot = slot.lock().await;
+        let same = |client: &Client| client.made_from == current;
+        if let Some(client) = slot.as_ref().filter(|client| same(client) && !anew) {
+            return Ok(client.system.clone());
+        }
+        let material = match self.read(key).await {
+            Ok(material) => material,
+            Err(error) => {
+                // A credential that was taken away must not live on in a client.
+                if matches!(error.kind, SystemErrorKind::Connection(_)) {
+                    *slot = None;
+                }
+                return Err(error);
+            }
+        };
+        let unchanged = |client: &&Client| same(client) && client.secrets == material.versions;
+        if let Some(client) = slot.as_ref().filter(unchanged) {
+            return Ok(client.system.clone());
+        }
+        let system = self.adapters.build(material.settings)?;
+        *slot = Some(Client {
+            made_from: current,
+            secrets: material.versions,
+            system: system.clone(),
+        });
+        Ok(system)
+    }
+}
+
+fn gone(key: &ConnectionKey) -> SystemError {
+    SystemError::new(
+        key.to_string(),
+        SystemErrorKind::Connection(Reason::DependencyNotReady),
+        format!("{key} does not exist"),
+    )
+}
+
+#[async_trait]
+impl Systems for Clients {
+    async fn open(&self, connection: &ConnectionKey) -> Result<Arc<dyn AccessSystem>, SystemError> {
+        Ok(self.reach(connection, false).await?.access())
+    }
+}
+
+#[async_trait]
+impl Probes for Clients {
+    async fn probe(&self, connection: &ConnectionKey) -> Result<Probe, SystemError> {
+        self.reach(connection, true).await?.probe().await
+    }
+}

@@ -1,0 +1,63 @@
+//! `/metrics`, `/healthz` and `/readyz`.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use axum::Router;
+use axum::extract::State;
+use axum::http::{StatusCode, header};
+use axum::response::IntoResponse;
+use axum::routing::get;
+use tokio::net::TcpListener;
+
+use super::metrics::Metrics;
+use crate::kubernetes::Store;
+
+/// What the pages answer from. A system outside that fails makes nobody unready: restarting would not mend it.
+pub struct Health {
+    pub metrics: Arc<Metrics>,
+    pub store: Arc<Store>,
+    pub following: AtomicBool,
+}
+
+/// Serves until dropped. Answers with the address once it listens.
+pub async fn listen(address: SocketAddr, health: Arc<Health>) -> std::io::Result<impl Future<Output = ()>> {
+    let listener = TcpListener::bind(address).await?;
+    tracing::info!(address = %listener.local_addr()?, "serving metrics");
+    let router = Router::new()
+        .route("/metrics", get(metrics))
+        .route("/healthz", get(|| async { "ok\n" }))
+        .route("/readyz", get(ready))
+        .with_state(health);
+    Ok(async move {
+        if let Err(error) = axum::serve(listener, router).await {
+            tracing::error!(%error, "metrics are served no longer");
+        }
+    })
+}
+
+async fn metrics(State(health): State<Arc<Health>>) -> impl IntoResponse {
+    let store = &health.store;
+    for (kind, count) in [
+        ("GerritConnection", store.gerrit_connections.len()),
+        ("DatabricksConnection", store.databricks_connections.len()),
+        ("AccessBinding", store.bindings.len()),
+        ("PlanApproval", store.approvals.len()),
+    ] {
+        health.metrics.objects(kind, count);
+    }
+    let kind = "application/openmetrics-text; version=1.0.0; charset=utf-8";
+    ([(header::CONTENT_TYPE, kind)], health.metrics.text())
+}
+
+async fn ready(State(health): State<Arc<Health>>) -> (StatusCode, &'static str) {
+    if health.following.load(Ordering::Relaxed) && health.store.is_synced() {
+        (StatusCode::OK, "ok\n")
+    } else {
+        (
+            StatusCode::SERVICE_UNAVAILABLE,
+            "the cluster has not been read yet\n",
+        )
+    }
+}
