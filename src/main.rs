@@ -1,1 +1,5 @@
-fn main() {}
+//! The binary `lockstep`, also installed as `kubectl-lockstep`.
+
+fn main() -> std::process::ExitCode {
+    lockstep::cli::main(std::env::args_os())
+}
