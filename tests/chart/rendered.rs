@@ -68,7 +68,7 @@ fn the_chart_carries_the_generated_crds() {
         let found = fs::read_to_string(&copy).unwrap_or_default();
         assert!(
             found == generated,
-            "{} is stale: run LOCKSTEP_WRITE=1 cargo test -p lockstep --test crds --test chart",
+            "{} is stale: run LOCKSTEP_WRITE=1 cargo test -p lockstep --test crds --test chart --no-fail-fast",
             copy.display()
         );
     }

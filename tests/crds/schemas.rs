@@ -51,7 +51,7 @@ pub fn current(path: PathBuf, text: &str) {
     let found = fs::read_to_string(&path).unwrap_or_default();
     assert!(
         found == text,
-        "{} is stale: run LOCKSTEP_WRITE=1 cargo test -p lockstep --test crds --test chart",
+        "{} is stale: run LOCKSTEP_WRITE=1 cargo test -p lockstep --test crds --test chart --no-fail-fast",
         path.display()
     );
 }
