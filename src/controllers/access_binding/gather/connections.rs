@@ -1,0 +1,167 @@
+//! What connections say of themselves, and which of them reach a system.
+
+use std::collections::BTreeSet;
+
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
+use kube::ResourceExt;
+use lockstep_core::api::AccessBinding;
+use lockstep_core::api::access_binding::Member;
+use lockstep_core::api::condition::Reason;
+use lockstep_core::api::connection::Use;
+use lockstep_core::domain::access::declared::ConnectionFacts;
+use lockstep_core::domain::access::grant::System;
+use lockstep_core::domain::access::reach::Tenancy;
+use lockstep_core::domain::defaults;
+use lockstep_core::domain::plan::Problem;
+use lockstep_core::domain::ports::{Cluster, ConnectionKey, ConnectionKind};
+
+/// What a connection says of itself; `Err` when it cannot be used now.
+pub(super) fn facts(
+    cluster: &dyn Cluster,
+    key: &ConnectionKey,
+    namespace: &str,
+) -> Result<ConnectionFacts, Problem> {
+    let labels = cluster.namespace_labels(namespace);
+    let problem = |message: String| Problem {
+        label: key.to_string(),
+        reason: Some(Reason::DependencyNotReady),
+        message,
+    };
+    let missing = || problem(format!("{key} does not exist"));
+    let ready =
+        |conditions: &[Condition]| match conditions.iter().find(|condition| condition.type_ == "Ready") {
+            Some(condition) if condition.status == "True" => Ok(()),
+            Some(condition) => Err(problem(format!(
+                "{key} is not Ready ({}): {}",
+                condition.reason, condition.message
+            ))),
+            None => Err(problem(format!("{key} has not been probed yet"))),
+        };
+    match key.kind {
+        ConnectionKind::Gerrit => {
+            let connection = cluster
+                .gerrit_connection(&key.namespace, &key.name)
+                .ok_or_else(missing)?;
+            let tenancy = Tenancy::gerrit(
+                connection.spec.tenants.as_ref(),
+                namespace,
+                labels.as_ref(),
+                Use::Access,
+            );
+            let status = connection.status.clone().unwrap_or_default();
+            if tenancy.is_some() {
+                ready(&status.conditions)?;
+            }
+            Ok(ConnectionFacts {
+                gerrit: status.server,
+                workspace: None,
+                account: None,
+                metastore: None,
+                tenancy,
+            })
+        }
+        ConnectionKind::Databricks => {
+            let connection = cluster
+                .databricks_connection(&key.namespace, &key.name)
+                .ok_or_else(missing)?;
+            let tenancy = Tenancy::databricks(
+                connection.spec.tenants.as_ref(),
+                namespace,
+                labels.as_ref(),
+                Use::Access,
+            );
+            let status = connection.status.clone().unwrap_or_default();
+            if tenancy.is_some() {
+                ready(&status.conditions)?;
+            }
+            Ok(ConnectionFacts {
+                gerrit: None,
+                workspace: status.workspace_id,
+                account: status.account_id,
+                metastore: status.metastore_id,
+                tenancy,
+            })
+        }
+    }
+}
+
+/// The systems a connection is known to reach, whether or not it may be used now.
+pub(super) fn systems_of(cluster: &dyn Cluster, key: &ConnectionKey) -> Vec<System> {
+    match key.kind {
+        ConnectionKind::Gerrit => cluster
+            .gerrit_connection(&key.namespace, &key.name)
+            .and_then(|connection| connection.status.as_ref()?.server.clone())
+            .map(System::Gerrit)
+            .into_iter()
+            .collect(),
+        ConnectionKind::Databricks => {
+            let Some(connection) = cluster.databricks_connection(&key.namespace, &key.name) else {
+                return Vec::new();
+            };
+            let status = connection.status.clone().unwrap_or_default();
+            let workspace = status.workspace_id.map(System::Workspace);
+            let account = status.account_id.map(System::Account);
+            let metastore = status.metastore_id.map(System::Metastore);
+            [workspace, account, metastore].into_iter().flatten().collect()
+        }
+    }
+}
+
+/// Every connection in the cluster.
+pub(super) fn all_connections(cluster: &dyn Cluster) -> Vec<ConnectionKey> {
+    let key = |kind, meta: &kube::core::ObjectMeta| ConnectionKey {
+        kind,
+        namespace: meta.namespace.clone().unwrap_or_default(),
+        name: meta.name.clone().unwrap_or_default(),
+    };
+    let gerrit = cluster
+        .gerrit_connections()
+        .into_iter()
+        .map(|c| key(ConnectionKind::Gerrit, &c.metadata));
+    let databricks = cluster
+        .databricks_connections()
+        .into_iter()
+        .map(|c| key(ConnectionKind::Databricks, &c.metadata));
+    gerrit.chain(databricks).collect()
+}
+
+/// The connections a binding names.
+pub fn connections_of(binding: &AccessBinding) -> BTreeSet<ConnectionKey> {
+    let namespace = binding.namespace().unwrap_or_default();
+    let gerrit = binding
+        .spec
+        .gerrit
+        .iter()
+        .flatten()
+        .map(|access| (ConnectionKind::Gerrit, &access.connection_ref));
+    let databricks = binding.spec.databricks.iter().flat_map(|databricks| {
+        let account = databricks.account.iter().map(|account| &account.connection_ref);
+        let catalog = databricks.catalog.iter().map(|catalog| &catalog.connection_ref);
+        let workspaces = databricks
+            .workspaces
+            .iter()
+            .flatten()
+            .map(|workspace| &workspace.connection_ref);
+        account
+            .chain(catalog)
+            .chain(workspaces)
+            .map(|reference| (ConnectionKind::Databricks, reference))
+    });
+    let sources = binding
+        .spec
+        .members
+        .iter()
+        .flatten()
+        .filter_map(|member| match member {
+            Member::GerritGroup { connection_ref, .. } => Some((ConnectionKind::Gerrit, connection_ref)),
+            Member::DatabricksGroup { connection_ref, .. } => {
+                Some((ConnectionKind::Databricks, connection_ref))
+            }
+            _ => None,
+        });
+    gerrit
+        .chain(databricks)
+        .chain(sources)
+        .map(|(kind, reference)| defaults::connection(kind, reference, &namespace))
+        .collect()
+}

@@ -1,0 +1,164 @@
+//! Who the members are: what is written by hand, and the members of groups that are named as sources.
+
+use std::collections::BTreeSet;
+
+use lockstep_core::api::access_binding::Member;
+use lockstep_core::api::condition::Reason;
+use lockstep_core::domain::access::directory::Directory;
+use lockstep_core::domain::access::grant::{Principal, PrincipalKind, Privilege, System};
+use lockstep_core::domain::access::observed::{Located, Named};
+use lockstep_core::domain::access::people::Who;
+use lockstep_core::domain::defaults;
+use lockstep_core::domain::plan::Problem;
+use lockstep_core::domain::ports::{ConnectionKey, ConnectionKind, SystemError};
+
+use super::connections::facts;
+use super::reader::Reader;
+
+/// Databricks nests groups ten deep at most (vendor's limits page).
+const NESTING: usize = 10;
+
+/// The team, as far as it could be read.
+pub(super) struct Team {
+    pub(super) people: Vec<Who>,
+    /// Sources that could not be read, or may not be.
+    pub(super) broken: Vec<Problem>,
+    /// A source that yields nobody.
+    pub(super) empty: Option<String>,
+}
+
+impl Reader<'_> {
+    /// Who the members are, group sources read.
+    pub(super) async fn team(&mut self, members: &[Member], namespace: &str) -> Team {
+        let mut team = Team {
+            people: Vec::new(),
+            broken: Vec::new(),
+            empty: None,
+        };
+        for member in members {
+            let (kind, reference, name) = match member {
+                Member::GerritGroup { connection_ref, name } => {
+                    (ConnectionKind::Gerrit, connection_ref, name)
+                }
+                Member::DatabricksGroup { connection_ref, name } => {
+                    (ConnectionKind::Databricks, connection_ref, name)
+                }
+                written => {
+                    team.people.extend(Who::written(written));
+                    continue;
+                }
+            };
+            let connection = defaults::connection(kind, reference, namespace);
+            match self.source(&connection, name, namespace).await {
+                Ok(people) if people.is_empty() => {
+                    team.empty = Some(format!("member source {name:?} of {connection}"))
+                }
+                Ok(people) => team.people.extend(people),
+                Err(problem) => team.broken.push(problem),
+            }
+        }
+        let mut seen = BTreeSet::new();
+        team.people.retain(|who| seen.insert(who.clone()));
+        team
+    }
+
+    async fn source(
+        &mut self,
+        connection: &ConnectionKey,
+        name: &str,
+        namespace: &str,
+    ) -> Result<Vec<Who>, Problem> {
+        let cluster = self.context.cluster.clone();
+        let facts = facts(&*cluster, connection, namespace)?;
+        let label = format!("member source {name:?} of {connection}");
+        let refuse = |reason, message: String| Problem {
+            label: label.clone(),
+            reason: Some(reason),
+            message,
+        };
+        let Some(tenancy) = &facts.tenancy else {
+            return Err(refuse(
+                Reason::NotAllowed,
+                format!("{connection} has no tenant entry for this namespace"),
+            ));
+        };
+        tenancy
+            .group(name)
+            .map_err(|refusal| refuse(refusal.reason, refusal.message))?;
+        // Groups of the account where there is one: it is where people are.
+        let system = facts
+            .gerrit
+            .map(System::Gerrit)
+            .or(facts.account.map(System::Account))
+            .or(facts.workspace.map(System::Workspace))
+            .ok_or_else(|| refuse(Reason::DependencyNotReady, "its system is not known yet".into()))?;
+        if !self.systems.contains_key(&system) {
+            self.open(connection, &*cluster).await;
+        }
+        let Some(adapter) = self.systems.get(&system).cloned() else {
+            return Err(refuse(
+                Reason::DependencyNotReady,
+                format!("{system} cannot be reached"),
+            ));
+        };
+        let failed = |error: SystemError| refuse(error.reason(), error.message);
+        let directory = adapter.directory(&system, self.fresh).await.map_err(failed)?;
+        self.world.directories.insert(system.clone(), directory.clone());
+        let mut people = BTreeSet::new();
+        let mut groups = vec![name.to_owned()];
+        let mut visited = BTreeSet::new();
+        for _ in 0..NESTING {
+            let mut nested = Vec::new();
+            for group in groups.drain(..) {
+                if !visited.insert(group.clone()) {
+                    continue;
+                }
+                let named = Named::Group {
+                    system: system.clone(),
+                    name: group.clone(),
+                };
+                let target = match adapter.locate(&named, self.fresh).await.map_err(failed)? {
+                    Located::At(target) => target,
+                    Located::Absent => {
+                        return Err(refuse(
+                            Reason::NotFound,
+                            format!("there is no group {group:?} in {system}"),
+                        ));
+                    }
+                    Located::Ambiguous(_) => {
+                        return Err(refuse(
+                            Reason::Ambiguous,
+                            format!("several groups are called {group:?}"),
+                        ));
+                    }
+                };
+                let observed = adapter.observe(&target, self.fresh).await.map_err(failed)?;
+                for (principal, privilege) in &observed.rows {
+                    match (principal.kind, privilege) {
+                        (PrincipalKind::Group, Privilege::Member) => nested.push(principal.name.clone()),
+                        (_, Privilege::Member) => {
+                            people.insert(found(&system, principal, &directory));
+                        }
+                        _ => {}
+                    }
+                }
+            }
+            groups = nested;
+        }
+        Ok(people.into_iter().flatten().collect())
+    }
+}
+
+fn found(system: &System, principal: &Principal, directory: &Directory) -> Option<Who> {
+    let account = directory.get(principal);
+    // Deactivated at the source counts as removed everywhere.
+    if account.is_some_and(|account| !account.active) {
+        return None;
+    }
+    let email = account.and_then(|account| account.emails.first().cloned());
+    Some(Who::Found {
+        system: system.clone(),
+        principal: principal.clone(),
+        email,
+    })
+}
