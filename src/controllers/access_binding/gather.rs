@@ -199,8 +199,7 @@ fn too_large(
         label: "members".into(),
         reason: Some(Reason::TooLarge),
         message: format!(
-            "{people} members are more than {}: name groups of the identity provider instead",
-            MAX_MEMBERS
+            "{people} members are more than {MAX_MEMBERS}: name groups of the identity provider instead"
         ),
     });
     let mut world = reader.world;
