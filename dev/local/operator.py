@@ -48,7 +48,7 @@ def install() -> None:
     """CRDs, rights, and the policy that ties approvers to their names."""
     helm = os.environ["HELM"]
     argv = [helm, "upgrade", "--install", "lockstep", "charts/lockstep", "--namespace", NAMESPACE, "--create-namespace"]
-    argv += ["--set", "allowLoopback=true"]
+    argv += ["--set", "operator.allowLoopback=true"]
     run(argv)
 
 
