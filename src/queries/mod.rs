@@ -1,1 +1,16 @@
-//! queries
+//! Questions over the same rows that controllers decide by: what would change, who can do what and why, and which
+//! edits take somebody out. Answers are values; whoever asked prints them. Knows ports only, and writes nothing.
+//!
+//! * [`difference`]: what a binding would change, now.
+//! * [`survey`]: everything the bindings in sight declare, hold and were seen to have.
+//! * [`who_can`], [`of_person`] and [`removal`]: pure answers over a survey.
+//! * [`subject`]: what people call targets.
+
+pub mod difference;
+pub mod of_person;
+pub mod removal;
+pub mod subject;
+pub mod survey;
+pub mod who_can;
+
+mod why;
