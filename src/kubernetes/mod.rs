@@ -3,6 +3,7 @@
 //!
 //! * [`store`]: what is in the cluster, and who has to be looked at when it changes.
 //! * [`cluster`] and [`journal`]: the ports over it.
+//! * [`listing`]: the same port over one look, for commands.
 //! * [`lease`]: who leads, and for how long that is certain.
 //! * [`secret`] and [`token`]: credentials, read when they are needed and never held in a cache.
 
@@ -14,6 +15,7 @@ mod index;
 pub mod journal;
 mod kinds;
 pub mod lease;
+pub mod listing;
 mod name;
 mod notes;
 mod permit;
@@ -31,6 +33,7 @@ pub use cluster::{KubeCluster, REPORT_MANAGER};
 pub use journal::{JOURNAL_MANAGER, StatusJournal};
 pub use kinds::Kinds;
 pub use lease::{Elector, LONGEST_WRITE, Lost, unique_identity};
+pub use listing::{Listing, Unreadable};
 pub use name::{KindName, Name, Subject};
 pub use permit::{LeasePermit, ReadOnlyPermit};
 pub use protection::{POLICY, Protection};

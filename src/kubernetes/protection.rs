@@ -49,21 +49,30 @@ impl Protection {
         self.binding.synced().await;
     }
 
-    /// Both exist, belong together, fail closed and deny.
+    /// Whether the policy is in force.
     pub fn holds(&self) -> bool {
         let name = Name::new("", POLICY);
-        let (Some(policy), Some(binding)) = (self.policy.get(&name), self.binding.get(&name)) else {
-            return false;
-        };
-        let closed = policy
-            .spec
-            .as_ref()
-            .is_some_and(|spec| spec.failure_policy.as_deref().unwrap_or("Fail") == "Fail");
-        let spec = &binding.spec;
-        let denies =
-            spec.policy_name == POLICY && spec.validation_actions.iter().any(|action| action == "Deny");
-        let going =
-            policy.metadata.deletion_timestamp.is_some() || binding.metadata.deletion_timestamp.is_some();
-        closed && denies && !going
+        protects(
+            self.policy.get(&name).as_deref(),
+            self.binding.get(&name).as_deref(),
+        )
     }
+}
+
+/// Whether both exist, belong together, fail closed and deny.
+pub(super) fn protects(
+    policy: Option<&ValidatingAdmissionPolicy>,
+    binding: Option<&ValidatingAdmissionPolicyBinding>,
+) -> bool {
+    let (Some(policy), Some(binding)) = (policy, binding) else {
+        return false;
+    };
+    let closed = policy
+        .spec
+        .as_ref()
+        .is_some_and(|spec| spec.failure_policy.as_deref().unwrap_or("Fail") == "Fail");
+    let spec = &binding.spec;
+    let denies = spec.policy_name == POLICY && spec.validation_actions.iter().any(|action| action == "Deny");
+    let going = policy.metadata.deletion_timestamp.is_some() || binding.metadata.deletion_timestamp.is_some();
+    closed && denies && !going
 }

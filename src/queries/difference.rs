@@ -326,7 +326,12 @@ mod tests {
             told,
             [
                 (Sign::Add, None, "create".to_owned(), true),
-                (Sign::Add, Some("ada@example.com".to_owned()), "member".to_owned(), true),
+                (
+                    Sign::Add,
+                    Some("ada@example.com".to_owned()),
+                    "member".to_owned(),
+                    true
+                ),
             ]
         );
     }

@@ -57,11 +57,9 @@ pub fn accounts<'a>(survey: &'a Survey, person: &str) -> Vec<(&'a System, &'a Ac
             known.extend(directory.by_username(person));
         }
         if known.is_empty() {
-            known.extend(
-                directory
-                    .iter()
-                    .filter(|account| account.principal.subject == person || account.principal.to_string() == person),
-            );
+            known.extend(directory.iter().filter(|account| {
+                account.principal.subject == person || account.principal.to_string() == person
+            }));
         }
         found.extend(known.into_iter().map(|account| (system, account)));
     }

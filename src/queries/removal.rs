@@ -135,12 +135,7 @@ pub fn removal(survey: &Survey, person: &str) -> Removal {
 }
 
 /// Whether an entry names the person: in words, or by the account it was resolved to.
-fn names(
-    binding: &Surveyed,
-    at: usize,
-    person: &str,
-    principals: &BTreeSet<(&System, &Principal)>,
-) -> bool {
+fn names(binding: &Surveyed, at: usize, person: &str, principals: &BTreeSet<(&System, &Principal)>) -> bool {
     let written = binding.entries.get(at).is_some_and(|entry| {
         entry.people.iter().any(|who| {
             let name = match who {

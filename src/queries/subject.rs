@@ -123,9 +123,14 @@ fn objects(kind: &str, name: &str, systems: &[System]) -> Option<Vec<Named>> {
 fn securables(kind: &str, name: &str, systems: &[System]) -> Option<Vec<Named>> {
     let kind = match kind.to_lowercase().as_str() {
         "model" => "function".to_owned(),
-        known @ ("catalog" | "schema" | "table" | "view" | "volume" | "function" | "metastore" | "share" | "recipient"
-        | "provider" | "connection" | "external_location" | "storage_credential" | "credential") => {
-            if known == "view" { "table".into() } else { known.to_owned() }
+        known @ ("catalog" | "schema" | "table" | "view" | "volume" | "function" | "metastore" | "share"
+        | "recipient" | "provider" | "connection" | "external_location" | "storage_credential"
+        | "credential") => {
+            if known == "view" {
+                "table".into()
+            } else {
+                known.to_owned()
+            }
         }
         "externallocation" => "external_location".to_owned(),
         "storagecredential" => "storage_credential".to_owned(),

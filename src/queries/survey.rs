@@ -120,7 +120,10 @@ impl Survey {
 
     /// What people call a target.
     pub fn label(&self, target: &Target) -> String {
-        let declared = self.bindings.iter().find_map(|binding| binding.labels.get(target));
+        let declared = self
+            .bindings
+            .iter()
+            .find_map(|binding| binding.labels.get(target));
         if let Some(label) = declared {
             return label.clone();
         }
@@ -232,7 +235,12 @@ async fn entry(
         );
         alone.metadata.namespace = Some(namespace);
         alone.metadata.uid.clone_from(&binding.metadata.uid);
-        gather(&alone, context, fresh).await.question.me.team.unwrap_or_default()
+        gather(&alone, context, fresh)
+            .await
+            .question
+            .me
+            .team
+            .unwrap_or_default()
     };
     Entry {
         path: format!("spec.members[{at}]"),

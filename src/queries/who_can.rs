@@ -128,7 +128,11 @@ pub(super) fn group_of<'a>(
     candidates
         .iter()
         .find(|group| group.system() == system)
-        .or_else(|| candidates.iter().find(|group| survey.reaches(&group.system(), &system)))
+        .or_else(|| {
+            candidates
+                .iter()
+                .find(|group| survey.reaches(&group.system(), &system))
+        })
         .copied()
 }
 
