@@ -10,11 +10,11 @@ use std::sync::{Arc, Mutex, PoisonError};
 use async_trait::async_trait;
 use lockstep_core::api::condition::Reason;
 use lockstep_core::domain::ports::{
-    AccessSystem, ConnectionKey, ConnectionKind, Probe, Probes, SystemError, SystemErrorKind, Systems,
+    AccessSystem, Cluster, ConnectionKey, ConnectionKind, Probe, Probes, SystemError, SystemErrorKind,
+    Systems,
 };
 
 use super::adapters::{Adapters, Material};
-use crate::kubernetes::{Name, Store};
 
 /// A system that can also say who it is.
 #[async_trait]
@@ -25,7 +25,7 @@ pub(super) trait Reached: Send + Sync {
 
 /// The clients of all connections.
 pub struct Clients {
-    store: Arc<Store>,
+    cluster: Arc<dyn Cluster>,
     adapters: Adapters,
     slots: Mutex<HashMap<ConnectionKey, Slot>>,
 }
@@ -48,9 +48,9 @@ struct MadeFrom {
 }
 
 impl Clients {
-    pub(super) fn new(store: Arc<Store>, adapters: Adapters) -> Self {
+    pub(super) fn new(cluster: Arc<dyn Cluster>, adapters: Adapters) -> Self {
         Self {
-            store,
+            cluster,
             adapters,
             slots: Mutex::default(),
         }
@@ -68,14 +68,14 @@ impl Clients {
 
     /// The connection as it is now; without it there is no client either.
     fn current(&self, key: &ConnectionKey) -> Result<MadeFrom, SystemError> {
-        let name = Name::new(&key.namespace, &key.name);
+        let (namespace, name) = (&key.namespace, &key.name);
         let meta = match key.kind {
             ConnectionKind::Gerrit => {
-                let connection = self.store.gerrit_connections.get(&name);
+                let connection = self.cluster.gerrit_connection(namespace, name);
                 connection.map(|connection| connection.metadata.clone())
             }
             ConnectionKind::Databricks => {
-                let connection = self.store.databricks_connections.get(&name);
+                let connection = self.cluster.databricks_connection(namespace, name);
                 connection.map(|connection| connection.metadata.clone())
             }
         };
@@ -90,14 +90,14 @@ impl Clients {
     }
 
     async fn read(&self, key: &ConnectionKey) -> Result<Material, SystemError> {
-        let name = Name::new(&key.namespace, &key.name);
+        let (namespace, name) = (&key.namespace, &key.name);
         match key.kind {
             ConnectionKind::Gerrit => {
-                let connection = self.store.gerrit_connections.get(&name);
+                let connection = self.cluster.gerrit_connection(namespace, name);
                 self.adapters.gerrit(&*connection.ok_or_else(|| gone(key))?).await
             }
             ConnectionKind::Databricks => {
-                let connection = self.store.databricks_connections.get(&name);
+                let connection = self.cluster.databricks_connection(namespace, name);
                 self.adapters
                     .databricks(&*connection.ok_or_else(|| gone(key))?)
                     .await

@@ -11,6 +11,7 @@ mod controller;
 mod health;
 mod metrics;
 mod passes;
+pub mod reading;
 mod schedule;
 mod shutdown;
 pub mod telemetry;
@@ -32,6 +33,7 @@ pub use clock::SystemClock;
 pub use controller::Controllers;
 pub use metrics::Metrics;
 pub use passes::{Passes, register};
+pub use reading::{Reading, ReadingOptions};
 
 use crate::audit::{FileRecord, OpenError};
 use crate::controllers::{Context, access_binding, connections};
@@ -193,17 +195,17 @@ impl Replica {
             metrics: self.metrics.clients(),
             allow_loopback: self.args.allow_loopback,
         };
-        let clients = Arc::new(Clients::new(self.store.clone(), adapters));
-        let cluster = KubeCluster::new(
+        let cluster = Arc::new(KubeCluster::new(
             self.client.clone(),
             self.store.clone(),
             permit.clone(),
             self.namespace.clone(),
             self.identity.clone(),
-        );
+        ));
+        let clients = Arc::new(Clients::new(cluster.clone(), adapters));
         let journal = StatusJournal::new(self.client.clone(), self.store.clone(), permit);
         let context = Arc::new(Context {
-            cluster: Arc::new(cluster),
+            cluster,
             systems: clients.clone(),
             probes: clients,
             journal: Arc::new(journal),

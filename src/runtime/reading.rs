@@ -1,0 +1,201 @@
+//! What commands read with: the cluster as one look found it, the systems behind its connections opened with the
+//! caller's own rights, and nothing that could write.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
+use kube::Client;
+use lockstep_core::api::condition::Reason;
+use lockstep_core::api::{DatabricksConnection, GerritConnection};
+use lockstep_core::domain::access::grant::System;
+use lockstep_core::domain::outcome::{Saying, conditions};
+use lockstep_core::domain::ports::{
+    Cluster as _, ConnectionKey, ConnectionKind, Entry, EntryId, Journal, JournalState, KeepError, ObjectKey,
+    Permit, Record,
+};
+use serde_json::{Value, json};
+
+use super::{Adapters, Clients, Metrics, SystemClock};
+use crate::controllers::Context;
+use crate::kubernetes::{IdentityTokenRequests, Listing, ReadOnlyPermit, Secrets, Unreadable};
+
+/// How a command reads.
+#[derive(Clone, Debug)]
+pub struct ReadingOptions {
+    /// The namespaces in question, for callers that may not see all.
+    pub namespaces: BTreeSet<String>,
+    /// Where approvals for all namespaces count.
+    pub operator_namespace: String,
+    pub allow_loopback: bool,
+}
+
+/// Everything a command reads with.
+pub struct Reading {
+    pub client: Client,
+    pub listing: Arc<Listing>,
+    pub context: Context,
+    allow_loopback: bool,
+}
+
+impl Reading {
+    /// Looks at the cluster.
+    pub async fn new(client: Client, options: &ReadingOptions) -> Result<Self, Unreadable> {
+        let listing = Listing::read(&client, &options.namespaces, &options.operator_namespace).await?;
+        Ok(Self::over(client, listing, options.allow_loopback))
+    }
+
+    fn over(client: Client, listing: Listing, allow_loopback: bool) -> Self {
+        let listing = Arc::new(listing);
+        let clock = Arc::new(SystemClock);
+        let adapters = Adapters {
+            secrets: Secrets::new(client.clone()),
+            tokens: IdentityTokenRequests::new(client.clone()),
+            permit: Arc::new(ReadOnlyPermit) as Arc<dyn Permit>,
+            clock: clock.clone(),
+            metrics: Metrics::default().clients(),
+            allow_loopback,
+        };
+        let clients = Arc::new(Clients::new(listing.clone(), adapters));
+        let context = Context {
+            cluster: listing.clone(),
+            systems: clients.clone(),
+            probes: clients,
+            journal: Arc::new(Nothing),
+            record: Arc::new(Nothing),
+            clock,
+            actor: "lockstep cli".into(),
+        };
+        Self {
+            client,
+            listing,
+            context,
+            allow_loopback,
+        }
+    }
+
+    /// The same cluster as it would be with some objects changed. Connections among them are asked who they reach,
+    /// because nobody has probed them yet.
+    pub async fn overlaid(self, overlay: impl FnOnce(&mut Listing), probe: &[ConnectionKey]) -> Self {
+        let Self {
+            client,
+            listing,
+            allow_loopback,
+            context: _,
+        } = self;
+        let mut listing = Arc::unwrap_or_clone(listing);
+        overlay(&mut listing);
+        let asking = Self::over(client.clone(), listing.clone(), allow_loopback);
+        for key in probe {
+            let said = asking.context.probes.probe(key).await;
+            let (mut status, saying) = match said {
+                Ok(probe) => (probe.status, Saying::new(READY, true, Reason::Succeeded, "")),
+                Err(error) => (
+                    json!({}),
+                    Saying::new(READY, false, error.reason(), error.message),
+                ),
+            };
+            let now = asking.context.clock.now();
+            if !status.is_object() {
+                status = json!({});
+            }
+            status["conditions"] = json!(conditions(&[saying], &[], None, now));
+            put_status(&mut listing, key, status);
+        }
+        Self::over(client, listing, allow_loopback)
+    }
+
+    /// Systems that the connections in sight reach.
+    pub fn systems(&self) -> Vec<(ConnectionKey, Vec<System>)> {
+        let mut found = Vec::new();
+        for (kind, name) in self.listing.connections() {
+            let key = ConnectionKey {
+                kind,
+                namespace: name.namespace().to_owned(),
+                name: name.name().to_owned(),
+            };
+            let systems = match kind {
+                ConnectionKind::Gerrit => self
+                    .listing
+                    .gerrit_connection(name.namespace(), name.name())
+                    .and_then(|connection| connection.status.as_ref()?.server.clone())
+                    .map(System::Gerrit)
+                    .into_iter()
+                    .collect(),
+                ConnectionKind::Databricks => self
+                    .listing
+                    .databricks_connection(name.namespace(), name.name())
+                    .and_then(|connection| connection.status.clone())
+                    .map(|status| {
+                        let workspace = status.workspace_id.map(System::Workspace);
+                        let account = status.account_id.map(System::Account);
+                        let metastore = status.metastore_id.map(System::Metastore);
+                        [workspace, account, metastore].into_iter().flatten().collect()
+                    })
+                    .unwrap_or_default(),
+            };
+            found.push((key, systems));
+        }
+        found
+    }
+}
+
+const READY: lockstep_core::api::condition::ConditionType =
+    lockstep_core::api::condition::ConditionType::Ready;
+
+fn put_status(listing: &mut Listing, key: &ConnectionKey, status: Value) {
+    match key.kind {
+        ConnectionKind::Gerrit => {
+            if let Some(found) = listing.gerrit_connection(&key.namespace, &key.name) {
+                let mut connection: GerritConnection = (*found).clone();
+                connection.status = serde_json::from_value(status).ok();
+                listing.put_gerrit(connection);
+            }
+        }
+        ConnectionKind::Databricks => {
+            if let Some(found) = listing.databricks_connection(&key.namespace, &key.name) {
+                let mut connection: DatabricksConnection = (*found).clone();
+                connection.status = serde_json::from_value(status).ok();
+                listing.put_databricks(connection);
+            }
+        }
+    }
+}
+
+/// What a condition says, for screens.
+pub fn saying<'a>(conditions: &'a [Condition], kind: &str) -> Option<&'a Condition> {
+    conditions.iter().find(|condition| condition.type_ == kind)
+}
+
+/// Journal and record of a command: neither is written from here, and the record is the operator's to read.
+struct Nothing;
+
+fn refused(what: &'static str) -> KeepError {
+    KeepError {
+        what,
+        message: "this command only reads".into(),
+    }
+}
+
+#[async_trait]
+impl Journal for Nothing {
+    async fn write(&self, _object: &ObjectKey, _state: &JournalState) -> Result<(), KeepError> {
+        Err(refused("journal"))
+    }
+}
+
+#[async_trait]
+impl Record for Nothing {
+    async fn append(&self, _entry: Entry) -> Result<EntryId, KeepError> {
+        Err(refused("record"))
+    }
+
+    async fn inventory_of(
+        &self,
+        _namespace: &str,
+        _name: &str,
+    ) -> Result<Option<Vec<lockstep_core::api::access_binding::InventoryRow>>, KeepError> {
+        Err(refused("record"))
+    }
+}
