@@ -21,6 +21,13 @@ const SHORT: Duration = Duration::from_secs(5);
 /// No system means a longer wait than this; whoever says so is misconfigured or hostile.
 const LONGEST_RETRY_AFTER: Duration = Duration::from_hours(1);
 
+const TOO_LONG: &str = "the answer is longer than";
+
+/// Whether a read failed because of nothing but the length of its answer, so that asking for less will do.
+pub fn is_too_long(error: &SystemError) -> bool {
+    error.kind == SystemErrorKind::BadAnswer && error.message.contains(TOO_LONG)
+}
+
 /// An attempt that came to nothing.
 pub(super) struct Fault {
     pub error: SystemError,
@@ -144,7 +151,7 @@ impl Http {
         loop {
             match response.chunk().await {
                 Ok(Some(chunk)) if body.len() + chunk.len() > self.body_limit => {
-                    let message = format!("the answer is longer than {} bytes", self.body_limit);
+                    let message = format!("{TOO_LONG} {} bytes", self.body_limit);
                     return Err(match call.effect {
                         Effect::Read => self.bad(call, &message).into(),
                         Effect::Repeatable | Effect::Once => self.lost(call, &message),

@@ -30,6 +30,7 @@ use tokio::sync::Semaphore;
 
 pub use answer::Answer;
 pub use call::{Body, Call, Effect};
+pub use exchange::is_too_long;
 pub use limit::{FamilyLimit, Rate};
 pub use metrics::HttpMetrics;
 
