@@ -1,1 +1,256 @@
-//! Gerrit.
+//! Gerrit as rows: groups and their members, refs and their rules. Reads come from shared listings; nothing is
+//! written but planned changes, and what was written counts in no older reading.
+//!
+//! `facts` says which server this is, `people`, `groups` and `rights` read it, `group_write` and `rights_write` change
+//! it, `history` says who else did.
+
+mod facts;
+mod group_write;
+mod groups;
+mod history;
+mod names;
+mod people;
+mod rest;
+mod rights;
+mod rights_write;
+mod shared;
+#[cfg(test)]
+mod tests;
+mod wire;
+
+use std::collections::BTreeSet;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use async_trait::async_trait;
+use jiff::Timestamp;
+use lockstep_core::domain::access::directory::Directory;
+use lockstep_core::domain::access::grant::{System, Target};
+use lockstep_core::domain::access::observed::{Located, Named, Observed};
+use lockstep_core::domain::plan::Change;
+use lockstep_core::domain::ports::{
+    AccessSystem, Applied, Clock, Permit, Probe, SystemError, SystemErrorKind,
+};
+use reqwest::Url;
+use secrecy::SecretString;
+use tokio::sync::OnceCell;
+
+pub use group_write::Deletion;
+pub use history::Attribution;
+pub use people::Alias;
+
+use super::http::{BODY_LIMIT, FamilyLimit, Http, HttpMetrics, HttpOptions};
+use facts::Facts;
+use groups::Listing;
+use rest::Rest;
+use rights::Rights;
+use shared::{Shared, Touched};
+
+/// Requests a second to a server whose connection names no limit: what one busy person makes of the web page.
+const DEFAULT_RATE: u32 = 5;
+/// Rows of a listing in one request; Gerrit caps it at the capability `queryLimit`, 500 unless raised.
+pub const PAGE: usize = 500;
+
+/// A connection in plain words.
+pub struct GerritSettings {
+    pub url: Url,
+    pub username: String,
+    /// HTTP password or auth token.
+    pub password: SecretString,
+    /// PEM certificates to trust besides the public ones.
+    pub ca_pem: Option<Vec<u8>>,
+    pub aliases: Vec<Alias>,
+    /// Requests a second for reads and for writes each; unset: 5, 0: no limit.
+    pub requests_per_second: Option<u32>,
+    pub concurrency: usize,
+    pub timeout: Duration,
+    pub allow_loopback: bool,
+    /// Rows of a listing in one request, [`PAGE`] unless something is tried out.
+    pub page: usize,
+}
+
+/// One Gerrit server.
+pub struct GerritSystem {
+    rest: Rest,
+    clock: Arc<dyn Clock>,
+    aliases: Vec<Alias>,
+    page: usize,
+    facts: OnceCell<Facts>,
+    directory: Shared<Arc<Directory>>,
+    groups: Shared<Listing>,
+    touched_groups: Touched,
+    rights: Rights,
+    touched_projects: Touched,
+    /// Groups that a server said it had deleted, at our word.
+    deleted: Mutex<BTreeSet<String>>,
+    creating: tokio::sync::Mutex<()>,
+}
+
+impl GerritSystem {
+    /// Builds the client; nothing is sent.
+    pub fn new(
+        settings: GerritSettings,
+        permit: Arc<dyn Permit>,
+        clock: Arc<dyn Clock>,
+        metrics: Option<Arc<HttpMetrics>>,
+    ) -> Result<Self, SystemError> {
+        let GerritSettings {
+            url,
+            username,
+            password,
+            ca_pem,
+            aliases,
+            requests_per_second,
+            concurrency,
+            timeout,
+            allow_loopback,
+            page,
+        } = settings;
+        let limit = |family| match requests_per_second.unwrap_or(DEFAULT_RATE) {
+            0 => FamilyLimit::lifted(family),
+            rate => FamilyLimit::per_second(family, rate),
+        };
+        let options = HttpOptions {
+            base: url,
+            ca_pem,
+            timeout,
+            concurrency,
+            limits: vec![limit(rest::READ), limit(rest::WRITE)],
+            allow_loopback,
+            user_agent: concat!("lockstep/", env!("CARGO_PKG_VERSION")).to_owned(),
+            kind: "gerrit",
+            body_limit: BODY_LIMIT,
+        };
+        let http = Arc::new(Http::new(options, permit, Arc::clone(&clock), metrics)?);
+        Ok(Self {
+            rest: Rest::new(http, &username, &password)?,
+            aliases,
+            page: page.max(1),
+            facts: OnceCell::new(),
+            directory: Shared::new(Arc::clone(&clock)),
+            groups: Shared::new(Arc::clone(&clock)),
+            touched_groups: Touched::default(),
+            rights: Rights::default(),
+            touched_projects: Touched::default(),
+            deleted: Mutex::default(),
+            creating: tokio::sync::Mutex::new(()),
+            clock,
+        })
+    }
+
+    /// The server's name in canonical addresses.
+    pub async fn server(&self) -> Result<&str, SystemError> {
+        Ok(&self.facts().await?.server)
+    }
+
+    /// Reads anew who the server is, whom we are there, and what we lack.
+    pub async fn probe(&self) -> Result<Probe, SystemError> {
+        let now = Facts::read(&self.rest).await?;
+        let known = self.facts.get_or_init(|| async { now.clone() }).await;
+        if known.server != now.server {
+            // Everything held in memory belongs to the other server.
+            let message = format!("the server was {} and is {} now", known.server, now.server);
+            return Err(self.rest.http.error(SystemErrorKind::Stale, message));
+        }
+        let skew = self.rest.http.clock_skew().map(|skew| skew.as_secs());
+        Ok(now.probe(skew))
+    }
+
+    async fn facts(&self) -> Result<&Facts, SystemError> {
+        self.facts.get_or_try_init(|| Facts::read(&self.rest)).await
+    }
+
+    /// Whether nothing is invisible to us, so that what is not shown does not exist. Asked anew each time: an operator
+    /// that has lost the capability would take everything for deleted.
+    async fn sees_everything(&self) -> Result<bool, SystemError> {
+        let granted = facts::capabilities(&self.rest).await?;
+        Ok(granted.contains_key(facts::ALL_SEEING))
+    }
+
+    /// Addresses of another server, or of another kind of system, are not ours to answer for.
+    async fn demand_ours(&self, system: &System) -> Result<(), SystemError> {
+        let ours = System::Gerrit(self.facts().await?.server.clone());
+        if *system == ours {
+            return Ok(());
+        }
+        let message = format!("{system} is asked for, but this is {ours}");
+        Err(self.rest.http.error(SystemErrorKind::Refused, message))
+    }
+}
+
+#[async_trait]
+impl AccessSystem for GerritSystem {
+    async fn directory(&self, system: &System, fresh: Timestamp) -> Result<Arc<Directory>, SystemError> {
+        self.demand_ours(system).await?;
+        let reading = self
+            .directory
+            .at_least(fresh, |begun| async move {
+                self.read_directory(begun).await.map(Arc::new)
+            })
+            .await?;
+        Ok(Arc::clone(&reading.value))
+    }
+
+    async fn locate(&self, named: &Named, fresh: Timestamp) -> Result<Located, SystemError> {
+        match named {
+            Named::Group { system, name } => {
+                self.demand_ours(system).await?;
+                self.locate_group(name, fresh).await
+            }
+            Named::Plain(target) => {
+                self.demand_ours(&target.system()).await?;
+                Ok(Located::At(target.clone()))
+            }
+            Named::Object { .. } => {
+                let message = "objects of Databricks are not in Gerrit";
+                Err(self.rest.http.error(SystemErrorKind::Refused, message))
+            }
+        }
+    }
+
+    async fn observe(&self, target: &Target, fresh: Timestamp) -> Result<Arc<Observed>, SystemError> {
+        self.demand_ours(&target.system()).await?;
+        match target {
+            Target::GerritGroup { uuid, .. } => self.observe_group(target, uuid, fresh).await,
+            Target::GerritRef {
+                project, ref_name, ..
+            } => self.observe_ref(target, project, ref_name, fresh).await,
+            _ => Err(self.not_ours(target)),
+        }
+    }
+
+    async fn apply(&self, changes: &[&Change]) -> Result<Vec<Applied>, SystemError> {
+        for change in changes {
+            self.demand_ours(&change.target.system()).await?;
+        }
+        match changes.first().map(|change| &change.target) {
+            None => {}
+            Some(Target::GerritRef { project, .. }) => {
+                let _mark = self.touched_projects.mark_after(project, &*self.clock);
+                self.write_rights(project, changes).await?;
+            }
+            Some(Target::GerritGroup { .. }) => {
+                for change in changes {
+                    let Target::GerritGroup { uuid, .. } = &change.target else {
+                        return Err(self.not_ours(&change.target));
+                    };
+                    let _mark = self.touched_groups.mark_after(uuid, &*self.clock);
+                    self.write_group(uuid, change).await?;
+                }
+            }
+            Some(other) => return Err(self.not_ours(other)),
+        }
+        let applied = |change: &&Change| Applied {
+            planned: change.target.clone(),
+            target: change.target.clone(),
+        };
+        Ok(changes.iter().map(applied).collect())
+    }
+}
+
+impl GerritSystem {
+    fn not_ours(&self, target: &Target) -> SystemError {
+        let message = format!("{target} is no group and no ref of Gerrit");
+        self.rest.http.error(SystemErrorKind::Refused, message)
+    }
+}
