@@ -1,25 +1,24 @@
 //! Makes an adapter of a connection: its spec, the values of its Secrets, and what the operator allows.
 
-#![expect(
-    dead_code,
-    clippy::unused_self,
-    reason = "the adapters that take these settings come next"
-)]
-
 use std::sync::Arc;
 use std::time::Duration;
 
+use async_trait::async_trait;
 use kube::ResourceExt as _;
 use lockstep_core::api::condition::Reason;
 use lockstep_core::api::connection::{CaBundle, Limits};
 use lockstep_core::api::databricks_connection::DatabricksAuth;
 use lockstep_core::api::gerrit_connection::GerritAuth;
 use lockstep_core::api::{DatabricksConnection, GerritConnection};
-use lockstep_core::domain::ports::{Clock, Permit, SystemError, SystemErrorKind};
+use lockstep_core::domain::ports::{AccessSystem, Clock, Permit, Probe, SystemError, SystemErrorKind};
 use secrecy::SecretString;
 use url::Url;
 
 use super::clients::Reached;
+use crate::clients::databricks::{
+    AccountSettings, Auth, Budget, DatabricksSettings, DatabricksSystem, IdentityTokens,
+};
+use crate::clients::gerrit::{Alias, GerritSettings, GerritSystem, PAGE};
 use crate::clients::http::HttpMetrics;
 use crate::clients::http::address::host_and_port;
 use crate::kubernetes::{IdentityTokenRequests, LONGEST_WRITE, Secrets};
@@ -50,39 +49,55 @@ pub(super) struct Material {
 
 /// Settings of one adapter or the other.
 pub(super) enum Settings {
-    Gerrit(GerritParts),
-    Databricks(DatabricksParts),
+    Gerrit(GerritSettings),
+    Databricks(Box<DatabricksSettings>),
 }
 
-pub(super) struct GerritParts {
-    pub(super) url: Url,
-    pub(super) username: String,
-    pub(super) password: SecretString,
-    pub(super) ca_pem: Option<Vec<u8>>,
-    pub(super) timeout: Duration,
-    pub(super) concurrency: usize,
+/// Identity tokens of one ServiceAccount.
+struct TokensOf {
+    requests: IdentityTokenRequests,
+    namespace: String,
+    service_account: String,
 }
 
-pub(super) struct DatabricksParts {
-    pub(super) host: Url,
-    pub(super) auth: AuthParts,
-    pub(super) ca_pem: Option<Vec<u8>>,
-    pub(super) timeout: Duration,
-    pub(super) concurrency: usize,
+#[async_trait]
+impl IdentityTokens for TokensOf {
+    async fn token(&self, audience: &str) -> Result<SecretString, SystemError> {
+        let granted = self
+            .requests
+            .token(&self.namespace, &self.service_account, audience)
+            .await?;
+        Ok(granted.token)
+    }
 }
 
-pub(super) enum AuthParts {
-    WorkloadIdentity {
-        namespace: String,
-        service_account: String,
-        client_id: String,
-        audience: Option<String>,
-    },
-    OauthSecret {
-        client_id: String,
-        client_secret: SecretString,
-    },
-    PersonalAccessToken(SecretString),
+#[async_trait]
+impl Reached for GerritSystem {
+    fn access(self: Arc<Self>) -> Arc<dyn AccessSystem> {
+        self
+    }
+
+    async fn probe(&self) -> Result<Probe, SystemError> {
+        GerritSystem::probe(self).await
+    }
+}
+
+#[async_trait]
+impl Reached for DatabricksSystem {
+    fn access(self: Arc<Self>) -> Arc<dyn AccessSystem> {
+        self
+    }
+
+    async fn probe(&self) -> Result<Probe, SystemError> {
+        DatabricksSystem::probe(self).await
+    }
+}
+
+/// Requests a second as the connection states them; `None`: it says nothing.
+fn rate(limits: Option<&Limits>) -> Option<u32> {
+    limits
+        .and_then(|limits| limits.requests_per_second)
+        .and_then(|stated| u32::try_from(stated).ok())
 }
 
 fn invalid(system: &str, message: impl Into<String>) -> SystemError {
@@ -132,8 +147,17 @@ impl Adapters {
         let ca_pem = self
             .ca(&namespace, spec.ca_bundle.as_ref(), &host, &mut versions)
             .await?;
-        let settings = Settings::Gerrit(GerritParts {
+        let settings = Settings::Gerrit(GerritSettings {
             url,
+            aliases: spec
+                .aliases
+                .iter()
+                .flatten()
+                .map(|alias| -> Alias { (alias.email.clone(), alias.accounts.clone()) })
+                .collect(),
+            requests_per_second: rate(spec.limits.as_ref()),
+            allow_loopback: self.allow_loopback,
+            page: PAGE,
             username: secrecy::ExposeSecret::expose_secret(&username).to_owned(),
             password,
             ca_pem,
@@ -159,11 +183,14 @@ impl Adapters {
                 service_account_ref,
                 client_id,
                 audience,
-            } => AuthParts::WorkloadIdentity {
-                namespace: namespace.clone(),
-                service_account: service_account_ref.name.clone(),
+            } => Auth::WorkloadIdentity {
                 client_id: client_id.clone(),
                 audience: audience.clone(),
+                tokens: Arc::new(TokensOf {
+                    requests: self.tokens.clone(),
+                    namespace: namespace.clone(),
+                    service_account: service_account_ref.name.clone(),
+                }),
             },
             DatabricksAuth::OauthSecret { secret_ref } => {
                 // The same credential logs in to both, so it must be meant for both.
@@ -180,7 +207,7 @@ impl Adapters {
                     .await?;
                 versions.push(credential.version.clone());
                 let client_id = credential.take(keys[0], &secret_ref.name, &host)?;
-                AuthParts::OauthSecret {
+                Auth::OauthSecret {
                     client_id: secrecy::ExposeSecret::expose_secret(&client_id).to_owned(),
                     client_secret: credential.take(keys[1], &secret_ref.name, &host)?,
                 }
@@ -192,19 +219,28 @@ impl Adapters {
                     .credential(&namespace, &secret_ref.name, &hosts, &[key])
                     .await?;
                 versions.push(credential.version.clone());
-                AuthParts::PersonalAccessToken(credential.take(key, &secret_ref.name, &host)?)
+                Auth::PersonalAccessToken(credential.take(key, &secret_ref.name, &host)?)
             }
         };
         let ca_pem = self
             .ca(&namespace, spec.ca_bundle.as_ref(), &host, &mut versions)
             .await?;
-        let settings = Settings::Databricks(DatabricksParts {
-            host: url,
+        let stated = spec.limits.as_ref().and_then(|limits| limits.requests_per_second);
+        let budget = Budget::from_requests_per_second(stated);
+        let account = spec.account.as_ref().map(|account| AccountSettings {
+            host: account.host.clone(),
+            id: account.id.clone(),
+        });
+        let settings = Settings::Databricks(Box::new(DatabricksSettings {
+            host: url.to_string(),
+            account,
             auth,
+            budget,
+            allow_loopback: self.allow_loopback,
             ca_pem,
             timeout: timeout(spec.limits.as_ref(), &host)?,
             concurrency: concurrency(spec.limits.as_ref()),
-        });
+        }));
         Ok(Material { settings, versions })
     }
 
@@ -229,9 +265,16 @@ impl Adapters {
 
     /// Builds the client; nothing is sent.
     pub(super) fn build(&self, settings: Settings) -> Result<Arc<dyn Reached>, SystemError> {
-        match settings {
-            Settings::Gerrit(parts) => Err(invalid(parts.url.as_str(), "not built yet")),
-            Settings::Databricks(parts) => Err(invalid(parts.host.as_str(), "not built yet")),
-        }
+        let (permit, clock, metrics) = (
+            self.permit.clone(),
+            self.clock.clone(),
+            Some(self.metrics.clone()),
+        );
+        Ok(match settings {
+            Settings::Gerrit(settings) => Arc::new(GerritSystem::new(settings, permit, clock, metrics)?),
+            Settings::Databricks(settings) => {
+                Arc::new(DatabricksSystem::new(*settings, permit, clock, metrics)?)
+            }
+        })
     }
 }
