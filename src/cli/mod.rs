@@ -7,8 +7,17 @@
 //! | 2 | done, and something differs (commands that compare) |
 //! | 64 | the command line is not understood |
 
+mod access;
+mod access_view;
+mod approve;
 mod crds;
+mod manifests;
+mod output;
+mod plan;
+mod plan_view;
+mod progress;
 mod run;
+mod scope;
 
 use std::ffi::OsString;
 use std::future::Future;
@@ -38,6 +47,9 @@ enum Command {
     Run(crate::runtime::RunArgs),
     /// Print the CRDs
     Crds(crds::CrdsArgs),
+    Plan(plan::PlanArgs),
+    Approve(approve::ApproveArgs),
+    Access(access::AccessArgs),
 }
 
 /// What a command came to.
@@ -88,6 +100,9 @@ pub fn main(args: impl IntoIterator<Item = OsString>) -> ExitCode {
     let outcome = match command {
         Command::Run(args) => run::run(args),
         Command::Crds(args) => crds::crds(&args),
+        Command::Plan(args) => plan::plan(args),
+        Command::Approve(args) => approve::approve(args),
+        Command::Access(args) => access::access(args),
     };
     match outcome {
         Ok(Outcome::Done) => ExitCode::SUCCESS,

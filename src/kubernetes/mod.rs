@@ -7,6 +7,7 @@
 //! * [`lease`]: who leads, and for how long that is certain.
 //! * [`secret`] and [`token`]: credentials, read when they are needed and never held in a cache.
 
+mod approving;
 mod arrival;
 mod backoff;
 mod cache;
@@ -20,12 +21,14 @@ mod name;
 mod notes;
 mod permit;
 mod protection;
+mod rehearsal;
 pub mod secret;
 mod secret_watch;
 pub mod store;
 pub mod token;
 mod write;
 
+pub use approving::{Approver, NotApproved};
 pub use arrival::{Arrived, Body, Kind, Undecodable};
 pub use backoff::jittered;
 pub use cache::{Cache, Held, Look};
@@ -37,6 +40,7 @@ pub use listing::{Listing, Unreadable};
 pub use name::{KindName, Name, Subject};
 pub use permit::{LeasePermit, ReadOnlyPermit};
 pub use protection::{POLICY, Protection};
+pub use rehearsal::rehearse;
 pub use secret::{Credential, Secrets};
 pub use store::Store;
 pub use token::{IdentityToken, IdentityTokenRequests};

@@ -3,14 +3,15 @@
 //!
 //! * [`difference`]: what a binding would change, now.
 //! * [`survey`]: everything the bindings in sight declare, hold and were seen to have.
+//! * [`look`]: what no binding named.
 //! * [`who_can`], [`of_person`] and [`removal`]: pure answers over a survey.
 //! * [`subject`]: what people call targets.
 
 pub mod difference;
+pub mod look;
 pub mod of_person;
 pub mod removal;
 pub mod subject;
 pub mod survey;
 pub mod who_can;
-
-mod why;
+pub mod why;

@@ -102,15 +102,21 @@ impl Survey {
         survey
     }
 
-    fn merge(&mut self, one: Self) {
+    /// Takes in what another survey saw.
+    pub fn merge(&mut self, one: Self) {
         let Self {
             bindings,
             directories,
             observed,
             located,
-            neighbours: _,
+            neighbours,
             unread,
         } = one;
+        for known in neighbours {
+            if !self.neighbours.contains(&known) {
+                self.neighbours.push(known);
+            }
+        }
         self.bindings.extend(bindings);
         self.directories.extend(directories);
         self.observed.extend(observed);

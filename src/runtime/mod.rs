@@ -35,6 +35,8 @@ pub use metrics::Metrics;
 pub use passes::{Passes, register};
 pub use reading::{Reading, ReadingOptions};
 
+pub use crate::kubernetes::{Approver, rehearse};
+
 use crate::audit::{FileRecord, OpenError};
 use crate::controllers::{Context, access_binding, connections};
 use crate::kubernetes::{
