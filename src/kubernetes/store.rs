@@ -24,7 +24,7 @@ use super::index::{Index, Word, claims_of, connections_of, secrets_of_databricks
 use super::kinds::Kinds;
 use super::name::{KindName, Name, Subject};
 use super::protection::Protection;
-use super::secret_watch::SecretWatch;
+use super::rotation_watch::RotationWatch;
 
 /// Everything the operator knows of the cluster.
 pub struct Store {
@@ -35,7 +35,7 @@ pub struct Store {
     pub namespaces: Arc<Cache<PartialObjectMeta<Namespace>>>,
     pub kinds: Kinds,
     pub protection: Protection,
-    secrets: Arc<SecretWatch>,
+    secrets: Arc<RotationWatch>,
     wiring: Arc<Wiring>,
 }
 
@@ -53,7 +53,7 @@ impl Store {
             index: Mutex::default(),
             wake,
         });
-        let secrets = SecretWatch::new(client.clone(), wiring.clone());
+        let secrets = RotationWatch::new(client.clone(), wiring.clone());
         let gerrit = (wiring.clone(), secrets.clone());
         let databricks = (wiring.clone(), secrets.clone());
         let (bindings, approvals, namespaces) = (wiring.clone(), wiring.clone(), wiring.clone());
@@ -224,7 +224,7 @@ impl Wiring {
         subject: &Subject,
         old: Option<&Held<K>>,
         new: Option<&Held<K>>,
-        secrets: &SecretWatch,
+        secrets: &RotationWatch,
         state: impl Fn(&K) -> S,
         reads: impl Fn(&K) -> BTreeSet<String>,
     ) {

@@ -24,7 +24,7 @@ pub struct RunArgs {
     #[arg(long, default_value = "127.0.0.1:8080")]
     pub metrics_address: SocketAddr,
     /// Let connections reach this machine itself, also by plain http. For trying things out.
-    #[arg(long)]
+    #[arg(long, env = "LOCKSTEP_ALLOW_LOOPBACK")]
     pub allow_loopback: bool,
     /// How many objects are worked on at once.
     #[arg(long, default_value_t = 16, value_parser = clap::value_parser!(u16).range(1..=256))]

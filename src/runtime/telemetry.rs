@@ -9,7 +9,7 @@ use tracing_subscriber::util::SubscriberInitExt as _;
 use tracing_subscriber::{Layer as _, fmt};
 
 /// Environment variable that sets levels, as `info` or `lockstep=debug,info`.
-const LEVELS: &str = "LOCKSTEP_LOG";
+const LEVELS: &str = "RUST_LOG";
 
 /// Libraries that write headers or bodies at their finer levels. They stay silent there whatever is asked for: a
 /// credential in a log is worth more than what could be learned.
