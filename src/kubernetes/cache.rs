@@ -9,6 +9,7 @@ use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 use std::time::Duration;
 
 use futures::StreamExt as _;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use kube::runtime::watcher::{self, Event};
 use kube::runtime::{WatchStreamExt as _, watcher as watch_kind};
 use kube::{Api, Resource};
@@ -68,12 +69,17 @@ enum Source {
 }
 
 impl<K: Kind> Held<K> {
-    fn uid(&self) -> Option<&str> {
+    /// Metadata of the newest version.
+    fn meta(&self) -> Option<&ObjectMeta> {
         match (&self.undecodable, &self.object) {
-            (Some(broken), _) => broken.metadata.uid.as_deref(),
-            (None, Some(object)) => object.meta().uid.as_deref(),
+            (Some(broken), _) => Some(&broken.metadata),
+            (None, Some(object)) => Some(object.meta()),
             (None, None) => None,
         }
+    }
+
+    fn uid(&self) -> Option<&str> {
+        self.meta().and_then(|meta| meta.uid.as_deref())
     }
 }
 
@@ -150,6 +156,13 @@ impl<K: Kind> Cache<K> {
         let entries = self.read();
         let held = entries.held.get(name)?;
         (held.uid() == Some(uid)).then_some(held.report)
+    }
+
+    /// Newest known version of this very object, as the API server names it.
+    pub fn version(&self, name: &Name, uid: &str) -> Option<String> {
+        let entries = self.read();
+        let meta = entries.held.get(name)?.meta()?;
+        (meta.uid.as_deref() == Some(uid)).then(|| meta.resource_version.clone())?
     }
 
     /// Returns once the first listing is complete.

@@ -15,9 +15,12 @@ use tokio::time::timeout;
 
 use super::arrival::{Arrived, Kind};
 use super::cache::Cache;
+use super::name::Name;
 
 /// Longest time a write to the API server may take. Well below what is left of a lease at its worst.
 const DEADLINE: Duration = Duration::from_secs(6);
+/// How often a status is written against a newer version before the pass gives up.
+const ATTEMPTS: u32 = 4;
 
 /// Writes while this replica leads.
 #[derive(Clone)]
@@ -43,20 +46,40 @@ impl Writer {
         manager: &str,
         status: &Value,
     ) -> Result<(), KeepError> {
-        // The uid keeps a later object of the same name from inheriting what is said of this one.
-        let body = json!({
-            "apiVersion": K::api_version(&()),
-            "kind": K::kind(&()),
-            "metadata": {"name": object.name, "namespace": object.namespace, "uid": object.uid},
-            "status": status,
-        });
+        let name = Name::new(&object.namespace, &object.name);
+        let gone = || KeepError {
+            what: "status",
+            message: format!("{object} is gone, or another one took its name"),
+        };
         let api = self.api::<K>(object);
         let params = PatchParams::apply(manager).force();
-        let body = Patch::Apply(&body);
-        let written = self
-            .send("status", object, api.patch_status(&object.name, &params, &body))
-            .await?;
-        cache.learn(written);
+        for attempt in 1.. {
+            // A status subresource pays no heed to a uid; the version alone keeps a later object of the same name
+            // from inheriting what is said of this one.
+            let version = cache.version(&name, &object.uid).ok_or_else(gone)?;
+            let body = json!({
+                "apiVersion": K::api_version(&()),
+                "kind": K::kind(&()),
+                "metadata": {"name": object.name, "namespace": object.namespace, "resourceVersion": version},
+                "status": status,
+            });
+            let body = Patch::Apply(&body);
+            let written = self
+                .send(object, api.patch_status(&object.name, &params, &body))
+                .await;
+            match written {
+                Ok(written) => {
+                    cache.learn(written);
+                    return Ok(());
+                }
+                // Somebody changed it meanwhile, most likely its spec. What we say of it stays true of what we saw.
+                Err(Unsent::Conflict(_)) if attempt < ATTEMPTS => {
+                    let newer = self.send(object, api.get_opt(&object.name)).await;
+                    cache.learn(newer.map_err(|error| error.keep("status"))?.ok_or_else(gone)?);
+                }
+                Err(error) => return Err(error.keep("status")),
+            }
+        }
         Ok(())
     }
 
@@ -75,8 +98,9 @@ impl Writer {
         };
         let body = Patch::Merge(body);
         let written = self
-            .send("status", object, api.patch_status(&object.name, &params, &body))
-            .await?;
+            .send(object, api.patch_status(&object.name, &params, &body))
+            .await
+            .map_err(|error| error.keep("status"))?;
         cache.learn(written);
         Ok(())
     }
@@ -95,31 +119,45 @@ impl Writer {
         let api = self.api::<K>(object);
         let params = PatchParams::default();
         let written = self
-            .send("finalizer", object, api.patch(&object.name, &params, body))
-            .await?;
+            .send(object, api.patch(&object.name, &params, body))
+            .await
+            .map_err(|error| error.keep("finalizer"))?;
         cache.learn(written);
         Ok(())
     }
 
     async fn send<T>(
         &self,
-        what: &'static str,
         object: &ObjectKey,
         request: impl Future<Output = kube::Result<T>>,
-    ) -> Result<T, KeepError> {
-        let fail = |message: String| KeepError {
-            what,
-            message: format!("{object}: {message}"),
-        };
+    ) -> Result<T, Unsent> {
         self.permit
             .check(DEADLINE)
-            .map_err(|refused| fail(refused.to_string()))?;
+            .map_err(|refused| Unsent::Other(format!("{object}: {refused}")))?;
         match timeout(DEADLINE, request).await {
-            Ok(answer) => answer.map_err(|error| fail(error.to_string())),
-            Err(_) => Err(fail(format!(
-                "the API server did not answer within {} s",
+            Ok(Ok(answer)) => Ok(answer),
+            Ok(Err(kube::Error::Api(status))) if status.is_conflict() => {
+                Err(Unsent::Conflict(format!("{object}: {}", status.message)))
+            }
+            Ok(Err(error)) => Err(Unsent::Other(format!("{object}: {error}"))),
+            Err(_) => Err(Unsent::Other(format!(
+                "{object}: the API server did not answer within {} s",
                 DEADLINE.as_secs()
             ))),
         }
+    }
+}
+
+/// A write that did not take effect, as far as is known.
+enum Unsent {
+    /// The object has changed since it was seen.
+    Conflict(String),
+    Other(String),
+}
+
+impl Unsent {
+    fn keep(self, what: &'static str) -> KeepError {
+        let (Self::Conflict(message) | Self::Other(message)) = self;
+        KeepError { what, message }
     }
 }

@@ -34,6 +34,7 @@ pub use controller::Controllers;
 pub use metrics::Metrics;
 pub use passes::{Passes, register};
 pub use reading::{Reading, ReadingOptions};
+pub use schedule::Ended;
 
 pub use crate::kubernetes::{Approver, rehearse};
 
