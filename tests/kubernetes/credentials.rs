@@ -1,0 +1,107 @@
+//! Secrets go where they are meant to go, and tokens are for whom they are asked.
+
+use k8s_openapi::api::authentication::v1::{TokenReview, TokenReviewSpec};
+use k8s_openapi::api::core::v1::{Secret, ServiceAccount};
+use kube::Api;
+use kube::api::PostParams;
+use lockstep::kubernetes::{IdentityTokenRequests, Secrets};
+use lockstep_core::api::condition::Reason;
+use lockstep_core::domain::ports::SystemErrorKind;
+use secrecy::ExposeSecret as _;
+use serde_json::json;
+
+use crate::support::World;
+
+#[tokio::test]
+async fn a_secret_for_another_host_is_not_read_out() {
+    let Some(world) = World::new().await else { return };
+    let secret: Secret = serde_json::from_value(json!({
+        "metadata": {"name": "gerrit", "annotations": {"lockstep.dev/host": "gerrit.example.com"}},
+        "stringData": {"username": "lockstep", "password": "hunter2\n"},
+    }))
+    .unwrap();
+    world.api().create(&PostParams::default(), &secret).await.unwrap();
+    let secrets = Secrets::new(world.client.clone());
+    let read = async |name: &str, host: &str| {
+        let keys = ["username", "password"];
+        secrets
+            .credential(&world.namespace, name, &[host.to_owned()], &keys)
+            .await
+    };
+
+    let mut credential = read("gerrit", "gerrit.example.com").await.unwrap();
+    let password = credential
+        .take("password", "gerrit", "gerrit.example.com")
+        .unwrap();
+    assert_eq!(password.expose_secret(), "hunter2");
+    let no_key = credential
+        .take("token", "gerrit", "gerrit.example.com")
+        .unwrap_err();
+    assert!(no_key.message.contains("token"), "{no_key}");
+
+    let elsewhere = read("gerrit", "evil.example.com").await.unwrap_err();
+    assert_eq!(
+        elsewhere.kind,
+        SystemErrorKind::Connection(Reason::SecretHostMismatch)
+    );
+    assert!(!elsewhere.message.contains("hunter2") && !elsewhere.message.contains("gerrit.example.com"));
+
+    let missing = read("none", "gerrit.example.com").await.unwrap_err();
+    assert_eq!(missing.kind, SystemErrorKind::Connection(Reason::SecretMissing));
+    for word in [
+        "username",
+        "password",
+        "lockstep.dev/host: gerrit.example.com",
+        &world.namespace,
+    ] {
+        assert!(missing.message.contains(word), "{missing}");
+    }
+    world.clean().await;
+}
+
+#[tokio::test]
+async fn a_token_vouches_for_the_service_account_towards_one_audience() {
+    let Some(world) = World::new().await else { return };
+    let account: ServiceAccount = serde_json::from_value(json!({"metadata": {"name": "dbx"}})).unwrap();
+    world
+        .api()
+        .create(&PostParams::default(), &account)
+        .await
+        .unwrap();
+    let tokens = IdentityTokenRequests::new(world.client.clone());
+    let token = tokens
+        .token(&world.namespace, "dbx", "https://accounts.example.com")
+        .await
+        .unwrap();
+    assert!(token.expires > jiff::Timestamp::now());
+
+    let review = async |audience: &str| {
+        let reviews: Api<TokenReview> = Api::all(world.client.clone());
+        let review = TokenReview {
+            spec: TokenReviewSpec {
+                audiences: Some(vec![audience.to_owned()]),
+                token: token.token.expose_secret().to_owned(),
+            },
+            ..TokenReview::default()
+        };
+        reviews
+            .create(&PostParams::default(), &review)
+            .await
+            .unwrap()
+            .status
+            .unwrap()
+    };
+    let meant = review("https://accounts.example.com").await;
+    assert_eq!(
+        meant.user.unwrap().username.unwrap(),
+        format!("system:serviceaccount:{}:dbx", world.namespace)
+    );
+    assert_ne!(
+        review("https://elsewhere.example.com").await.authenticated,
+        Some(true)
+    );
+
+    let missing = tokens.token(&world.namespace, "none", "a").await.unwrap_err();
+    assert!(missing.message.contains("does not exist"), "{missing}");
+    world.clean().await;
+}
