@@ -49,7 +49,7 @@ pub(super) struct Material {
 
 /// Settings of one adapter or the other.
 pub(super) enum Settings {
-    Gerrit(GerritSettings),
+    Gerrit(Box<GerritSettings>),
     Databricks(Box<DatabricksSettings>),
 }
 
@@ -147,7 +147,7 @@ impl Adapters {
         let ca_pem = self
             .ca(&namespace, spec.ca_bundle.as_ref(), &host, &mut versions)
             .await?;
-        let settings = Settings::Gerrit(GerritSettings {
+        let settings = Settings::Gerrit(Box::new(GerritSettings {
             url,
             aliases: spec
                 .aliases
@@ -163,7 +163,7 @@ impl Adapters {
             ca_pem,
             timeout: timeout(spec.limits.as_ref(), &host)?,
             concurrency: concurrency(spec.limits.as_ref()),
-        });
+        }));
         Ok(Material { settings, versions })
     }
 
@@ -271,7 +271,7 @@ impl Adapters {
             Some(self.metrics.clone()),
         );
         Ok(match settings {
-            Settings::Gerrit(settings) => Arc::new(GerritSystem::new(settings, permit, clock, metrics)?),
+            Settings::Gerrit(settings) => Arc::new(GerritSystem::new(*settings, permit, clock, metrics)?),
             Settings::Databricks(settings) => {
                 Arc::new(DatabricksSystem::new(*settings, permit, clock, metrics)?)
             }

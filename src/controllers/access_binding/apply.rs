@@ -6,7 +6,7 @@ use lockstep_core::api::access_binding::{InventoryRow, Origin};
 use lockstep_core::api::{AccessBinding, FINALIZER};
 use lockstep_core::domain::access::decide::{Decision, intent, written};
 use lockstep_core::domain::access::diff::Phase;
-use lockstep_core::domain::access::grant::Grant;
+use lockstep_core::domain::access::grant::{Grant, Target};
 use lockstep_core::domain::access::inventory::{Held, Inventory};
 use lockstep_core::domain::plan::{Change, EffectDigest, Plan};
 use lockstep_core::domain::ports::{
@@ -114,25 +114,41 @@ async fn run(
         let entry = use_approval(&object, outcome, context).await?;
         write_all(&object, gathered, outcome, entry, context).await?;
         state.inventory = outcome.inventory.write();
-        // What failed without an effect is planned anew; what may have had one is looked up by its intent.
-        let unknown: Vec<&str> = outcome
-            .failed
-            .iter()
-            .filter(|(_, error)| error.kind == SystemErrorKind::OutcomeUnknown)
-            .map(|(unit, _)| unit.as_str())
-            .collect();
-        state.intents.retain(|intent| {
-            let unit = intent
-                .target
-                .parse::<lockstep_core::domain::access::grant::Target>();
-            unit.is_ok_and(|target| unknown.contains(&target.write_unit().as_str()))
-        });
+        keep_open_intents(&mut state, &before, &outcome.failed);
         context.journal.write(&object, &state).await?;
     }
     if deleting {
         finish_deletion(&object, gathered, outcome, &mut state, context).await?;
     }
     Ok(())
+}
+
+/// What failed without an effect is planned anew; what may have had one is looked up by its intent. A write that was
+/// begun by an earlier pass and meets its own traces now (`Stale`: the name is taken) is such a one.
+fn keep_open_intents(
+    state: &mut JournalState,
+    before: &Option<JournalState>,
+    failed: &[(String, SystemError)],
+) {
+    state.intents.retain(|intent| {
+        let Ok(target) = intent.target.parse::<Target>() else {
+            return false;
+        };
+        let Some((_, error)) = failed.iter().find(|(unit, _)| *unit == target.write_unit()) else {
+            return false;
+        };
+        let begun = || {
+            before
+                .iter()
+                .flat_map(|before| &before.intents)
+                .any(|old| old.digest == intent.digest)
+        };
+        match error.kind {
+            SystemErrorKind::OutcomeUnknown => true,
+            SystemErrorKind::Stale => begun(),
+            _ => false,
+        }
+    });
 }
 
 fn journalled(binding: &AccessBinding) -> Option<JournalState> {
