@@ -88,7 +88,8 @@ def gerrit_members(group: str) -> list[str] | None:
 def account_group(group: str) -> list[str] | None:
     """The same for an account group of Databricks."""
     base = f"/api/2.0/accounts/{os.environ['DATABRICKS_SIM_ACCOUNT_ID']}/scim/v2/Groups"
-    status, found = simulator("GET", f"{base}?filter={quoted(f'displayName eq "{group}"')}")
+    named = quoted(f'displayName eq "{group}"')
+    status, found = simulator("GET", f"{base}?filter={named}")
     _expect((status, found), 200)
     if not found.get("Resources"):
         return None

@@ -15,7 +15,7 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use async_trait::async_trait;
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use kube::ResourceExt;
 use lockstep_core::api::reference::Mode;
 use lockstep_core::api::{AccessBinding, FINALIZER};
@@ -24,6 +24,11 @@ use lockstep_core::domain::outcome::freshness;
 use lockstep_core::domain::ports::ObjectKey;
 
 use super::{Context, Next, Reconcile};
+
+/// A reading this young serves everybody who waits to see a write a second time.
+const SHARED: SignedDuration = SignedDuration::from_secs(2);
+/// The least by which one reading is later than another.
+const INSTANT: SignedDuration = SignedDuration::from_nanos(1);
 
 /// The controller. Its memory is a courtesy: losing it costs a reading, never a right.
 #[derive(Debug, Default)]
@@ -50,6 +55,15 @@ impl Controller {
                 false
             }
         }
+    }
+
+    /// How fresh a reading must be to be the second sighting that this object waits for. Those who wait at the same
+    /// time take the same reading.
+    fn second_reading(&self, uid: &str, now: Timestamp) -> Option<Timestamp> {
+        let seen = self.seen_once.lock().unwrap_or_else(PoisonError::into_inner);
+        let first = *seen.get(uid)?;
+        let recent = now.checked_sub(SHARED).unwrap_or(now);
+        Some(recent.max(first.checked_add(INSTANT).unwrap_or(first)))
     }
 
     /// Whether this object's `requested-at` has not been served by fresh readings yet.
@@ -97,6 +111,9 @@ impl Reconcile for Controller {
         let interval = defaults::interval(binding.spec.interval.as_ref());
         let asked = self.is_asked_anew(&binding.uid().unwrap_or_default(), request, echoed);
         let fresh = if asked { now } else { freshness(now, interval) };
+        let fresh = self
+            .second_reading(&binding.uid().unwrap_or_default(), now)
+            .map_or(fresh, |second| fresh.max(second));
 
         let mut gathered = gather(&binding, context, fresh).await;
         let mut planned = decide_now(&gathered, context, now);
