@@ -169,11 +169,11 @@ fn undecodable<K>(held: Option<&Held<K>>) -> Option<&str> {
     broken.metadata.resource_version.as_deref()
 }
 
-fn ready(conditions: &[Condition]) -> bool {
+/// Whether the object is ready, not ready, or has not said so yet: three things to whom depends on it.
+fn ready(conditions: &[Condition]) -> Option<bool> {
     let ready = ConditionType::Ready.to_string();
-    conditions
-        .iter()
-        .any(|condition| condition.type_ == ready && condition.status == "True")
+    let said = conditions.iter().find(|condition| condition.type_ == ready);
+    said.map(|condition| condition.status == "True")
 }
 
 /// What people do to an object, as opposed to what we report about it.

@@ -1,5 +1,7 @@
 //! Log lines. They go to stderr; what a command prints goes to stdout.
 
+use std::io::IsTerminal as _;
+
 use clap::ValueEnum;
 use tracing::level_filters::LevelFilter;
 use tracing::{Level, Metadata};
@@ -41,7 +43,9 @@ pub fn start(format: LogFormat) {
         .with_default_directive(LevelFilter::INFO.into())
         .from_env_lossy();
     let quiet = filter_fn(may_be_logged);
-    let layer = fmt::layer().with_writer(std::io::stderr);
+    let layer = fmt::layer()
+        .with_writer(std::io::stderr)
+        .with_ansi(std::io::stderr().is_terminal());
     let layer = match format {
         LogFormat::Text => layer.boxed(),
         LogFormat::Json => layer.json().flatten_event(true).boxed(),
