@@ -26,7 +26,7 @@ use lockstep_core::domain::plan::Problem;
 use lockstep_core::domain::ports::{AccessSystem, Cluster, ConnectionKey, KeepError, SystemError};
 
 pub use connections::connections_of;
-use connections::{all_connections, facts, systems_of};
+use connections::{facts, systems_of};
 use reader::Reader;
 use sources::Team;
 
@@ -103,27 +103,18 @@ pub async fn gather(binding: &AccessBinding, context: &Context, fresh: Timestamp
         }
     }
     let mut unreachable = BTreeSet::new();
+    let left_alone = reader.world.frozen.clone();
     for system in inventory
         .targets()
         .iter()
         .map(Target::system)
         .collect::<BTreeSet<_>>()
     {
-        if reader.systems.contains_key(&system) || reader.world.frozen.contains(&system) {
+        if reader.systems.contains_key(&system) || left_alone.contains(&system) {
             continue;
         }
-        // A removed line, or a deletion: whichever connection still reaches the system may take back what we gave.
-        let usable: Vec<_> = all_connections(cluster)
-            .into_iter()
-            .filter(|key| systems_of(cluster, key).contains(&system))
-            .collect();
-        if usable.is_empty() {
-            unreachable.insert(system.clone());
-        }
-        for connection in usable {
-            if !reader.systems.contains_key(&system) {
-                reader.open(&connection, cluster).await;
-            }
+        if !reader.reach(&system, binding).await {
+            unreachable.insert(system);
         }
     }
     let mut others = reader

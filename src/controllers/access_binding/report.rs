@@ -178,20 +178,20 @@ impl<'a> Facts<'a> {
                 sentences(self.problems.iter().copied()),
             );
         }
+        if let Some(abandon) = &self.outcome.planned.abandon {
+            return say(
+                false,
+                Reason::RevokeWaiting,
+                format!(
+                    "no connection reaches what is still held; bring one back, or leave it behind with a PlanApproval of {}",
+                    abandon.digest
+                ),
+            );
+        }
         if let Some(error) = self.gathered.errors.first() {
             return say(false, error.reason(), error.to_string());
         }
         if self.phase == Phase::Deleting {
-            if let Some(abandon) = &self.outcome.planned.abandon {
-                return say(
-                    false,
-                    Reason::RevokeWaiting,
-                    format!(
-                        "no connection reaches what is still held; bring one back, or leave it behind with a PlanApproval of {}",
-                        abandon.digest
-                    ),
-                );
-            }
             return say(
                 false,
                 Reason::Revoking,

@@ -107,6 +107,20 @@ pub(super) fn systems_of(cluster: &dyn Cluster, key: &ConnectionKey) -> Vec<Syst
     }
 }
 
+/// Whether somebody has deleted a connection that is still there.
+pub(super) fn is_going(cluster: &dyn Cluster, key: &ConnectionKey) -> bool {
+    let (namespace, name) = (&key.namespace, &key.name);
+    let deleted = match key.kind {
+        ConnectionKind::Gerrit => cluster
+            .gerrit_connection(namespace, name)
+            .map(|connection| connection.metadata.deletion_timestamp.is_some()),
+        ConnectionKind::Databricks => cluster
+            .databricks_connection(namespace, name)
+            .map(|connection| connection.metadata.deletion_timestamp.is_some()),
+    };
+    deleted.unwrap_or(true)
+}
+
 /// Every connection in the cluster.
 pub(super) fn all_connections(cluster: &dyn Cluster) -> Vec<ConnectionKey> {
     let key = |kind, meta: &kube::core::ObjectMeta| ConnectionKey {

@@ -18,11 +18,11 @@ use lockstep_core::domain::access::names::gerrit_group_uuid;
 use lockstep_core::domain::access::observed::{Located, Named, Observed};
 use lockstep_core::domain::defaults;
 use lockstep_core::domain::plan::Problem;
-use lockstep_core::domain::ports::{AccessSystem, Cluster, ConnectionKey, SystemError};
+use lockstep_core::domain::ports::{AccessSystem, Cluster, ConnectionKey, SystemError, SystemErrorKind};
 
 use super::super::super::Context;
 use super::super::key;
-use super::connections::{facts, systems_of};
+use super::connections::{all_connections, connections_of, facts, is_going, systems_of};
 
 /// Readings under way at once for one binding; the connection's own budget is what really limits.
 const READS: usize = 8;
@@ -49,6 +49,34 @@ impl Reader<'_> {
                 self.fail(connection.to_string(), error);
             }
         }
+    }
+
+    /// Opens whichever connection still reaches a system, to take back what was given there: a line was removed, or
+    /// the object goes. Answers whether there is hope that one ever will.
+    pub(super) async fn reach(&mut self, system: &System, binding: &AccessBinding) -> bool {
+        let cluster = self.context.cluster.clone();
+        let own = connections_of(binding);
+        let mut usable: Vec<_> = all_connections(&*cluster)
+            .into_iter()
+            .filter(|key| systems_of(&*cluster, key).contains(system))
+            .collect();
+        // Another's connection only where no own one answers.
+        usable.sort_by_key(|key| !own.contains(key));
+        let before = self.errors.len();
+        for connection in &usable {
+            self.open(connection, &*cluster).await;
+            if self.systems.contains_key(system) {
+                // What stands in the way of the others is not ours to report.
+                self.errors.truncate(before);
+                self.world.frozen.remove(system);
+                return true;
+            }
+        }
+        // A connection that is going, its credential gone before it, as in a deleted namespace, comes back no more.
+        let lost = self.errors[before..]
+            .iter()
+            .all(|error| matches!(error.kind, SystemErrorKind::Connection(_)));
+        !(lost && usable.iter().all(|key| is_going(&*cluster, key)))
     }
 
     fn fail(&mut self, label: String, error: SystemError) {
