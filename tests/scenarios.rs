@@ -5,8 +5,31 @@
 #[path = "scenarios/support/mod.rs"]
 mod support;
 
+#[path = "scenarios/answers.rs"]
+mod answers;
+#[path = "scenarios/approvals.rs"]
+mod approvals;
+#[path = "scenarios/brakes.rs"]
+mod brakes;
+#[path = "scenarios/claims.rs"]
+mod claims;
+#[path = "scenarios/credentials.rs"]
+mod credentials;
+#[path = "scenarios/deletion.rs"]
+mod deletion;
+#[path = "scenarios/memory.rs"]
+mod memory;
+#[path = "scenarios/names.rs"]
+mod names;
+#[path = "scenarios/outages.rs"]
+mod outages;
+#[path = "scenarios/people.rs"]
+mod people;
 #[path = "scenarios/story.rs"]
 mod story;
-
 #[path = "scenarios/sweep.rs"]
 mod sweep;
+#[path = "scenarios/tenancy.rs"]
+mod tenancy;
+#[path = "scenarios/the_end.rs"]
+mod the_end;

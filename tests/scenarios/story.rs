@@ -1,7 +1,7 @@
 //! The main job, from nothing to nothing.
 
+use crate::support::becomes;
 use crate::support::team::Team;
-use crate::support::{eventually, operator};
 use serde_json::json;
 
 #[tokio::test(flavor = "multi_thread")]
@@ -11,7 +11,6 @@ async fn a_team_appears_in_both_systems_is_kept_and_goes_without_a_trace() {
     };
     let (ada, ben) = (team.person("ada").await, team.person("ben").await);
     let mallory = team.person("mallory").await;
-    let _operator = operator::shared().await;
     let group = team.name("engineers");
 
     team.bind("engineers", &["ada", "ben"], json!({})).await;
@@ -29,13 +28,11 @@ async fn a_team_appears_in_both_systems_is_kept_and_goes_without_a_trace() {
     assert!(ready.status.unwrap().inventory.unwrap().len() >= 6);
 
     team.gerrit.add_member(&group, mallory).await;
-    eventually("the stranger is taken away", 30, || async {
-        let members = team.gerrit.members(&group).await;
-        (members == Some(vec![ada, ben]))
-            .then_some(())
-            .ok_or_else(|| format!("{members:?}"))
+    becomes("the stranger is taken away", Some(vec![ada, ben]), || {
+        team.gerrit.members(&group)
     })
     .await;
+    assert!(team.until_event("Repaired").await.contains("added by hand"));
 
     team.delete("engineers").await;
     assert_eq!(team.gerrit.members(&group).await, None);

@@ -1,24 +1,46 @@
-//! A gate in front of the real systems: counts outward writes, and can hold everything right after the Nth write has
-//! taken effect, so that a test can kill the operator exactly between a write and its answer.
+//! A gate in front of a real system. It counts what passes, holds everything right after the Nth write has taken
+//! effect, so that the operator can be killed exactly between a write and its answer, and makes trouble on request.
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
 
 use axum::Router;
 use axum::body::{Body, Bytes};
 use axum::extract::{Request, State};
-use axum::http::{Method, StatusCode};
+use axum::http::{HeaderMap, Method};
 use axum::response::Response;
 use tokio::net::TcpListener;
 use tokio::sync::Notify;
 
+/// What a client gets to hear instead of the truth.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Trouble {
+    /// The connection ends without a byte.
+    Down,
+    /// A login page, as a gateway in between shows it.
+    LoginPage,
+    /// A redirect to a login page elsewhere.
+    LoginRedirect,
+    /// Ten megabytes of nothing.
+    Huge,
+    /// Half of a JSON document.
+    Garbage,
+    /// An error that repeats the request with all its headers.
+    Echo,
+    /// This status and body, for writes whose path contains this word.
+    RefuseWrites(String, u16, String),
+}
+
 #[derive(Default)]
 struct Counter {
+    requests: AtomicUsize,
     writes: AtomicUsize,
     /// Hold after so many more writes; 0: never.
     hold_after: AtomicUsize,
     held: AtomicBool,
     reached: Notify,
+    trouble: Mutex<Option<Trouble>>,
+    date: Mutex<Option<String>>,
 }
 
 /// One counter over any number of systems.
@@ -28,6 +50,8 @@ pub struct Gate(Arc<Counter>);
 #[derive(Clone)]
 struct Passage {
     upstream: String,
+    /// What the upstream's answers must call it, so that whoever follows them comes through here.
+    own: String,
     counter: Arc<Counter>,
     http: reqwest::Client,
 }
@@ -43,6 +67,7 @@ impl Gate {
             .unwrap();
         let passage = Passage {
             upstream: upstream.trim_end_matches('/').to_owned(),
+            own: url.clone(),
             counter: self.0.clone(),
             http,
         };
@@ -51,9 +76,23 @@ impl Gate {
         url
     }
 
+    /// Requests that arrived so far, whatever became of them.
+    pub fn requests(&self) -> usize {
+        self.0.requests.load(Ordering::SeqCst)
+    }
+
     /// Writes that took effect so far.
     pub fn writes(&self) -> usize {
         self.0.writes.load(Ordering::SeqCst)
+    }
+
+    pub fn trouble(&self, trouble: Option<Trouble>) {
+        *self.0.trouble.lock().unwrap() = trouble;
+    }
+
+    /// What the system's clock says in its answers.
+    pub fn date(&self, date: &str) {
+        *self.0.date.lock().unwrap() = Some(date.to_owned());
     }
 
     /// Holds everything after so many more writes.
@@ -84,8 +123,43 @@ fn is_write(method: &Method, path: &str) -> bool {
     *method != Method::GET && *method != Method::HEAD && !path.contains("/oidc/")
 }
 
+fn answer(status: u16, kind: &str, body: impl Into<Body>) -> Response {
+    Response::builder()
+        .status(status)
+        .header("content-type", kind)
+        .body(body.into())
+        .unwrap()
+}
+
+/// The answer of a system in trouble.
+fn troubled(trouble: Trouble, method: &Method, path: &str, headers: &HeaderMap) -> Option<Response> {
+    let page = "<html><title>Log in</title><form>Who are you?</form></html>";
+    Some(match trouble {
+        // Ends the task that serves the connection, without a word.
+        Trouble::Down => std::panic::resume_unwind(Box::new("down")),
+        Trouble::LoginPage => answer(200, "text/html", page),
+        Trouble::LoginRedirect => Response::builder()
+            .status(302)
+            .header("location", "http://127.0.0.1:9/login")
+            .body(Body::empty())
+            .unwrap(),
+        Trouble::Huge => answer(200, "application/json", format!("[\"{}\"]", "x".repeat(10 << 20))),
+        Trouble::Garbage => answer(200, "application/json", ")]}'\n{\"version\": [\"3."),
+        Trouble::Echo => answer(
+            500,
+            "application/json",
+            format!("{{\"message\": \"{headers:?}\"}}"),
+        ),
+        Trouble::RefuseWrites(word, status, body) if is_write(method, path) && path.contains(&word) => {
+            answer(status, "application/json", body)
+        }
+        Trouble::RefuseWrites(..) => return None,
+    })
+}
+
 async fn pass(State(passage): State<Passage>, request: Request) -> Response {
     let counter = &passage.counter;
+    counter.requests.fetch_add(1, Ordering::SeqCst);
     if counter.held.load(Ordering::SeqCst) {
         return std::future::pending().await;
     }
@@ -95,6 +169,12 @@ async fn pass(State(passage): State<Passage>, request: Request) -> Response {
         .path_and_query()
         .map_or("/", |all| all.as_str())
         .to_owned();
+    let trouble = counter.trouble.lock().unwrap().clone();
+    if let Some(trouble) = trouble
+        && let Some(response) = troubled(trouble, &parts.method, &path, &parts.headers)
+    {
+        return response;
+    }
     let body = axum::body::to_bytes(body, 64 << 20).await.unwrap_or_default();
     let mut headers = parts.headers.clone();
     headers.remove("host");
@@ -107,14 +187,15 @@ async fn pass(State(passage): State<Passage>, request: Request) -> Response {
         .body(body)
         .send()
         .await;
-    let Ok(answer) = sent else {
-        return Response::builder()
-            .status(StatusCode::BAD_GATEWAY)
-            .body(Body::empty())
-            .unwrap();
+    let Ok(upstream) = sent else {
+        return answer(502, "text/plain", "nobody there");
     };
-    let (status, headers) = (answer.status(), answer.headers().clone());
-    let body: Bytes = answer.bytes().await.unwrap_or_default();
+    let (status, headers) = (upstream.status(), upstream.headers().clone());
+    let body: Bytes = upstream.bytes().await.unwrap_or_default();
+    let body = match std::str::from_utf8(&body) {
+        Ok(text) if text.contains(&passage.upstream) => text.replace(&passage.upstream, &passage.own).into(),
+        _ => body,
+    };
     if is_write(&parts.method, &path) && status.is_success() {
         let count = counter.writes.fetch_add(1, Ordering::SeqCst) + 1;
         let limit = counter.hold_after.load(Ordering::SeqCst);
@@ -128,10 +209,13 @@ async fn pass(State(passage): State<Passage>, request: Request) -> Response {
     for (name, value) in headers.iter().filter(|(name, _)| {
         !matches!(
             name.as_str(),
-            "transfer-encoding" | "content-length" | "connection"
+            "transfer-encoding" | "content-length" | "connection" | "date"
         )
     }) {
         response = response.header(name, value);
+    }
+    if let Some(date) = counter.date.lock().unwrap().clone() {
+        response = response.header("date", date);
     }
     response.body(Body::from(body)).unwrap()
 }

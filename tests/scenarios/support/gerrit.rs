@@ -105,6 +105,50 @@ impl Gerrit {
         assert!(status == 204, "{status} {answer}");
     }
 
+    /// Makes a group with these members, Administrators owning it.
+    pub async fn make_group(&self, name: &str, members: &[i64]) {
+        let members: Vec<_> = members.iter().map(ToString::to_string).collect();
+        let body = json!({"members": members});
+        let path = format!("/groups/{}", encode(name));
+        let (status, answer) = self.call(reqwest::Method::PUT, &path, Some(body)).await;
+        assert_eq!(status, 201, "{answer}");
+        // Whoever makes a group becomes a member of it.
+        let admin = self.get("/accounts/self").await.1["_account_id"]
+            .as_i64()
+            .unwrap();
+        if self.members(name).await.unwrap().contains(&admin) {
+            self.remove_member(name, admin).await;
+        }
+    }
+
+    pub async fn rename_group(&self, from: &str, to: &str) {
+        let path = format!("/groups/{}/name", encode(from));
+        let (status, answer) = self
+            .call(reqwest::Method::PUT, &path, Some(json!({"name": to})))
+            .await;
+        assert_eq!(status, 200, "{answer}");
+    }
+
+    /// Gives an address to an account.
+    pub async fn give_email(&self, account: i64, email: &str) {
+        let path = format!("/accounts/{account}/emails/{}", encode(email));
+        let body = json!({"no_confirmation": true});
+        let (status, answer) = self.call(reqwest::Method::PUT, &path, Some(body)).await;
+        assert_eq!(status, 201, "{answer}");
+    }
+
+    pub async fn take_email(&self, account: i64, email: &str) {
+        let path = format!("/accounts/{account}/emails/{}", encode(email));
+        let (status, answer) = self.call(reqwest::Method::DELETE, &path, None).await;
+        assert_eq!(status, 204, "{answer}");
+    }
+
+    pub async fn deactivate(&self, account: i64) {
+        let path = format!("/accounts/{account}/active");
+        let (status, answer) = self.call(reqwest::Method::DELETE, &path, None).await;
+        assert_eq!(status, 204, "{answer}");
+    }
+
     /// Local access rights of a project.
     pub async fn access(&self, project: &str) -> Value {
         let (status, access) = self.get(&format!("/projects/{}/access", encode(project))).await;

@@ -1,11 +1,14 @@
 //! What every scenario stands on: the stack, an operator process, and a world of its own.
 
+pub mod approvals;
 pub mod gate;
 pub mod gerrit;
 pub mod operator;
 pub mod sim;
 pub mod stack;
 pub mod team;
+pub mod waiting;
+pub mod world;
 
 use std::future::Future;
 use std::time::Duration;
@@ -29,3 +32,23 @@ pub async fn eventually<T, F: Future<Output = Result<T, String>>>(
         }
     }
 }
+
+/// Waits until something that is looked at equals what it should be.
+pub async fn becomes<T: PartialEq + std::fmt::Debug, F: Future<Output = T>>(
+    what: &str,
+    wanted: T,
+    mut look: impl FnMut() -> F,
+) {
+    eventually(what, PATIENCE, || {
+        let seen = look();
+        let wanted = &wanted;
+        async move {
+            let seen = seen.await;
+            (seen == *wanted).then_some(()).ok_or_else(|| format!("{seen:?}"))
+        }
+    })
+    .await;
+}
+
+/// Seconds to wait for what takes a few on a machine with nothing else to do.
+pub const PATIENCE: u64 = 90;

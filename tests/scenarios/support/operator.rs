@@ -1,122 +1,175 @@
-//! The operator as a process: shared by scenarios that leave it alone, stopped and started by those that do not.
+//! The operator as a process: one that all scenarios share, and one on a cluster of its own to be killed at will.
 
 use std::path::PathBuf;
-use std::process::Stdio;
+use std::process::{Child, Command, Stdio};
 
-use tokio::process::{Child, Command};
-use tokio::sync::{RwLock, RwLockReadGuard, RwLockWriteGuard};
+use k8s_openapi::api::coordination::v1::Lease;
+use kube::ResourceExt as _;
+use kube::api::{Api, DeleteParams, ListParams};
+use tokio::sync::{Mutex, MutexGuard, RwLock, RwLockReadGuard};
 
-use super::stack::{Stack, root, stack};
+use super::eventually;
+use super::stack::{Stack, aside, place, stack};
 
 pub struct Operator {
     child: Option<Child>,
+    pub stack: &'static Stack,
     pub log: PathBuf,
     pub record: PathBuf,
 }
 
-static SHARED: RwLock<Operator> = RwLock::const_new(Operator {
-    child: None,
-    log: PathBuf::new(),
-    record: PathBuf::new(),
-});
+/// Held for reading by everybody who uses the shared operator.
+pub static SHARED: RwLock<Option<Operator>> = RwLock::const_new(None);
+static ALONE: Mutex<()> = Mutex::const_new(());
 
 /// Namespace of the operator itself: its Lease and cluster-wide approvals.
 pub const NAMESPACE: &str = "lockstep-system";
 
-/// The running operator; others may use it at the same time.
-pub async fn shared() -> RwLockReadGuard<'static, Operator> {
+/// The shared operator, running; others use it at the same time.
+pub async fn shared() -> Option<RwLockReadGuard<'static, Option<Operator>>> {
+    let stack = stack()?;
     {
         let operator = SHARED.read().await;
-        if operator.child.is_some() {
-            return operator;
+        if operator.is_some() {
+            return Some(operator);
         }
     }
     {
         let mut operator = SHARED.write().await;
-        if operator.child.is_none() {
-            operator.start(&[]).await;
+        if operator.is_none() {
+            let mut new = Operator::new(stack, "shared");
+            new.start_afresh().await;
+            *operator = Some(new);
         }
     }
-    SHARED.read().await
+    Some(SHARED.read().await)
 }
 
-/// The operator for this scenario alone, not running.
-pub async fn alone() -> RwLockWriteGuard<'static, Operator> {
-    let mut operator = SHARED.write().await;
-    operator.stop().await;
-    operator
+/// An operator for this scenario alone on a cluster beside the shared one; not running yet. Stopped when dropped.
+pub async fn alone() -> Option<(MutexGuard<'static, ()>, Operator)> {
+    let guard = ALONE.lock().await;
+    let stack = tokio::task::spawn_blocking(aside).await.unwrap()?;
+    Some((guard, Operator::new(stack, "alone")))
 }
 
 impl Operator {
+    fn new(stack: &'static Stack, name: &str) -> Self {
+        let place = place().join(name);
+        Self {
+            child: None,
+            stack,
+            log: place.join("operator.log"),
+            record: place.join("record"),
+        }
+    }
+
+    /// Another one of the same cluster and record, with a log of its own.
+    pub fn twin(&self, name: &str) -> Self {
+        Self {
+            child: None,
+            stack: self.stack,
+            log: self.log.with_file_name(format!("{name}.log")),
+            record: self.record.clone(),
+        }
+    }
+
     /// Starts the operator and returns at once.
-    pub async fn start(&mut self, more: &[&str]) {
-        let stack = stack().expect("the stack is up");
-        super::team::prepare_cluster(stack).await;
-        let place = root().join("target/scenarios");
-        std::fs::create_dir_all(&place).unwrap();
-        self.log = place.join("operator.log");
-        self.record = place.join("record");
-        self.child = Some(spawn(stack, &self.log, &self.record, more));
+    pub async fn start(&mut self) {
+        super::team::prepare_cluster(self.stack).await;
+        self.child = Some(spawn(self));
     }
 
     /// Starts the operator as the only one there ever was: without the Lease of one that was killed.
-    pub async fn start_afresh(&mut self, client: &kube::Client) {
-        use k8s_openapi::api::coordination::v1::Lease;
-        let leases: kube::Api<Lease> = kube::Api::namespaced(client.clone(), NAMESPACE);
-        for lease in leases.list(&kube::api::ListParams::default()).await.unwrap() {
-            let name = lease.metadata.name.unwrap_or_default();
-            leases
-                .delete(&name, &kube::api::DeleteParams::default())
-                .await
-                .unwrap();
+    pub async fn start_afresh(&mut self) {
+        let leases: Api<Lease> = Api::namespaced(self.stack.kube().await, NAMESPACE);
+        for lease in leases.list(&ListParams::default()).await.unwrap() {
+            let _ = leases.delete(&lease.name_any(), &DeleteParams::default()).await;
         }
-        self.start(&[]).await;
+        self.start().await;
     }
 
     /// SIGKILL: no goodbye, no lease released.
-    pub async fn kill(&mut self) {
+    pub fn kill(&mut self) {
         if let Some(mut child) = self.child.take() {
-            // The shell in between takes SIGTERM as the order to kill its child hard.
+            // The shell in between takes the end of its input as the order to kill its child hard.
             drop(child.stdin.take());
-            child.wait().await.unwrap();
+            child.wait().unwrap();
         }
     }
 
-    pub async fn stop(&mut self) {
-        self.kill().await;
+    pub fn said(&self) -> String {
+        std::fs::read_to_string(&self.log).unwrap_or_default()
+    }
+
+    /// Waits until the log says this.
+    pub async fn until_it_says(&self, words: &str, seconds: u64) {
+        eventually(&format!("the log says {words:?}"), seconds, || async {
+            self.said()
+                .contains(words)
+                .then_some(())
+                .ok_or_else(|| "nothing".to_owned())
+        })
+        .await;
+    }
+
+    /// What it serves at /metrics.
+    pub async fn metrics(&self) -> String {
+        let said = self.said();
+        let line = said
+            .lines()
+            .rfind(|line| line.contains("serving metrics"))
+            .unwrap();
+        let address = line.split("address=").nth(1).unwrap().trim();
+        let url = format!("http://{address}/metrics");
+        reqwest::get(url).await.unwrap().text().await.unwrap()
+    }
+}
+
+impl Drop for Operator {
+    fn drop(&mut self) {
+        self.kill();
     }
 }
 
 /// A shell stands between, holding our pipe: should this test process die, the operator dies with it.
-fn spawn(stack: &Stack, log: &PathBuf, record: &PathBuf, more: &[&str]) -> Child {
+fn spawn(operator: &Operator) -> Child {
     let log = std::fs::OpenOptions::new()
         .create(true)
         .append(true)
-        .open(log)
+        .open(&operator.log)
         .unwrap();
     Command::new("bash")
         .args([
             "-c",
-            "\"$@\" </dev/null & pid=$!; cat >/dev/null; kill -KILL $pid; wait $pid",
+            "\"$@\" </dev/null & pid=$!; cat >/dev/null; kill -KILL $pid; wait $pid 2>/dev/null",
             "operator",
         ])
         .arg(env!("CARGO_BIN_EXE_lockstep"))
-        .args([
-            "run",
-            "--namespace",
-            NAMESPACE,
-            "--allow-loopback",
-            "--metrics-address",
-            "127.0.0.1:0",
-            "--record",
-        ])
-        .arg(record)
-        .args(more)
-        .env("KUBECONFIG", stack.get("KUBECONFIG"))
+        .args(["run", "--namespace", NAMESPACE, "--allow-loopback"])
+        .args(["--metrics-address", "127.0.0.1:0", "--record"])
+        .arg(&operator.record)
+        .env("KUBECONFIG", operator.stack.get("KUBECONFIG"))
         .env("RUST_LOG", "lockstep=debug,info")
+        .env("NO_COLOR", "1")
         .stdin(Stdio::piped())
         .stdout(log.try_clone().unwrap())
         .stderr(log)
         .spawn()
         .unwrap()
+}
+
+impl Operator {
+    /// The record as it stands in its files.
+    pub fn recorded(&self) -> String {
+        let mut files: Vec<_> = std::fs::read_dir(&self.record)
+            .unwrap()
+            .map(|file| file.unwrap().path())
+            .filter(|path| path.is_file())
+            .collect();
+        files.sort();
+        files
+            .iter()
+            .map(|file| std::fs::read_to_string(file).unwrap_or_default())
+            .collect()
+    }
 }

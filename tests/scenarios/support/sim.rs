@@ -10,7 +10,6 @@ pub struct Sim {
     token: String,
     account_token: String,
     pub account: String,
-    pub workspace: String,
     http: reqwest::Client,
 }
 
@@ -21,7 +20,6 @@ impl Sim {
             token: stack.get("DATABRICKS_SIM_TOKEN").to_owned(),
             account_token: stack.get("DATABRICKS_SIM_ACCOUNT_TOKEN").to_owned(),
             account: stack.get("DATABRICKS_SIM_ACCOUNT_ID").to_owned(),
-            workspace: stack.get("DATABRICKS_SIM_WORKSPACE_ID").to_owned(),
             http: reqwest::Client::new(),
         }
     }
@@ -78,18 +76,40 @@ impl Sim {
         .await
     }
 
-    /// The same for a group of the workspace.
-    pub async fn workspace_group(&self, name: &str) -> Option<Vec<String>> {
-        self.group("/api/2.0/preview/scim/v2/Groups", name).await
+    /// Somebody in the account whose address is another one than the user name.
+    pub async fn user_with_address(&self, name: &str, address: &str) {
+        let body = json!({
+            "schemas": ["urn:ietf:params:scim:schemas:core:2.0:User"],
+            "userName": name, "emails": [{"value": address, "primary": true}],
+        });
+        let path = format!("/api/2.0/accounts/{}/scim/v2/Users", self.account);
+        let (status, answer) = self.call(reqwest::Method::POST, &path, Some(body)).await;
+        assert_eq!(status, 201, "{answer}");
     }
 
-    async fn group(&self, base: &str, name: &str) -> Option<Vec<String>> {
+    /// Deletes an account group by hand.
+    pub async fn delete_account_group(&self, name: &str) {
+        let base = format!("/api/2.0/accounts/{}/scim/v2/Groups", self.account);
+        let id = self.id(&base, name).await.unwrap();
+        let (status, answer) = self
+            .call(reqwest::Method::DELETE, &format!("{base}/{id}"), None)
+            .await;
+        assert_eq!(status, 204, "{answer}");
+    }
+
+    async fn id(&self, base: &str, name: &str) -> Option<String> {
+        // As SCIM spells strings: quotes and backslashes escaped.
+        let name = name.replace('\\', "\\\\").replace('"', "\\\"");
         let filter = super::gerrit::encode(&format!("displayName eq \"{name}\""));
         let (status, found) = self
             .call(reqwest::Method::GET, &format!("{base}?filter={filter}"), None)
             .await;
         assert_eq!(status, 200, "{found}");
-        let id = found["Resources"].as_array()?.first()?["id"].as_str()?.to_owned();
+        Some(found["Resources"].as_array()?.first()?["id"].as_str()?.to_owned())
+    }
+
+    async fn group(&self, base: &str, name: &str) -> Option<Vec<String>> {
+        let id = self.id(base, name).await?;
         let (status, group) = self
             .call(reqwest::Method::GET, &format!("{base}/{id}"), None)
             .await;

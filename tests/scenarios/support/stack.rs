@@ -1,13 +1,17 @@
-//! The stack's addresses: from the environment, else from the file that `make up` writes.
+//! The stack's addresses: from the environment, else from the file that `make up` writes; and a cluster beside it for
+//! scenarios that need one to themselves.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
 use std::sync::OnceLock;
 
 /// Where everything is.
 #[derive(Debug)]
 pub struct Stack {
     variables: BTreeMap<String, String>,
+    /// What `dev/stack` knows it by.
+    state: PathBuf,
 }
 
 impl Stack {
@@ -19,17 +23,54 @@ impl Stack {
 
     /// The client for the stack's cluster.
     pub async fn kube(&self) -> kube::Client {
+        self.kube_as(None).await
+    }
+
+    /// The same with somebody else's name, who may do everything.
+    pub async fn kube_as(&self, user: Option<&str>) -> kube::Client {
         let _ = rustls::crypto::ring::default_provider().install_default();
         let kubeconfig = kube::config::Kubeconfig::read_from(self.get("KUBECONFIG")).unwrap();
-        let config = kube::Config::from_custom_kubeconfig(kubeconfig, &Default::default())
-            .await
-            .unwrap();
+        let mut config =
+            kube::Config::from_custom_kubeconfig(kubeconfig, &kube::config::KubeConfigOptions::default())
+                .await
+                .unwrap();
+        if let Some(user) = user {
+            config.auth_info.impersonate = Some(user.to_owned());
+            config.auth_info.impersonate_groups = Some(vec!["system:masters".to_owned()]);
+        }
         kube::Client::try_from(config).unwrap()
+    }
+
+    /// Runs `dev/stack` on this stack.
+    pub fn manage(&self, arguments: &[&str]) {
+        manage(&self.state, arguments);
     }
 }
 
 pub fn root() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).to_path_buf()
+}
+
+/// Where scenarios keep logs and records; emptied once per run.
+pub fn place() -> &'static Path {
+    static PLACE: OnceLock<PathBuf> = OnceLock::new();
+    PLACE.get_or_init(|| {
+        let place = root().join("target/scenarios");
+        for left in ["shared", "alone"] {
+            let _ = std::fs::remove_dir_all(place.join(left));
+            std::fs::create_dir_all(place.join(left)).unwrap();
+        }
+        place
+    })
+}
+
+fn read(state: &Path) -> BTreeMap<String, String> {
+    std::fs::read_to_string(state.join("env"))
+        .unwrap_or_default()
+        .lines()
+        .filter_map(|line| line.strip_prefix("export ")?.split_once('='))
+        .map(|(name, value)| (name.to_owned(), value.trim_matches(['\'', '"']).to_owned()))
+        .collect()
 }
 
 /// The stack, or `None` with a note where it is not up. Under CI a missing stack is a failure, never a skip.
@@ -38,18 +79,13 @@ pub fn stack() -> Option<&'static Stack> {
     let found = STACK.get_or_init(|| {
         let state =
             std::env::var("LOCKSTEP_STATE_DIR").map_or_else(|_| root().join("dev/.state"), PathBuf::from);
-        let mut variables: BTreeMap<String, String> = std::fs::read_to_string(state.join("env"))
-            .unwrap_or_default()
-            .lines()
-            .filter_map(|line| line.strip_prefix("export ")?.split_once('='))
-            .map(|(name, value)| (name.to_owned(), value.trim_matches(['\'', '"']).to_owned()))
-            .collect();
+        let mut variables = read(&state);
         if std::env::var("DATABRICKS_SIM_URL").is_ok() {
             variables.extend(std::env::vars());
         }
         variables
             .contains_key("GERRIT_URL")
-            .then_some(Stack { variables })
+            .then_some(Stack { variables, state })
     });
     if found.is_none() {
         assert!(
@@ -59,4 +95,42 @@ pub fn stack() -> Option<&'static Stack> {
         eprintln!("skipped: the stack is not up (make up)");
     }
     found.as_ref()
+}
+
+/// A second Kubernetes beside the first, with the same Gerrit and Databricks: to break without harm to others. It goes
+/// with this process.
+pub fn aside() -> Option<&'static Stack> {
+    static ASIDE: OnceLock<Option<Stack>> = OnceLock::new();
+    ASIDE
+        .get_or_init(|| {
+            let main = stack()?;
+            let state = place().join("cluster");
+            manage(&state, &["up", "--only", "kubernetes"]);
+            // Reads our pipe until we are gone, however we go, and clears up then.
+            let janitor = Command::new("bash")
+                .args(["-c", "cat >/dev/null; exec dev/stack reset"])
+                .current_dir(root())
+                .env("LOCKSTEP_STATE_DIR", &state)
+                .stdin(Stdio::piped())
+                .stdout(Stdio::null())
+                .stderr(Stdio::null())
+                .spawn()
+                .unwrap();
+            std::mem::forget(janitor);
+            let mut variables = main.variables.clone();
+            variables.extend(read(&state));
+            Some(Stack { variables, state })
+        })
+        .as_ref()
+}
+
+fn manage(state: &Path, arguments: &[&str]) {
+    let done = Command::new("dev/stack")
+        .args(arguments)
+        .current_dir(root())
+        .env("LOCKSTEP_STATE_DIR", state)
+        .stdin(Stdio::null())
+        .output()
+        .unwrap();
+    assert!(done.status.success(), "{}", String::from_utf8_lossy(&done.stderr));
 }

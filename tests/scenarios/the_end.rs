@@ -1,0 +1,109 @@
+//! After everything else: what was planted as a secret is nowhere to be found.
+
+use base64::Engine as _;
+use kube::api::{Api, DynamicObject, ListParams};
+use kube::core::GroupVersionKind;
+use kube::discovery;
+
+use crate::support::operator::SHARED;
+use crate::support::stack::{Stack, place, stack};
+use crate::support::world::{CLIENT_SECRET, GERRIT_PASSWORD, GERRIT_USER, PLANTED};
+use crate::support::{eventually, operator};
+
+/// The word itself and as it looks inside base64, at each of the three places it may begin.
+fn disguises() -> Vec<String> {
+    let encode = |text: &str| base64::engine::general_purpose::STANDARD.encode(text);
+    let mut all = vec![PLANTED.to_owned()];
+    for (before, skip) in [("", 0), ("x", 2), ("xx", 3)] {
+        let text = encode(&format!("{before}{PLANTED}"));
+        // The first and last characters mix with what stands beside.
+        let end = (before.len() + PLANTED.len()) / 3 * 4;
+        all.push(text[skip..end].to_owned());
+    }
+    all
+}
+
+/// Where a secret stands, with what stands before it.
+fn find(text: &str) -> Option<&str> {
+    for disguise in disguises() {
+        if let Some(at) = text.find(&disguise) {
+            let from = text[..at]
+                .char_indices()
+                .rev()
+                .nth(200)
+                .map_or(0, |(index, _)| index);
+            return Some(&text[from..at + disguise.len()]);
+        }
+    }
+    None
+}
+
+fn search(place: &str, text: &str) {
+    assert_eq!(find(text), None, "a secret stands in {place}");
+}
+
+/// Everything of a kind, whatever it is.
+async fn everything(stack: &Stack, group: &str, version: &str, kind: &str) -> String {
+    let client = stack.kube().await;
+    let kind = GroupVersionKind::gvk(group, version, kind);
+    let (resource, _) = discovery::pinned_kind(&client, &kind).await.unwrap();
+    let api: Api<DynamicObject> = Api::all_with(client, &resource);
+    let list = api.list(&ListParams::default()).await.unwrap();
+    serde_json::to_string(&list.items).unwrap()
+}
+
+#[test]
+fn the_search_finds_what_it_looks_for() {
+    let encode = |text: &str| base64::engine::general_purpose::STANDARD.encode(text);
+    for text in [
+        CLIENT_SECRET.to_owned(),
+        encode(&format!("{GERRIT_USER}:{GERRIT_PASSWORD}")),
+        encode(&format!("{GERRIT_USER}1:{GERRIT_PASSWORD}")),
+        encode(&format!("{GERRIT_USER}12:{GERRIT_PASSWORD}")),
+    ] {
+        assert!(
+            std::panic::catch_unwind(|| search("a test", &text)).is_err(),
+            "{text}"
+        );
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn no_planted_secret_was_written_anywhere() {
+    let Some(stack) = stack() else { return };
+    drop(operator::shared().await);
+    // The last scenario to end: everybody else holds the shared operator while at work.
+    let operator = eventually("all others are done", 900, || async {
+        SHARED.try_write().map_err(|_| "somebody is at work".to_owned())
+    })
+    .await;
+    let operator = operator.as_ref().unwrap();
+    search("the metrics", &operator.metrics().await);
+    for (group, version, kind) in [
+        ("lockstep.dev", "v1alpha1", "AccessBinding"),
+        ("lockstep.dev", "v1alpha1", "GerritConnection"),
+        ("lockstep.dev", "v1alpha1", "DatabricksConnection"),
+        ("lockstep.dev", "v1alpha1", "PlanApproval"),
+        ("events.k8s.io", "v1", "Event"),
+    ] {
+        search(kind, &everything(stack, group, version, kind).await);
+    }
+    let mut searched = 0;
+    for name in ["shared", "alone"] {
+        let mut folders = vec![place().join(name)];
+        while let Some(folder) = folders.pop() {
+            for file in std::fs::read_dir(folder).unwrap() {
+                let file = file.unwrap().path();
+                if file.is_dir() {
+                    folders.push(file);
+                } else {
+                    let text = String::from_utf8_lossy(&std::fs::read(&file).unwrap()).into_owned();
+                    searched += text.len();
+                    search(&file.display().to_string(), &text);
+                }
+            }
+        }
+    }
+    println!("searched {searched} bytes of logs and records");
+    assert!(searched > 0);
+}
