@@ -29,6 +29,8 @@ pub(super) fn plans(plans: &Plans) -> String {
     } = plans;
     let sum = if bindings.is_empty() {
         "There are no bindings here.".to_owned()
+    } else if !*differs && bindings.iter().any(|plan| !plan.problems.is_empty()) {
+        "Nothing else would change, but the problems above keep the plan from being whole.".to_owned()
     } else if *differs {
         let waiting = if *blocked > 0 {
             format!("; {blocked} of them wait for an approval")

@@ -43,7 +43,49 @@ impl Reading {
     /// Looks at the cluster.
     pub async fn new(client: Client, options: &ReadingOptions) -> Result<Self, Unreadable> {
         let listing = Listing::read(&client, &options.namespaces, &options.operator_namespace).await?;
-        Ok(Self::over(client, listing, options.allow_loopback))
+        let reading = Self::over(client, listing, options.allow_loopback);
+        // Where no operator runs yet nobody has asked the connections who they reach.
+        let unprobed: Vec<ConnectionKey> = reading
+            .connections()
+            .into_iter()
+            .filter(|key| !reading.is_probed(key))
+            .collect();
+        if unprobed.is_empty() {
+            return Ok(reading);
+        }
+        Ok(reading.overlaid(|_| {}, &unprobed).await)
+    }
+
+    /// Every connection in sight.
+    pub fn connections(&self) -> Vec<ConnectionKey> {
+        self.listing
+            .connections()
+            .map(|(kind, name)| ConnectionKey {
+                kind,
+                namespace: name.namespace().to_owned(),
+                name: name.name().to_owned(),
+            })
+            .collect()
+    }
+
+    /// What a connection's status says.
+    pub fn conditions(&self, key: &ConnectionKey) -> Vec<Condition> {
+        let (namespace, name) = (&key.namespace, &key.name);
+        let found = match key.kind {
+            ConnectionKind::Gerrit => self
+                .listing
+                .gerrit_connection(namespace, name)
+                .and_then(|found| Some(found.status.as_ref()?.conditions.clone())),
+            ConnectionKind::Databricks => self
+                .listing
+                .databricks_connection(namespace, name)
+                .and_then(|found| Some(found.status.as_ref()?.conditions.clone())),
+        };
+        found.unwrap_or_default()
+    }
+
+    fn is_probed(&self, key: &ConnectionKey) -> bool {
+        self.conditions(key).iter().any(|said| said.type_ == "Ready")
     }
 
     fn over(client: Client, listing: Listing, allow_loopback: bool) -> Self {
@@ -109,23 +151,18 @@ impl Reading {
     /// Systems that the connections in sight reach.
     pub fn systems(&self) -> Vec<(ConnectionKey, Vec<System>)> {
         let mut found = Vec::new();
-        for (kind, name) in self.listing.connections() {
-            let key = ConnectionKey {
-                kind,
-                namespace: name.namespace().to_owned(),
-                name: name.name().to_owned(),
-            };
-            let systems = match kind {
+        for key in self.connections() {
+            let systems = match key.kind {
                 ConnectionKind::Gerrit => self
                     .listing
-                    .gerrit_connection(name.namespace(), name.name())
+                    .gerrit_connection(&key.namespace, &key.name)
                     .and_then(|connection| connection.status.as_ref()?.server.clone())
                     .map(System::Gerrit)
                     .into_iter()
                     .collect(),
                 ConnectionKind::Databricks => self
                     .listing
-                    .databricks_connection(name.namespace(), name.name())
+                    .databricks_connection(&key.namespace, &key.name)
                     .and_then(|connection| connection.status.clone())
                     .map(|status| {
                         let workspace = status.workspace_id.map(System::Workspace);
@@ -161,11 +198,6 @@ fn put_status(listing: &mut Listing, key: &ConnectionKey, status: Value) {
             }
         }
     }
-}
-
-/// What a condition says, for screens.
-pub fn saying<'a>(conditions: &'a [Condition], kind: &str) -> Option<&'a Condition> {
-    conditions.iter().find(|condition| condition.type_ == kind)
 }
 
 /// Journal and record of a command: neither is written from here, and the record is the operator's to read.
