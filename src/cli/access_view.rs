@@ -47,7 +47,7 @@ fn behind(held: &Held, person: &Person) -> Vec<String> {
         format!("  {}", clean(&person.who)),
         clean(&held.what),
         clean(&person.through.join(" > ")),
-        because(&person.given_by, person.foreign, false),
+        because(&person.given_by, person.foreign, person.protected),
     ]
 }
 

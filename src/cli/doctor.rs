@@ -109,7 +109,11 @@ async fn examine(args: &DoctorArgs, progress: &Progress) -> Result<Vec<Check>, F
     )
     .await;
     let mut checks = installation(&installed);
-    if installed.definitions.iter().any(|(_, seen)| *seen == Seen::Absent) {
+    if installed
+        .definitions
+        .iter()
+        .any(|(_, seen)| *seen == Seen::Absent)
+    {
         return Ok(checks);
     }
     let reading = args
@@ -185,7 +189,10 @@ fn installation(installed: &Installation) -> Vec<Check> {
     }
     let (mark, says) = match &installed.approvals {
         Seen::Found(true) => (Mark::Good, "approvers are held to their own names".into()),
-        Seen::Found(false) => (Mark::Bad, "the policy is there but does not deny: no approval counts".into()),
+        Seen::Found(false) => (
+            Mark::Bad,
+            "the policy is there but does not deny: no approval counts".into(),
+        ),
         Seen::Absent => (
             Mark::Bad,
             "no admission policy: no approval counts until the chart is installed".into(),
@@ -194,7 +201,10 @@ fn installation(installed: &Installation) -> Vec<Check> {
     };
     say("approvals", mark, says);
     let (mark, says) = match &installed.changed_by {
-        Seen::Found(_) => (Mark::Good, "whoever changed a spec cannot approve its plan".into()),
+        Seen::Found(_) => (
+            Mark::Good,
+            "whoever changed a spec cannot approve its plan".into(),
+        ),
         Seen::Absent => (
             Mark::Note,
             "who changed a spec is not stamped: its author could approve the plan".into(),
@@ -213,7 +223,10 @@ fn installation(installed: &Installation) -> Vec<Check> {
                 renewed.map_or_else(|| "ever".into(), |at| at.to_string())
             ),
         ),
-        Seen::Absent => (Mark::Bad, "nobody leads: no operator runs in its namespace".into()),
+        Seen::Absent => (
+            Mark::Bad,
+            "nobody leads: no operator runs in its namespace".into(),
+        ),
         Seen::Hidden(why) => (Mark::Note, format!("not seen: {why}")),
     };
     say("leader", mark, says);
@@ -246,7 +259,11 @@ fn facts(status: &Value) -> String {
     let word = |path: &str| {
         status
             .pointer(path)
-            .map(|value| value.as_str().map_or_else(|| value.to_string(), ToOwned::to_owned))
+            .map(|value| {
+                value
+                    .as_str()
+                    .map_or_else(|| value.to_string(), ToOwned::to_owned)
+            })
             .filter(|text| !text.is_empty() && text != "null")
     };
     let facts = [

@@ -11,10 +11,13 @@ mod access;
 mod access_view;
 mod approve;
 mod crds;
+mod doctor;
+mod doctor_view;
 mod manifests;
 mod output;
 mod plan;
 mod plan_view;
+mod probe;
 mod progress;
 mod run;
 mod scope;
@@ -50,6 +53,7 @@ enum Command {
     Plan(plan::PlanArgs),
     Approve(approve::ApproveArgs),
     Access(access::AccessArgs),
+    Doctor(doctor::DoctorArgs),
 }
 
 /// What a command came to.
@@ -103,6 +107,7 @@ pub fn main(args: impl IntoIterator<Item = OsString>) -> ExitCode {
         Command::Plan(args) => plan::plan(args),
         Command::Approve(args) => approve::approve(args),
         Command::Access(args) => access::access(args),
+        Command::Doctor(args) => doctor::doctor(args),
     };
     match outcome {
         Ok(Outcome::Done) => ExitCode::SUCCESS,

@@ -123,7 +123,10 @@ async fn changed_by(client: &Client) -> Seen<bool> {
             };
             Api::all_with(client.clone(), &ApiResource::from_gvk_with_plural(&kind, plural))
         };
-        let (policy, binding) = (api("MutatingAdmissionPolicy"), api("MutatingAdmissionPolicyBinding"));
+        let (policy, binding) = (
+            api("MutatingAdmissionPolicy"),
+            api("MutatingAdmissionPolicyBinding"),
+        );
         let (policy, binding) = futures::join!(
             policy.get_opt(CHANGED_BY_POLICY),
             binding.get_opt(CHANGED_BY_POLICY)

@@ -5,12 +5,14 @@
 //! * [`survey`]: everything the bindings in sight declare, hold and were seen to have.
 //! * [`look`]: what no binding named.
 //! * [`who_can`], [`of_person`] and [`removal`]: pure answers over a survey.
+//! * [`standing`]: which bindings somebody should look at.
 //! * [`subject`]: what people call targets.
 
 pub mod difference;
 pub mod look;
 pub mod of_person;
 pub mod removal;
+pub mod standing;
 pub mod subject;
 pub mod survey;
 pub mod who_can;

@@ -18,7 +18,11 @@ pub struct Standing {
 
 /// What is to be said about one binding, most urgent first; nothing for one that is in step.
 pub fn standing(binding: &AccessBinding) -> Vec<Standing> {
-    let name = format!("{}/{}", binding.namespace().unwrap_or_default(), binding.name_any());
+    let name = format!(
+        "{}/{}",
+        binding.namespace().unwrap_or_default(),
+        binding.name_any()
+    );
     let status = binding.status.clone().unwrap_or_default();
     let (inventory, unreadable) = Inventory::read(status.inventory.as_deref().unwrap_or_default());
     let say = |broken, why: String| Standing {
@@ -32,7 +36,10 @@ pub fn standing(binding: &AccessBinding) -> Vec<Standing> {
         .iter()
         .find(|said| said.type_ == "Ready" && said.status != "True")
     {
-        found.push(say(true, format!("not Ready ({}): {}", said.reason, said.message)));
+        found.push(say(
+            true,
+            format!("not Ready ({}): {}", said.reason, said.message),
+        ));
     }
     found.extend(
         unreadable
@@ -44,12 +51,21 @@ pub fn standing(binding: &AccessBinding) -> Vec<Standing> {
     }
     let rights = inventory.rows.len() + inventory.groups.len();
     if defaults::suspended(&binding.spec) {
-        found.push(say(false, format!("suspended while {rights} rights are held: drift stays")));
+        found.push(say(
+            false,
+            format!("suspended while {rights} rights are held: drift stays"),
+        ));
     } else if defaults::mode(&binding.spec) == Mode::Observe {
-        found.push(say(false, format!("only observes while {rights} rights are held: drift stays")));
+        found.push(say(
+            false,
+            format!("only observes while {rights} rights are held: drift stays"),
+        ));
     }
     if defaults::on_delete(&binding.spec) == OnDelete::Orphan {
-        found.push(say(false, format!("onDelete is Orphan: its deletion leaves {rights} rights behind")));
+        found.push(say(
+            false,
+            format!("onDelete is Orphan: its deletion leaves {rights} rights behind"),
+        ));
     }
     found
 }

@@ -50,6 +50,7 @@ pub struct Person {
     pub through: Vec<String>,
     pub given_by: Vec<Giver>,
     pub foreign: bool,
+    pub protected: bool,
 }
 
 /// Answers for a target that was observed; `None`: it was not.
@@ -169,11 +170,13 @@ fn members(
                     privilege: privilege.clone(),
                 };
                 let given_by = givers(survey, &grant);
+                let protected = is_protected(survey, group, &grant);
                 people.push(Person {
                     who: member.name.clone(),
                     through: through.clone(),
-                    foreign: given_by.is_empty() && !is_protected(survey, group, &grant),
+                    foreign: given_by.is_empty() && !protected,
                     given_by,
+                    protected,
                 });
             }
         }

@@ -36,7 +36,8 @@ pub use passes::{Passes, register};
 pub use reading::{Reading, ReadingOptions};
 pub use schedule::Ended;
 
-pub use crate::kubernetes::{Approver, rehearse};
+pub use crate::clients::contract::{CameOut, Finding};
+pub use crate::kubernetes::{Approver, Installation, Leader, Seen, rehearse};
 
 use crate::audit::{FileRecord, OpenError};
 use crate::controllers::{Context, access_binding, connections};

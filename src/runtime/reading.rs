@@ -12,14 +12,17 @@ use lockstep_core::api::{DatabricksConnection, GerritConnection};
 use lockstep_core::domain::access::grant::System;
 use lockstep_core::domain::outcome::{Saying, conditions};
 use lockstep_core::domain::ports::{
-    Cluster as _, ConnectionKey, ConnectionKind, Entry, EntryId, Journal, JournalState, KeepError, ObjectKey,
-    Permit, Record,
+    Cluster as _, ConnectionKey, ConnectionKind, Entry, EntryId, Journal, JournalState, KeepError, NoPermit,
+    ObjectKey, Permit, Record, SystemError,
 };
 use serde_json::{Value, json};
 
 use super::{Adapters, Clients, Metrics, SystemClock};
+use crate::clients::contract::{Finding, Tell};
 use crate::controllers::Context;
-use crate::kubernetes::{IdentityTokenRequests, Listing, ReadOnlyPermit, Secrets, Unreadable};
+use crate::kubernetes::{
+    IdentityTokenRequests, Listing, ReadOnlyPermit, Secrets, Unreadable, unique_identity,
+};
 
 /// How a command reads.
 #[derive(Clone, Debug)]
@@ -54,6 +57,15 @@ impl Reading {
             return Ok(reading);
         }
         Ok(reading.overlaid(|_| {}, &unprobed).await)
+    }
+
+    /// Tries what Lockstep takes for granted about the system behind a connection. The one thing here that writes:
+    /// only what it makes itself, under a prefix that nobody else uses.
+    pub async fn contract(&self, key: &ConnectionKey, tell: &Tell<'_>) -> Result<Vec<Finding>, SystemError> {
+        let adapters = adapters(&self.client, Arc::new(ScratchPermit), self.allow_loopback);
+        let clients = Clients::new(self.listing.clone(), adapters);
+        let prefix = unique_identity("lockstep-probe");
+        clients.contract(key, &prefix, tell).await
     }
 
     /// Every connection in sight.
@@ -91,14 +103,7 @@ impl Reading {
     fn over(client: Client, listing: Listing, allow_loopback: bool) -> Self {
         let listing = Arc::new(listing);
         let clock = Arc::new(SystemClock);
-        let adapters = Adapters {
-            secrets: Secrets::new(client.clone()),
-            tokens: IdentityTokenRequests::new(client.clone()),
-            permit: Arc::new(ReadOnlyPermit) as Arc<dyn Permit>,
-            clock: clock.clone(),
-            metrics: Metrics::default().clients(),
-            allow_loopback,
-        };
+        let adapters = adapters(&client, Arc::new(ReadOnlyPermit), allow_loopback);
         let clients = Arc::new(Clients::new(listing.clone(), adapters));
         let context = Context {
             cluster: listing.clone(),
@@ -175,6 +180,26 @@ impl Reading {
             found.push((key, systems));
         }
         found
+    }
+}
+
+fn adapters(client: &Client, permit: Arc<dyn Permit>, allow_loopback: bool) -> Adapters {
+    Adapters {
+        secrets: Secrets::new(client.clone()),
+        tokens: IdentityTokenRequests::new(client.clone()),
+        permit,
+        clock: Arc::new(SystemClock),
+        metrics: Metrics::default().clients(),
+        allow_loopback,
+    }
+}
+
+/// Lets the probe's suite write: it touches nothing but what it has just made, so no lease need guard it.
+struct ScratchPermit;
+
+impl Permit for ScratchPermit {
+    fn check(&self, _needed: std::time::Duration) -> Result<(), NoPermit> {
+        Ok(())
     }
 }
 

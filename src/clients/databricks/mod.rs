@@ -9,6 +9,7 @@
 mod acl;
 mod apply;
 mod catalog;
+mod contract;
 mod groups;
 pub mod limits;
 mod login;

@@ -209,7 +209,7 @@ pub(super) async fn groups_named(
 }
 
 /// `attribute eq "value"`: the vendor takes double quotes only (TF#3136).
-fn equals(attribute: &str, value: &str) -> String {
+pub(super) fn equals(attribute: &str, value: &str) -> String {
     format!(
         "{attribute} eq \"{}\"",
         value.replace('\\', "\\\\").replace('"', "\\\"")

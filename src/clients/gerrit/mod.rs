@@ -4,6 +4,7 @@
 //! `facts` says which server this is, `people`, `groups` and `rights` read it, `group_write` and `rights_write` change
 //! it, `history` says who else did.
 
+mod contract;
 mod facts;
 mod group_write;
 mod groups;
