@@ -32,6 +32,9 @@ pub(super) fn report(report: &Report, fancy: bool) -> String {
         );
     }
     let sum = match report.broken {
+        0 if report.checks.iter().any(|check| check.mark == Mark::Note) => {
+            "Nothing is seen to be broken; the notes say what to know.".to_owned()
+        }
         0 => "Everything is as it should be.".to_owned(),
         1 => "1 check failed.".to_owned(),
         several => format!("{several} checks failed."),

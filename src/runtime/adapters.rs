@@ -15,7 +15,6 @@ use secrecy::SecretString;
 use url::Url;
 
 use super::clients::Reached;
-use crate::clients::contract::{Finding, Tell};
 use crate::clients::databricks::{
     AccountSettings, Auth, Budget, DatabricksSettings, DatabricksSystem, IdentityTokens,
 };
@@ -81,10 +80,6 @@ impl Reached for GerritSystem {
     async fn probe(&self) -> Result<Probe, SystemError> {
         GerritSystem::probe(self).await
     }
-
-    async fn contract(&self, prefix: &str, tell: &Tell<'_>) -> Result<Vec<Finding>, SystemError> {
-        GerritSystem::contract(self, prefix, tell, interrupted()).await
-    }
 }
 
 #[async_trait]
@@ -95,17 +90,6 @@ impl Reached for DatabricksSystem {
 
     async fn probe(&self) -> Result<Probe, SystemError> {
         DatabricksSystem::probe(self).await
-    }
-
-    async fn contract(&self, prefix: &str, tell: &Tell<'_>) -> Result<Vec<Finding>, SystemError> {
-        DatabricksSystem::contract(self, prefix, tell, interrupted()).await
-    }
-}
-
-/// Returns when somebody presses Ctrl-C: what was made is then taken away all the same.
-async fn interrupted() {
-    if tokio::signal::ctrl_c().await.is_err() {
-        std::future::pending().await
     }
 }
 

@@ -15,15 +15,12 @@ use lockstep_core::domain::ports::{
 };
 
 use super::adapters::{Adapters, Material};
-use crate::clients::contract::{Finding, Tell};
 
 /// A system that can also say who it is.
 #[async_trait]
 pub(super) trait Reached: Send + Sync {
     fn access(self: Arc<Self>) -> Arc<dyn AccessSystem>;
     async fn probe(&self) -> Result<Probe, SystemError>;
-    /// Tries what Lockstep takes for granted, under names that begin with `prefix`.
-    async fn contract(&self, prefix: &str, tell: &Tell<'_>) -> Result<Vec<Finding>, SystemError>;
 }
 
 /// The clients of all connections.
@@ -57,16 +54,6 @@ impl Clients {
             adapters,
             slots: Mutex::default(),
         }
-    }
-
-    /// Tries what Lockstep takes for granted about the system behind a connection.
-    pub(super) async fn contract(
-        &self,
-        key: &ConnectionKey,
-        prefix: &str,
-        tell: &Tell<'_>,
-    ) -> Result<Vec<Finding>, SystemError> {
-        self.reach(key, false).await?.contract(prefix, tell).await
     }
 
     fn slot(&self, key: &ConnectionKey) -> Slot {

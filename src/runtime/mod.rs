@@ -15,6 +15,7 @@ pub mod reading;
 mod schedule;
 mod shutdown;
 pub mod telemetry;
+mod trial;
 
 use std::path::Path;
 use std::sync::Arc;

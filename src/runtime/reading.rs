@@ -12,11 +12,12 @@ use lockstep_core::api::{DatabricksConnection, GerritConnection};
 use lockstep_core::domain::access::grant::System;
 use lockstep_core::domain::outcome::{Saying, conditions};
 use lockstep_core::domain::ports::{
-    Cluster as _, ConnectionKey, ConnectionKind, Entry, EntryId, Journal, JournalState, KeepError, NoPermit,
-    ObjectKey, Permit, Record, SystemError,
+    Cluster as _, ConnectionKey, ConnectionKind, Entry, EntryId, Journal, JournalState, KeepError, ObjectKey,
+    Permit, Record, SystemError,
 };
 use serde_json::{Value, json};
 
+use super::trial::{ScratchPermit, contract};
 use super::{Adapters, Clients, Metrics, SystemClock};
 use crate::clients::contract::{Finding, Tell};
 use crate::controllers::Context;
@@ -63,9 +64,8 @@ impl Reading {
     /// only what it makes itself, under a prefix that nobody else uses.
     pub async fn contract(&self, key: &ConnectionKey, tell: &Tell<'_>) -> Result<Vec<Finding>, SystemError> {
         let adapters = adapters(&self.client, Arc::new(ScratchPermit), self.allow_loopback);
-        let clients = Clients::new(self.listing.clone(), adapters);
         let prefix = unique_identity("lockstep-probe");
-        clients.contract(key, &prefix, tell).await
+        contract(adapters, &*self.listing, key, &prefix, tell).await
     }
 
     /// Every connection in sight.
@@ -191,15 +191,6 @@ fn adapters(client: &Client, permit: Arc<dyn Permit>, allow_loopback: bool) -> A
         clock: Arc::new(SystemClock),
         metrics: Metrics::default().clients(),
         allow_loopback,
-    }
-}
-
-/// Lets the probe's suite write: it touches nothing but what it has just made, so no lease need guard it.
-struct ScratchPermit;
-
-impl Permit for ScratchPermit {
-    fn check(&self, _needed: std::time::Duration) -> Result<(), NoPermit> {
-        Ok(())
     }
 }
 
