@@ -196,7 +196,8 @@ async fn nothing_is_approved_unless_somebody_says_yes_to_exactly_that() {
     // Suspended: whichever operator runs on this stack leaves it alone.
     let object: Value =
         serde_yaml_ng::from_str(&manifest(&team, json!({"suspend": true, "databricks": null}))).unwrap();
-    team.apply::<lockstep_core::api::AccessBinding>(&object).await;
+    team.apply::<lockstep_core::api::AccessBinding>("AccessBinding", "team", &object["spec"])
+        .await;
 
     let plan = json_of(&lockstep(&["plan", "team", "-n", &team.prefix, "-o", "json"], ""));
     let digest = plan["bindings"][0]["blocked"]["digest"]
@@ -263,7 +264,8 @@ async fn access_is_explained_from_both_ends() {
     );
     let object: Value =
         serde_yaml_ng::from_str(&manifest(&team, json!({"suspend": true, "databricks": null}))).unwrap();
-    team.apply::<lockstep_core::api::AccessBinding>(&object).await;
+    team.apply::<lockstep_core::api::AccessBinding>("AccessBinding", "team", &object["spec"])
+        .await;
 
     let target = format!("group/{}", team.name("team"));
     let answer = lockstep(
