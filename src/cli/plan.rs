@@ -16,9 +16,9 @@ use super::plan_view;
 use super::progress::Progress;
 use super::scope::Scope;
 use super::{Failure, Outcome, block_on};
-use crate::kubernetes::Listing;
+
 use crate::queries::difference::{Difference, difference};
-use crate::runtime::{Reading, rehearse};
+use crate::runtime::{Listing, Reading, rehearse};
 
 /// Bindings that are read at once.
 const AT_ONCE: usize = 4;

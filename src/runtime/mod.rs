@@ -38,7 +38,7 @@ pub use reading::{Reading, ReadingOptions};
 pub use schedule::Ended;
 
 pub use crate::clients::contract::{CameOut, Finding};
-pub use crate::kubernetes::{Approver, Installation, Leader, Seen, rehearse};
+pub use crate::kubernetes::{Approver, Installation, Leader, Listing, Seen, rehearse};
 
 use crate::audit::{FileRecord, OpenError};
 use crate::controllers::{Context, access_binding, connections};
