@@ -1,5 +1,6 @@
 //! The operator as a process: one that all scenarios share, and one on a cluster of its own to be killed at will.
 
+use std::os::unix::process::CommandExt as _;
 use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
 
@@ -154,6 +155,7 @@ fn spawn(operator: &Operator) -> Child {
         .stdin(Stdio::piped())
         .stdout(log.try_clone().unwrap())
         .stderr(log)
+        .process_group(0)
         .spawn()
         .unwrap()
 }

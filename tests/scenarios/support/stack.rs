@@ -2,6 +2,7 @@
 //! scenarios that need one to themselves.
 
 use std::collections::BTreeMap;
+use std::os::unix::process::CommandExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::sync::OnceLock;
@@ -114,6 +115,8 @@ pub fn aside() -> Option<&'static Stack> {
                 .stdin(Stdio::piped())
                 .stdout(Stdio::null())
                 .stderr(Stdio::null())
+                // A Ctrl-C is for the tests: this one acts on their end.
+                .process_group(0)
                 .spawn()
                 .unwrap();
             std::mem::forget(janitor);
