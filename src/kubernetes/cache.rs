@@ -139,6 +139,13 @@ impl<K: Kind> Cache<K> {
             .collect()
     }
 
+    /// How many objects there are, and how many of them pass a test.
+    pub fn count(&self, test: impl Fn(&K) -> bool) -> (usize, usize) {
+        let entries = self.read();
+        let good = |held: &&Held<K>| held.undecodable.is_none() && held.object.as_deref().is_some_and(&test);
+        (entries.held.len(), entries.held.values().filter(good).count())
+    }
+
     pub fn names(&self) -> Vec<Name> {
         self.read().held.keys().cloned().collect()
     }

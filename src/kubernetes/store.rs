@@ -141,6 +141,34 @@ impl Store {
             .collect()
     }
 
+    /// How many objects of a kind there are, and how many of them are Ready as they stand.
+    pub fn count(&self, kind: KindName) -> (usize, usize) {
+        let is_ready = |meta: &ObjectMeta, observed: Option<i64>, conditions: &[Condition]| {
+            observed == meta.generation && ready(conditions)
+        };
+        match kind {
+            KindName::GerritConnection => self.gerrit_connections.count(|object| {
+                let status = object.status.as_ref();
+                status.is_some_and(|status| {
+                    is_ready(&object.metadata, status.observed_generation, &status.conditions)
+                })
+            }),
+            KindName::DatabricksConnection => self.databricks_connections.count(|object| {
+                let status = object.status.as_ref();
+                status.is_some_and(|status| {
+                    is_ready(&object.metadata, status.observed_generation, &status.conditions)
+                })
+            }),
+            KindName::AccessBinding => self.bindings.count(|object| {
+                let status = object.status.as_ref();
+                status.is_some_and(|status| {
+                    is_ready(&object.metadata, status.observed_generation, &status.conditions)
+                })
+            }),
+            KindName::PlanApproval => self.approvals.count(|_| true),
+        }
+    }
+
     /// Names under a word, of one kind.
     pub fn find(&self, word: Word, kind: KindName) -> Vec<Name> {
         let index = self.wiring.index.lock().unwrap_or_else(PoisonError::into_inner);

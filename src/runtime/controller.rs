@@ -65,7 +65,9 @@ impl Controllers {
         let mut under_way = UnderWay::default();
         let mut stop = std::pin::pin!(stop.fuse());
         for subject in all {
-            self.wake(&mut schedule, subject);
+            if self.passes.contains_key(&subject.kind) {
+                schedule.begin(subject, Instant::now());
+            }
         }
         loop {
             while schedule.running() < self.concurrency

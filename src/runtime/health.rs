@@ -12,7 +12,7 @@ use axum::routing::get;
 use tokio::net::TcpListener;
 
 use super::metrics::Metrics;
-use crate::kubernetes::Store;
+use crate::kubernetes::{KindName, Store};
 
 /// What the pages answer from. A system outside that fails makes nobody unready: restarting would not mend it.
 pub struct Health {
@@ -39,13 +39,9 @@ pub async fn listen(address: SocketAddr, health: Arc<Health>) -> std::io::Result
 
 async fn metrics(State(health): State<Arc<Health>>) -> impl IntoResponse {
     let store = &health.store;
-    for (kind, count) in [
-        ("GerritConnection", store.gerrit_connections.len()),
-        ("DatabricksConnection", store.databricks_connections.len()),
-        ("AccessBinding", store.bindings.len()),
-        ("PlanApproval", store.approvals.len()),
-    ] {
-        health.metrics.objects(kind, count);
+    for kind in KindName::ALL {
+        let (count, ready) = store.count(kind);
+        health.metrics.objects(kind.as_str(), count, ready);
     }
     let kind = "application/openmetrics-text; version=1.0.0; charset=utf-8";
     ([(header::CONTENT_TYPE, kind)], health.metrics.text())

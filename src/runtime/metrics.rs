@@ -48,7 +48,9 @@ pub struct Metrics {
     depth: Gauge,
     in_backoff: Gauge,
     leading: Gauge,
+    unseen: Gauge,
     objects: Family<Held, Gauge>,
+    ready: Family<Held, Gauge>,
     clients: Arc<HttpMetrics>,
 }
 
@@ -66,7 +68,9 @@ impl Default for Metrics {
             depth: Gauge::default(),
             in_backoff: Gauge::default(),
             leading: Gauge::default(),
+            unseen: Gauge::default(),
             objects: Family::default(),
+            ready: Family::default(),
             clients,
         };
         registry.register(
@@ -115,6 +119,16 @@ impl Default for Metrics {
             "Objects in the cluster, by kind",
             metrics.objects.clone(),
         );
+        registry.register(
+            "lockstep_objects_ready",
+            "Objects whose Ready condition is True for their newest generation, by kind",
+            metrics.ready.clone(),
+        );
+        registry.register(
+            "lockstep_objects_unseen",
+            "Objects without a successful pass since this replica began to lead",
+            metrics.unseen.clone(),
+        );
         *metrics.registry.lock().unwrap_or_else(PoisonError::into_inner) = registry;
         metrics
     }
@@ -134,14 +148,16 @@ impl Metrics {
         self.leading.set(i64::from(leading));
     }
 
-    pub(super) fn objects(&self, kind: &'static str, count: usize) {
+    pub(super) fn objects(&self, kind: &'static str, count: usize, ready: usize) {
         self.objects.get_or_create(&Held { kind }).set(whole(count));
+        self.ready.get_or_create(&Held { kind }).set(whole(ready));
     }
 
     pub(super) fn schedule(&self, schedule: &Schedule) {
         self.active.set(whole(schedule.running()));
         self.in_backoff.set(whole(schedule.in_backoff()));
         self.depth.set(whole(schedule.waiting()));
+        self.unseen.set(whole(schedule.unseen()));
     }
 
     pub(super) fn passed(&self, controller: &'static str, result: &'static str, took: Duration) {

@@ -1,7 +1,7 @@
 //! What is due when: a pure structure, given the time. At most one pass per object is under way; what happens to an
 //! object during its pass makes one more pass afterwards, never two at once.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::{BTreeSet, HashMap, HashSet};
 use std::time::Duration;
 
 use tokio::time::Instant;
@@ -22,6 +22,8 @@ pub struct Schedule {
     ready: BTreeSet<(Instant, Subject)>,
     /// Due later.
     later: BTreeSet<(Instant, Subject)>,
+    /// Not yet looked at with success since the beginning.
+    unseen: HashSet<Subject>,
     running: usize,
     in_backoff: usize,
 }
@@ -49,6 +51,12 @@ pub enum Ended {
 }
 
 impl Schedule {
+    /// Of all objects that there are at the beginning, one: due now, and unseen until a pass of it succeeds.
+    pub fn begin(&mut self, subject: Subject, now: Instant) {
+        self.unseen.insert(subject.clone());
+        self.wake(subject, now);
+    }
+
     /// Something happened to the object: it is due now, whatever it waited for.
     pub fn wake(&mut self, subject: Subject, now: Instant) {
         let slot = self.slots.entry(subject.clone()).or_default();
@@ -95,6 +103,12 @@ impl Schedule {
         };
         self.running = self.running.saturating_sub(1);
         self.in_backoff -= usize::from(slot.failures > 0);
+        if !matches!(ended, Ended::Broke | Ended::Said(Next::Backoff)) && self.unseen.remove(subject) {
+            // Ten thousand names are needed once.
+            if self.unseen.is_empty() {
+                self.unseen.shrink_to_fit();
+            }
+        }
         let wait = match ended {
             Ended::Said(Next::Backoff) | Ended::Broke => {
                 slot.failures = slot.failures.saturating_add(1);
@@ -137,6 +151,11 @@ impl Schedule {
         self.in_backoff
     }
 
+    /// How many objects have had no pass that succeeded since the beginning.
+    pub fn unseen(&self) -> usize {
+        self.unseen.len()
+    }
+
     /// How many objects are due and wait for room.
     pub fn waiting(&self) -> usize {
         self.ready.len()
@@ -175,6 +194,19 @@ mod tests {
         schedule.finish(&subject("a"), Ended::Said(Next::AwaitChange), now);
         assert_eq!(schedule.take(now), None);
         assert!(schedule.slots.is_empty(), "nothing is kept of an object at rest");
+    }
+
+    #[test]
+    fn an_object_is_unseen_until_a_pass_succeeds() {
+        let (mut schedule, now) = (Schedule::default(), Instant::now());
+        schedule.begin(subject("a"), now);
+        schedule.wake(subject("b"), now);
+        for (ended, unseen) in [(Ended::Broke, 1), (Ended::Said(Next::AwaitChange), 0)] {
+            schedule.wake(subject("a"), now);
+            while schedule.take(now).is_some() {}
+            schedule.finish(&subject("a"), ended, now);
+            assert_eq!(schedule.unseen(), unseen);
+        }
     }
 
     #[test]
