@@ -19,8 +19,9 @@ use super::permit::{LeasePermit, Sent};
 
 /// How long a lease lasts that is not renewed.
 const DURATION: Duration = Duration::from_secs(15);
-/// How often the holder renews it.
-const RENEW: Duration = Duration::from_secs(3);
+/// How often the holder renews it. Four seconds of a lease may pass before the longest write is refused; a busy API
+/// server takes more than one of them to answer.
+const RENEW: Duration = Duration::from_secs(2);
 /// Longest wait for the API server's answer.
 const ANSWER: Duration = Duration::from_secs(3);
 /// How soon a failed renewal is tried again, and how often a candidate looks.
