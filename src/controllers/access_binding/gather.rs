@@ -70,7 +70,9 @@ pub async fn gather(binding: &AccessBinding, context: &Context, fresh: Timestamp
         // A record that cannot be read now is not a record that says nothing: remove nothing.
         Err(_) => (Inventory::default(), false, true),
     };
-    // A reading must be newer than what was written and not yet seen.
+    // Who somebody is does not change with what we write; what a target holds does, and a reading of it must be newer
+    // than what was written and not yet seen.
+    let people = fresh;
     let newest = intents.iter().map(|intent| intent.since);
     let confirming = inventory
         .rows
@@ -85,6 +87,7 @@ pub async fn gather(binding: &AccessBinding, context: &Context, fresh: Timestamp
     let mut reader = Reader {
         context,
         fresh,
+        people,
         systems: BTreeMap::new(),
         world: World::default(),
         errors: Vec::new(),
@@ -117,7 +120,7 @@ pub async fn gather(binding: &AccessBinding, context: &Context, fresh: Timestamp
             unreachable.insert(system);
         }
     }
-    let mut others = reader
+    let others = reader
         .others(binding, &inventory, &status.pins.clone().unwrap_or_default())
         .await;
     let team = match &binding.spec.members {
@@ -154,7 +157,7 @@ pub async fn gather(binding: &AccessBinding, context: &Context, fresh: Timestamp
     if me.team.as_ref().is_some_and(|team| team.len() > MAX_MEMBERS) {
         return too_large(me, intents, reader, binding);
     }
-    reader.read(&me, &mut others).await;
+    reader.read(&me, &others, &intents).await;
     let question = question(
         binding,
         me,

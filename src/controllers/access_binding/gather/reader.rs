@@ -8,7 +8,7 @@ use futures::{FutureExt, StreamExt};
 use jiff::Timestamp;
 use kube::ResourceExt;
 use lockstep_core::api::AccessBinding;
-use lockstep_core::api::access_binding::Pin;
+use lockstep_core::api::access_binding::{Intent, Pin};
 use lockstep_core::api::reference::Mode;
 use lockstep_core::domain::access::claims::{Claimant, World};
 use lockstep_core::domain::access::declared::{claim_words, declare};
@@ -31,6 +31,8 @@ const READS: usize = 8;
 pub(super) struct Reader<'a> {
     pub(super) context: &'a Context,
     pub(super) fresh: Timestamp,
+    /// The same for directories.
+    pub(super) people: Timestamp,
     pub(super) systems: BTreeMap<System, Arc<dyn AccessSystem>>,
     pub(super) world: World,
     pub(super) errors: Vec<SystemError>,
@@ -145,7 +147,7 @@ impl Reader<'_> {
     }
 
     /// Reads directories, names and targets of this binding and of whoever shares them.
-    pub(super) async fn read(&mut self, me: &Claimant, others: &mut [Claimant]) {
+    pub(super) async fn read(&mut self, me: &Claimant, others: &[Claimant], intents: &[Intent]) {
         for system in me
             .declared
             .groups
@@ -181,6 +183,13 @@ impl Reader<'_> {
             .filter_map(|named| Some((self.systems.get(&named.system())?.clone(), named)))
             .collect();
         let fresh = self.fresh;
+        // Everything that somebody may have given already.
+        let known: BTreeSet<Target> = intents
+            .iter()
+            .filter_map(|intent| intent.target.parse().ok())
+            .chain(others.iter().flat_map(|other| other.inventory.targets()))
+            .chain(targets.iter().cloned())
+            .collect();
         let located = at_once(wanted.into_iter().map(|(adapter, named)| {
             async move {
                 let answer = match &named {
@@ -207,10 +216,17 @@ impl Reader<'_> {
                             },
                         ) => {
                             let uuid = gerrit_group_uuid(server, name);
-                            targets.insert(Target::GerritGroup {
+                            let target = Target::GerritGroup {
                                 server: server.clone(),
                                 uuid,
-                            });
+                            };
+                            if known.contains(&target) {
+                                targets.insert(target);
+                            } else {
+                                // To prove that it is not there costs three calls; to create it in the belief that
+                                // it is not fails harmlessly.
+                                self.absent(target);
+                            }
                         }
                         (Located::Absent, Named::Group { system, name }) => {
                             targets.insert(Target::NewGroup {
@@ -228,11 +244,18 @@ impl Reader<'_> {
         self.observe(targets).await;
     }
 
+    /// A listing that was fresh enough did not show it.
+    fn absent(&mut self, target: Target) {
+        let taken = self.fresh.min(self.context.clock.now());
+        let absent = Observed::absent(target.clone(), taken);
+        self.world.observed.insert(target, Arc::new(absent));
+    }
+
     async fn read_directory(&mut self, system: &System) {
         let Some(adapter) = self.systems.get(system).cloned() else {
             return;
         };
-        match adapter.directory(system, self.fresh).await {
+        match adapter.directory(system, self.people).await {
             Ok(directory) => {
                 self.world.directories.insert(system.clone(), directory);
             }
@@ -242,15 +265,13 @@ impl Reader<'_> {
 
     async fn observe(&mut self, targets: BTreeSet<Target>) {
         let fresh = self.fresh;
-        let now = self.context.clock.now();
         let mut reads = Vec::new();
         for target in targets {
             if self.world.frozen.contains(&target.system()) {
                 continue;
             }
             if matches!(target, Target::NewGroup { .. }) {
-                let absent = Observed::absent(target.clone(), fresh.min(now));
-                self.world.observed.insert(target, Arc::new(absent));
+                self.absent(target);
             } else if let Some(adapter) = self.systems.get(&target.system()) {
                 reads.push((adapter.clone(), target));
             }

@@ -102,7 +102,7 @@ impl Reader<'_> {
             ));
         };
         let failed = |error: SystemError| refuse(error.reason(), error.message);
-        let directory = adapter.directory(&system, self.fresh).await.map_err(failed)?;
+        let directory = adapter.directory(&system, self.people).await.map_err(failed)?;
         self.world.directories.insert(system.clone(), directory.clone());
         let mut people = BTreeSet::new();
         let mut groups = vec![name.to_owned()];
