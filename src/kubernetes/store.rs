@@ -144,7 +144,7 @@ impl Store {
     /// How many objects of a kind there are, and how many of them are Ready as they stand.
     pub fn count(&self, kind: KindName) -> (usize, usize) {
         let is_ready = |meta: &ObjectMeta, observed: Option<i64>, conditions: &[Condition]| {
-            observed == meta.generation && ready(conditions)
+            observed == meta.generation && ready(conditions) == Some(true)
         };
         match kind {
             KindName::GerritConnection => self.gerrit_connections.count(|object| {
