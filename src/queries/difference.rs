@@ -13,7 +13,7 @@ use lockstep_core::domain::plan::{BlockedChange, Brake, Change, EffectDigest, Fo
 use serde::Serialize;
 
 use crate::controllers::Context;
-use crate::controllers::access_binding::{Gathered, Planned, decide_now, gather};
+use crate::controllers::access_binding::{Gathered, Oldest, Planned, decide_now, gather};
 
 /// Everything to be said about one binding.
 #[derive(Clone, Debug, PartialEq, Serialize)]
@@ -151,7 +151,7 @@ pub async fn difference(
     fresh: Timestamp,
     applied: bool,
 ) -> Difference {
-    let mut gathered = gather(binding, context, fresh).await;
+    let mut gathered = gather(binding, context, Oldest::all(fresh)).await;
     let planned = decide_now(&gathered, context, context.clock.now());
     let unread: Vec<Problem> = std::mem::take(&mut gathered.question.world.failures)
         .into_values()

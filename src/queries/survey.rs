@@ -23,7 +23,7 @@ use lockstep_core::domain::plan::Problem;
 use lockstep_core::domain::ports::{Cluster, ObjectKey};
 
 use crate::controllers::Context;
-use crate::controllers::access_binding::{gather, key};
+use crate::controllers::access_binding::{Oldest, gather, key};
 
 /// Bindings read at once; what limits the systems is their own budget.
 const AT_ONCE: usize = 8;
@@ -172,7 +172,7 @@ fn neighbours(cluster: &dyn Cluster) -> Vec<BTreeSet<System>> {
 }
 
 async fn survey_one(binding: &AccessBinding, context: &Context, fresh: Timestamp) -> Survey {
-    let gathered = gather(binding, context, fresh).await;
+    let gathered = gather(binding, context, Oldest::all(fresh)).await;
     let question = gathered.question;
     let claims = join(&question.me, &question.others, &question.world);
     let mut rights = BTreeSet::new();
@@ -241,7 +241,7 @@ async fn entry(
         );
         alone.metadata.namespace = Some(namespace);
         alone.metadata.uid.clone_from(&binding.metadata.uid);
-        gather(&alone, context, fresh)
+        gather(&alone, context, Oldest::all(fresh))
             .await
             .question
             .me

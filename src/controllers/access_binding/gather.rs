@@ -46,8 +46,25 @@ pub struct Gathered {
     pub taken: Timestamp,
 }
 
+/// The oldest readings that a pass may rest on. Who somebody is does not change with what we write; what a target
+/// holds does.
+#[derive(Clone, Copy, Debug)]
+pub struct Oldest {
+    pub people: Timestamp,
+    pub targets: Timestamp,
+}
+
+impl Oldest {
+    pub fn all(fresh: Timestamp) -> Self {
+        Self {
+            people: fresh,
+            targets: fresh,
+        }
+    }
+}
+
 /// Reads everything for one binding. Readings are at least as fresh as asked.
-pub async fn gather(binding: &AccessBinding, context: &Context, fresh: Timestamp) -> Gathered {
+pub async fn gather(binding: &AccessBinding, context: &Context, oldest: Oldest) -> Gathered {
     let cluster = &*context.cluster;
     let namespace = binding.namespace().unwrap_or_default();
     let status = binding.status.clone().unwrap_or_default();
@@ -70,9 +87,8 @@ pub async fn gather(binding: &AccessBinding, context: &Context, fresh: Timestamp
         // A record that cannot be read now is not a record that says nothing: remove nothing.
         Err(_) => (Inventory::default(), false, true),
     };
-    // Who somebody is does not change with what we write; what a target holds does, and a reading of it must be newer
-    // than what was written and not yet seen.
-    let people = fresh;
+    // A reading of a target must be newer than what was written and not yet seen.
+    let Oldest { people, targets } = oldest;
     let newest = intents.iter().map(|intent| intent.since);
     let confirming = inventory
         .rows
@@ -82,7 +98,7 @@ pub async fn gather(binding: &AccessBinding, context: &Context, fresh: Timestamp
     let fresh = newest
         .chain(confirming)
         .max()
-        .map_or(fresh, |written| fresh.max(written));
+        .map_or(targets, |written| targets.max(written));
 
     let mut reader = Reader {
         context,

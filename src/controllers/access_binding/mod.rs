@@ -8,7 +8,7 @@ mod gather;
 mod plan;
 mod report;
 
-pub use gather::{Gathered, connections_of, gather, question};
+pub use gather::{Gathered, Oldest, connections_of, gather, question};
 pub use plan::{Planned, decide_now};
 
 use std::collections::BTreeMap;
@@ -25,10 +25,8 @@ use lockstep_core::domain::ports::ObjectKey;
 
 use super::{Context, Next, Reconcile};
 
-/// A reading this young serves everybody who waits to see a write a second time.
-const SHARED: SignedDuration = SignedDuration::from_secs(2);
-/// The least by which one reading is later than another.
-const INSTANT: SignedDuration = SignedDuration::from_nanos(1);
+/// How far apart two readings are at least that both count as sightings.
+const APART: SignedDuration = SignedDuration::from_secs(1);
 
 /// The controller. Its memory is a courtesy: losing it costs a reading, never a right.
 #[derive(Debug, Default)]
@@ -62,8 +60,7 @@ impl Controller {
     fn second_reading(&self, uid: &str, now: Timestamp) -> Option<Timestamp> {
         let seen = self.seen_once.lock().unwrap_or_else(PoisonError::into_inner);
         let first = *seen.get(uid)?;
-        let recent = now.checked_sub(SHARED).unwrap_or(now);
-        Some(recent.max(first.checked_add(INSTANT).unwrap_or(first)))
+        Some(first.checked_add(APART).unwrap_or(now).min(now))
     }
 
     /// Whether this object's `requested-at` has not been served by fresh readings yet.
@@ -111,15 +108,19 @@ impl Reconcile for Controller {
         let interval = defaults::interval(binding.spec.interval.as_ref());
         let asked = self.is_asked_anew(&binding.uid().unwrap_or_default(), request, echoed);
         let fresh = if asked { now } else { freshness(now, interval) };
-        let fresh = self
-            .second_reading(&binding.uid().unwrap_or_default(), now)
-            .map_or(fresh, |second| fresh.max(second));
+        let oldest = Oldest {
+            people: fresh,
+            targets: self
+                .second_reading(&binding.uid().unwrap_or_default(), now)
+                .map_or(fresh, |second| fresh.max(second)),
+        };
 
-        let mut gathered = gather(&binding, context, fresh).await;
+        let mut gathered = gather(&binding, context, oldest).await;
         let mut planned = decide_now(&gathered, context, now);
         if planned.must_look_again(now) {
             // What is taken away is looked at just before; if it changed meanwhile the plan changes with it.
-            gathered = gather(&binding, context, context.clock.now()).await;
+            let targets = context.clock.now();
+            gathered = gather(&binding, context, Oldest { targets, ..oldest }).await;
             planned = decide_now(&gathered, context, context.clock.now());
         }
         let enforce = defaults::mode(&binding.spec) == Mode::Enforce || deleting;
