@@ -4,6 +4,12 @@
 //! stack down. `world` makes the people and the bindings, `operator` runs the operator and reads its metrics,
 //! `calls` counts what reaches the systems and the fewest calls that could have done, `stages` are the measurements.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+// Metrics are small whole numbers that come as text.
+#![allow(
+    clippy::cast_possible_truncation,
+    clippy::cast_sign_loss,
+    clippy::cast_precision_loss
+)]
 
 mod calls;
 mod operator;
