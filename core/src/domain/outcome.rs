@@ -92,27 +92,46 @@ fn shorten(message: &str) -> String {
 /// The next drift check. All objects of one interval come due together, so that one snapshot serves them all; the
 /// moment itself wanders by up to a tenth, so that many operators do not meet at a system on the minute.
 pub fn next_check(now: Timestamp, interval: u64) -> Timestamp {
-    let interval = i64::try_from(interval.max(1)).unwrap_or(600);
-    let due = |period: i64| {
-        // A fixed scramble of the period's number: every object computes the same moment.
-        let scramble = period
-            .wrapping_mul(0x5851_f42d_4c95_7f2d)
-            .rotate_left(17)
-            .rem_euclid(1_000);
-        period * interval * 1_000 + interval * (scramble - 500) / 5
-    };
+    let interval = whole_seconds(interval);
     let period = now.as_second().div_euclid(interval);
     let at = (period..=period + 2)
-        .map(due)
+        .map(|period| due(period, interval))
         .find(|at| *at > now.as_millisecond() + interval * 250);
-    Timestamp::from_millisecond(at.unwrap_or_else(|| due(period + 2))).unwrap_or(now)
+    let at = at.unwrap_or_else(|| due(period + 2, interval));
+    Timestamp::from_millisecond(at).unwrap_or(now)
 }
 
-/// The oldest reading a pass may rest on: a tenth of the interval, at most a minute.
+fn whole_seconds(interval: u64) -> i64 {
+    i64::try_from(interval.max(1)).unwrap_or(600)
+}
+
+/// When the check of a period is due, in milliseconds.
+fn due(period: i64, interval: i64) -> i64 {
+    // A fixed scramble of the period's number: every object computes the same moment.
+    let scramble = period
+        .wrapping_mul(0x5851_f42d_4c95_7f2d)
+        .rotate_left(17)
+        .rem_euclid(1_000);
+    period * interval * 1_000 + interval * (scramble - 500) / 5
+}
+
+/// The oldest reading a pass may rest on: a tenth of the interval, or what was read since the last check came due,
+/// and never more than a minute. A crowd that comes due together takes longer than a tenth of a short interval; it
+/// shares what its first has read all the same.
 pub fn freshness(now: Timestamp, interval: u64) -> Timestamp {
+    let ago = |seconds| {
+        let then = now.checked_sub(SignedDuration::from_secs(seconds));
+        then.unwrap_or(now)
+    };
     let tolerance = i64::try_from(interval / 10).unwrap_or(60).clamp(1, 60);
-    now.checked_sub(SignedDuration::from_secs(tolerance))
-        .unwrap_or(now)
+    let seconds = whole_seconds(interval);
+    let period = now.as_second().div_euclid(seconds);
+    let last = (period - 1..=period + 1)
+        .rev()
+        .filter_map(|period| Timestamp::from_millisecond(due(period, seconds)).ok())
+        .find(|due| *due <= now);
+    let since = last.map_or(now, |last| last.max(ago(60)));
+    ago(tolerance).min(since)
 }
 
 /// The most urgent of several classes: whatever can be tried soon decides when we come back.
@@ -155,6 +174,21 @@ mod tests {
             .map(|c| c.type_)
             .collect();
         assert_eq!(kinds, ["Ready", "Stalled"]);
+    }
+
+    #[test]
+    fn who_was_due_together_may_rest_on_one_reading() {
+        let due = next_check(at(1_000_003), 10);
+        let later = |seconds| due + SignedDuration::from_secs(seconds);
+        assert_eq!(freshness(due, 10), due - SignedDuration::from_secs(1));
+        assert_eq!(freshness(later(6), 10), due);
+        for interval in [10, 60, 600, 86_400] {
+            for second in 0..200 {
+                let now = later(second);
+                let age = now.duration_since(freshness(now, interval)).as_secs();
+                assert!((1..=60).contains(&age), "{interval} {second} {age}");
+            }
+        }
     }
 
     #[test]
