@@ -7,6 +7,7 @@ from __future__ import annotations
 import json
 import os
 import subprocess
+import threading
 from pathlib import Path
 
 from . import process
@@ -23,7 +24,6 @@ def build(say) -> Path:
     argv = ["cargo", "build", "--bin", "lockstep", "--message-format", "json-render-diagnostics", "--color", "never"]
     with subprocess.Popen(argv, cwd=REPOSITORY, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as cargo:
         binary, tail = None, []
-        import threading
 
         def listen() -> None:
             for line in cargo.stderr:
@@ -76,6 +76,21 @@ def start(state: State, binary: Path) -> Path:
             os.environ["KUBECONFIG"] = before
     state.record(NAME, started)
     return log
+
+
+def impersonate(path: Path, user: str, namespace: str) -> Path:
+    """A kubeconfig of somebody else: may read the namespace and approve plans, as the chart's roles have it."""
+    kubectl = os.environ["KUBECTL"]
+    for role in ("admin", f"{NAMESPACE}-lockstep-approver"):
+        binding = run([kubectl, "create", "rolebinding", f"grace-{role}", f"--clusterrole={role}", f"--user={user}", "--namespace", namespace, "--dry-run=client", "--output", "yaml"])
+        run([kubectl, "apply", "--filename", "-"], binding)
+    whole = json.loads(run([kubectl, "config", "view", "--raw", "--flatten", "--output", "json"]))
+    for entry in whole["users"]:
+        entry["user"]["as"] = user
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(json.dumps(whole))
+    path.chmod(0o600)
+    return path
 
 
 def stop(state: State) -> None:

@@ -125,7 +125,7 @@ impl Secrets {
 }
 
 /// Whether a Secret bound to `bound` may go to all of `hosts`.
-fn check_hosts(bound: Option<&str>, hosts: &[String]) -> Result<(), String> {
+pub(super) fn check_hosts(bound: Option<&str>, hosts: &[String]) -> Result<(), String> {
     let normal = |host: &str| host.trim().trim_end_matches('.').to_lowercase();
     let Some(bound) = bound else {
         return Err(format!("has no annotation {HOST}"));

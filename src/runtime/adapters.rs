@@ -58,6 +58,8 @@ struct TokensOf {
     requests: IdentityTokenRequests,
     namespace: String,
     service_account: String,
+    /// Where they may be sent.
+    hosts: Vec<String>,
 }
 
 #[async_trait]
@@ -65,7 +67,7 @@ impl IdentityTokens for TokensOf {
     async fn token(&self, audience: &str) -> Result<SecretString, SystemError> {
         let granted = self
             .requests
-            .token(&self.namespace, &self.service_account, audience)
+            .token(&self.namespace, &self.service_account, audience, &self.hosts)
             .await?;
         Ok(granted.token)
     }
@@ -178,6 +180,13 @@ impl Adapters {
         let host = host_and_port(&url);
         let mut hosts = vec![host.clone()];
         let mut versions = Vec::new();
+        if let Some(account) = &spec.account {
+            let account = host_and_port(&address("account.host", &account.host)?);
+            // The same identity logs in to both, so it must be meant for both.
+            if account != host {
+                hosts.push(account);
+            }
+        }
         let auth = match &spec.auth {
             DatabricksAuth::WorkloadIdentity {
                 service_account_ref,
@@ -190,16 +199,10 @@ impl Adapters {
                     requests: self.tokens.clone(),
                     namespace: namespace.clone(),
                     service_account: service_account_ref.name.clone(),
+                    hosts: hosts.clone(),
                 }),
             },
             DatabricksAuth::OauthSecret { secret_ref } => {
-                // The same credential logs in to both, so it must be meant for both.
-                if let Some(account) = &spec.account {
-                    let account = host_and_port(&address("account.host", &account.host)?);
-                    if account != host {
-                        hosts.push(account);
-                    }
-                }
                 let keys = ["clientId", "clientSecret"];
                 let mut credential = self
                     .secrets

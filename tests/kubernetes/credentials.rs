@@ -62,15 +62,28 @@ async fn a_secret_for_another_host_is_not_read_out() {
 #[tokio::test]
 async fn a_token_vouches_for_the_service_account_towards_one_audience() {
     let Some(world) = World::new().await else { return };
-    let account: ServiceAccount = serde_json::from_value(json!({"metadata": {"name": "dbx"}})).unwrap();
+    let account: ServiceAccount = serde_json::from_value(json!({"metadata": {
+        "name": "dbx", "annotations": {"lockstep.dev/host": "dbc-1.example.com,accounts.example.com"},
+    }}))
+    .unwrap();
     world
         .api()
         .create(&PostParams::default(), &account)
         .await
         .unwrap();
     let tokens = IdentityTokenRequests::new(world.client.clone());
+    let hosts = ["dbc-1.example.com".to_owned(), "accounts.example.com".to_owned()];
+    let stranger = ["dbc-1.example.com".to_owned(), "thief.example.com".to_owned()];
+    let refused = tokens
+        .token(&world.namespace, "dbx", "https://accounts.example.com", &stranger)
+        .await
+        .unwrap_err();
+    assert!(
+        refused.message.contains("is not meant for thief.example.com"),
+        "{refused}"
+    );
     let token = tokens
-        .token(&world.namespace, "dbx", "https://accounts.example.com")
+        .token(&world.namespace, "dbx", "https://accounts.example.com", &hosts)
         .await
         .unwrap();
     assert!(token.expires > jiff::Timestamp::now());
@@ -101,7 +114,10 @@ async fn a_token_vouches_for_the_service_account_towards_one_audience() {
         Some(true)
     );
 
-    let missing = tokens.token(&world.namespace, "none", "a").await.unwrap_err();
+    let missing = tokens
+        .token(&world.namespace, "none", "a", &hosts)
+        .await
+        .unwrap_err();
     assert!(missing.message.contains("does not exist"), "{missing}");
     world.clean().await;
 }

@@ -114,7 +114,7 @@ async fn run(
         let entry = use_approval(&object, outcome, context).await?;
         write_all(&object, gathered, outcome, entry, context).await?;
         state.inventory = outcome.inventory.write();
-        keep_open_intents(&mut state, &before, &outcome.failed);
+        keep_open_intents(&mut state, before.as_ref(), &outcome.failed);
         context.journal.write(&object, &state).await?;
     }
     if deleting {
@@ -127,7 +127,7 @@ async fn run(
 /// begun by an earlier pass and meets its own traces now (`Stale`: the name is taken) is such a one.
 fn keep_open_intents(
     state: &mut JournalState,
-    before: &Option<JournalState>,
+    before: Option<&JournalState>,
     failed: &[(String, SystemError)],
 ) {
     state.intents.retain(|intent| {
