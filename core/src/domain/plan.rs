@@ -65,8 +65,8 @@ impl Change {
         self.create.is_none() && self.add.is_empty() && (self.delete || !self.remove.is_empty())
     }
 
-    /// The effects as canonical lines, names of people left out: what a digest is made of.
-    fn effects(&self) -> Vec<String> {
+    /// The effects as canonical lines of words, names of people left out: what a digest is made of.
+    fn effects(&self) -> Vec<Vec<String>> {
         let Self {
             target,
             create,
@@ -80,18 +80,21 @@ impl Change {
         for (verb, properties) in [("create", create), ("describe", describe)] {
             if let Some(properties) = properties {
                 let json = serde_json::to_string(properties).unwrap_or_default();
-                lines.push(format!("{verb}\t{target}\t{json}"));
+                lines.push(vec![verb.to_owned(), target.to_string(), json]);
             }
         }
         for (verb, rights) in [("add", add), ("remove", remove)] {
-            lines.extend(
-                rights
-                    .iter()
-                    .map(|(who, what)| format!("{verb}\t{target}\t{who}\t{what}")),
-            );
+            lines.extend(rights.iter().map(|(who, what)| {
+                vec![
+                    verb.to_owned(),
+                    target.to_string(),
+                    who.to_string(),
+                    what.to_string(),
+                ]
+            }));
         }
         if *delete {
-            lines.push(format!("delete\t{target}"));
+            lines.push(vec!["delete".to_owned(), target.to_string()]);
         }
         lines
     }
@@ -110,15 +113,18 @@ pub struct EffectDigest(pub String);
 impl EffectDigest {
     /// The digest of a set of changes; their order does not matter.
     pub fn of<'a>(changes: impl IntoIterator<Item = &'a Change>) -> Self {
-        let mut lines: Vec<String> = changes.into_iter().flat_map(Change::effects).collect();
+        let mut lines: Vec<Vec<String>> = changes.into_iter().flat_map(Change::effects).collect();
         lines.sort();
         let mut hash = Sha256::new();
         // A version first: an approval given under an older encoding must not release a newer plan.
         hash.update(b"lockstep-effects-v1\n");
         for line in lines {
-            // Lengths frame the lines, so that no name can forge a boundary.
+            // Lengths frame lines and words, so that no name can forge a boundary.
             hash.update(line.len().to_be_bytes());
-            hash.update(line.as_bytes());
+            for word in line {
+                hash.update(word.len().to_be_bytes());
+                hash.update(word.as_bytes());
+            }
         }
         Self(format!("sha256:{}", hex::encode(hash.finalize())))
     }

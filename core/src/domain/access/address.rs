@@ -7,6 +7,7 @@ use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, percent_decode_str, utf8_perc
 use serde::{Deserialize, Serialize};
 
 use super::catalog::OBJECT_TYPES;
+use crate::domain::ports::ConnectionKind;
 
 /// What a segment of an address keeps as it is.
 const SEGMENT: &AsciiSet = &NON_ALPHANUMERIC
@@ -30,6 +31,16 @@ pub enum System {
     Account(String),
     /// A Unity Catalog metastore, by id.
     Metastore(String),
+}
+
+impl System {
+    /// The kind of connection that reaches it.
+    pub fn kind(&self) -> ConnectionKind {
+        match self {
+            Self::Gerrit(_) => ConnectionKind::Gerrit,
+            Self::Workspace(_) | Self::Account(_) | Self::Metastore(_) => ConnectionKind::Databricks,
+        }
+    }
 }
 
 impl fmt::Display for System {

@@ -6,7 +6,8 @@ use std::collections::BTreeSet;
 use jiff::{SignedDuration, Timestamp};
 
 use super::catalog::propagation_seconds;
-use super::claims::{Extent, TargetClaims, rank};
+use super::claim_right::wider;
+use super::claims::TargetClaims;
 use super::grant::{Grant, Principal, Right, Target};
 use super::inventory::Inventory;
 use super::observed::{GroupProperties, Observed};
@@ -35,6 +36,8 @@ pub struct Difference {
     pub pending: BTreeSet<Right>,
     /// Written, and not seen although everybody should see it by now.
     pub unconfirmed: BTreeSet<Right>,
+    /// The group was held, and is gone.
+    pub gone: bool,
     /// Undeclared and left alone.
     pub foreign: BTreeSet<Right>,
     /// What somebody changed by hand, for people.
@@ -57,6 +60,7 @@ pub fn difference(
         seen: BTreeSet::new(),
         pending: BTreeSet::new(),
         unconfirmed: BTreeSet::new(),
+        gone: false,
         foreign: BTreeSet::new(),
         drift: Vec::new(),
     };
@@ -68,6 +72,10 @@ pub fn difference(
                 out.seen.insert(right);
             }
         } else if observed.taken <= written || now < written + limit(target) {
+            // A reading that does not show it yet may still show what it replaced.
+            if right.1.slot().is_some() {
+                present.retain(|other| !same_slot(other, &right));
+            }
             present.insert(right.clone());
             out.pending.insert(right);
         } else {
@@ -75,24 +83,22 @@ pub fn difference(
         }
     }
     let held: BTreeSet<Right> = inventory.on(target).map(|(right, _)| right).collect();
-    group_itself(target, claims, observed, inventory, phase, &mut out);
+    group_itself(target, claims, observed, inventory, phase, now, &mut out);
     add(target, claims, observed, &present, &held, &mut out);
     remove(claims, observed, inventory, &present, phase, &mut out);
-    delete_group(target, claims, inventory, &present, phase, &mut out);
+    delete_group(target, claims, observed, inventory, &present, phase, &mut out);
     for right in &held {
-        let declared = claims.rights.get(right).is_some_and(|claimed| claimed.mine);
-        let stays = declared || claims.untouched.contains(&right.0);
-        if !stays
-            && !out.change.remove.contains(right)
-            && (!present.contains(right) || claims.rights.contains_key(right))
-        {
+        let claimed = claims.rights.get(right).copied().unwrap_or_default();
+        let stays = claimed.mine || claims.untouched.contains(&right.0) || out.change.remove.contains(right);
+        if !stays && (!present.contains(right) || (claimed.others && !claimed.awaited)) {
             out.forget.insert(right.clone());
         }
     }
     out
 }
 
-fn limit(target: &Target) -> SignedDuration {
+/// How long a write may stay unseen.
+pub(super) fn limit(target: &Target) -> SignedDuration {
     match target {
         // Gerrit answers what was written at once (3.13.5: every write re-read in the next call).
         Target::GerritGroup { .. } | Target::GerritRef { .. } => SignedDuration::ZERO,
@@ -101,36 +107,44 @@ fn limit(target: &Target) -> SignedDuration {
     }
 }
 
+/// Whether two rights are two values where one principal can hold only one.
+pub(super) fn same_slot((who, what): &Right, (other_who, other_what): &Right) -> bool {
+    who == other_who && what.slot().is_some() && what.slot() == other_what.slot()
+}
+
 fn group_itself(
     target: &Target,
     claims: &TargetClaims,
     observed: &Observed,
     inventory: &Inventory,
     phase: Phase,
+    now: Timestamp,
     out: &mut Difference,
 ) {
-    if phase == Phase::Deleting || !claims.declares_group {
-        return;
-    }
+    let declared = phase == Phase::Living && claims.declares_group;
     if !observed.present {
-        let written = inventory.groups.get(target).and_then(|held| held.confirming);
-        if written.is_some_and(|written| observed.taken <= written) {
+        let held = inventory.groups.get(target);
+        let written = held.and_then(|held| held.confirming);
+        if written.is_some_and(|written| observed.taken <= written || now < written + limit(target)) {
             return;
         }
-        out.change.create = Some(claims.properties.clone().unwrap_or_else(|| {
-            GroupProperties {
-                name: claims
-                    .label
-                    .rsplit(' ')
-                    .next()
-                    .unwrap_or(&claims.label)
-                    .to_owned(),
-                ..GroupProperties::default()
-            }
-        }));
-        if inventory.groups.contains_key(target) {
-            out.drift.push(format!("{} was deleted by hand", claims.label));
+        // Whatever bore an id of Databricks is gone for good; its name is made anew under another id.
+        if declared && matches!(target, Target::GerritGroup { .. } | Target::NewGroup { .. }) {
+            out.change.create.clone_from(&claims.properties);
         }
+        out.gone = held.is_some();
+        if out.gone && phase == Phase::Living {
+            out.drift.push(match written {
+                None => format!("{} was deleted by hand", claims.label),
+                Some(_) => format!("{} was made, but never seen since", claims.label),
+            });
+        }
+        return;
+    }
+    if !declared {
+        return;
+    }
+    if !claims.describes {
         return;
     }
     let (Some(wanted), Some(is)) = (&claims.properties, &observed.group) else {
@@ -188,32 +202,23 @@ fn add(
             }
             continue;
         }
-        if privilege.is_exclusive() {
-            let existing = present.iter().find(|(who, what)| {
-                who == principal && std::mem::discriminant(what) == std::mem::discriminant(privilege)
-            });
-            if let Some(existing) = existing {
-                let ours = held.iter().any(|(who, what)| {
-                    who == principal && std::mem::discriminant(what) == std::mem::discriminant(privilege)
-                });
-                // Somebody gave more than is declared before we came: enough for us, and not ours to take.
-                if rank(target, &existing.1) > rank(target, privilege)
-                    && !ours
-                    && claims.extent == Extent::Report
-                {
-                    out.foreign.insert(existing.clone());
-                    continue;
-                }
-                if observed.protected.contains(principal) {
-                    continue;
-                }
-                out.change.remove.insert(existing.clone());
-                if ours && !held.contains(existing) {
-                    out.drift.push(format!(
-                        "{}: {} was changed to {} by hand",
-                        claims.label, principal.name, existing.1
-                    ));
-                }
+        if let Some(existing) = present.iter().find(|other| same_slot(other, right)) {
+            let ours = held.iter().any(|other| same_slot(other, right));
+            let enough = wider(target, &existing.1, privilege).as_ref() == Some(&existing.1);
+            // Somebody gave more than is declared before we came: enough for us, and not ours to take.
+            if enough && !ours && !claims.extent.covers(&existing.1) {
+                out.foreign.insert(existing.clone());
+                continue;
+            }
+            if observed.protected.contains(principal) {
+                continue;
+            }
+            out.change.remove.insert(existing.clone());
+            if ours && !held.contains(existing) {
+                out.drift.push(format!(
+                    "{}: {} was changed to {} by hand",
+                    claims.label, principal.name, existing.1
+                ));
             }
         }
         if held.contains(right) && !out.unconfirmed.contains(right) && out.change.create.is_none() {
@@ -252,18 +257,13 @@ fn remove(
             (Some(Origin::Created), _) | (Some(Origin::Adopted), Phase::Living) => true,
             (Some(Origin::Adopted), Phase::Deleting) | (None, _) => false,
         };
-        let undeclared = match &claims.extent {
-            Extent::Report => false,
-            Extent::Families(families) => families.contains(right.1.family()),
-            Extent::All => true,
-        } && phase == Phase::Living
+        let undeclared = claims.extent.covers(&right.1)
+            && phase == Phase::Living
             && !observed.protected.contains(&right.0);
         if mine || undeclared {
             out.change.remove.insert(right.clone());
             // A lower level that another binding still claims takes the place of the one that goes.
-            let instead = claims.rights.iter().find(|((who, what), claimed)| {
-                claimed.others && *who == right.0 && right.1.is_exclusive() && what.is_exclusive()
-            });
+            let instead = claims.rights.iter().find(|(other, _)| same_slot(other, right));
             out.change.add.extend(instead.map(|(right, _)| right.clone()));
             if !mine && inventory.authoritative.contains(&target) {
                 out.drift.push(format!(
@@ -290,29 +290,21 @@ fn is_of_interest(target: &Target, claims: &TargetClaims, principal: &Principal)
 fn delete_group(
     target: &Target,
     claims: &TargetClaims,
+    observed: &Observed,
     inventory: &Inventory,
     present: &BTreeSet<Right>,
     phase: Phase,
     out: &mut Difference,
 ) {
-    let created = inventory
-        .groups
-        .get(target)
-        .is_some_and(|held| held.origin == Origin::Created);
+    let held = inventory.groups.get(target);
+    let created = held.is_some_and(|held| held.origin == Origin::Created);
     let wanted = claims.group_of_others || (claims.declares_group && phase == Phase::Living);
-    if !target.is_group() || !created || wanted {
+    if !target.is_group() || !observed.present || !created || wanted {
         return;
     }
-    let strangers = present.iter().any(|right| {
-        let grant = Grant {
-            target: target.clone(),
-            principal: right.0.clone(),
-            privilege: right.1.clone(),
-        };
-        !inventory.rows.contains_key(&grant)
-    });
     // People whom others put into an additive group keep it.
-    if !strangers || inventory.authoritative.contains(target) {
+    let keeps = present.iter().any(|right| !out.change.remove.contains(right));
+    if !keeps || inventory.authoritative.contains(target) {
         out.change.delete = true;
         out.change.add.clear();
     }

@@ -147,9 +147,16 @@ impl Privilege {
         }
     }
 
-    /// Whether a principal holds at most one privilege of this kind on a target, so that a new one replaces it.
-    pub fn is_exclusive(&self) -> bool {
-        matches!(self, Self::Level(_) | Self::Permission(_))
+    /// What a principal holds at most one of on a target, so that a new value replaces the old: a level, a
+    /// permission of the workspace, or the rule of a Gerrit permission (a second one is kept there, but no read
+    /// shows it).
+    pub fn slot(&self) -> Option<&str> {
+        match self {
+            Self::Level(_) => Some("level"),
+            Self::Permission(_) => Some("permission"),
+            Self::Rule { permission, .. } => Some(permission),
+            Self::Member | Self::Entitlement(_) | Self::Securable(_) | Self::Role(_) => None,
+        }
     }
 }
 

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::Timestamp;
 
-use super::grant::{Grant, Principal, Privilege, Right, Target};
+use super::grant::{Grant, Principal, PrincipalKind, Privilege, Right, Target};
 use crate::api::access_binding::{InventoryRow, Origin};
 
 /// Privilege word of the row that says Lockstep holds the group itself.
@@ -140,9 +140,15 @@ impl Inventory {
 
     /// The rights held on one target.
     pub fn on<'a>(&'a self, target: &'a Target) -> impl Iterator<Item = (Right, Held)> + 'a {
+        // The least row that a target can have, since rows are kept by target first.
+        let least = Grant {
+            target: target.clone(),
+            principal: Principal::new(PrincipalKind::Account, "", ""),
+            privilege: Privilege::Member,
+        };
         self.rows
-            .iter()
-            .filter(move |(grant, _)| grant.target == *target)
+            .range(least..)
+            .take_while(move |(grant, _)| grant.target == *target)
             .map(|(grant, held)| ((grant.principal.clone(), grant.privilege.clone()), *held))
     }
 

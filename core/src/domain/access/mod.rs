@@ -2,9 +2,14 @@
 //! rows, observed access is a set of rows, and a plan is their difference.
 
 pub mod address;
+mod books;
 pub mod catalog;
+mod claim_group;
+mod claim_right;
+mod claim_words;
 pub mod claims;
 pub mod decide;
+mod declare_databricks;
 pub mod declared;
 pub mod diff;
 pub mod directory;
@@ -14,5 +19,7 @@ pub mod names;
 pub mod observed;
 pub mod overlap;
 pub mod people;
+mod place;
 pub mod reach;
 pub mod safety;
+mod stakes;

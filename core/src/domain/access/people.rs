@@ -74,6 +74,11 @@ pub fn pin_name(person: &str) -> String {
     format!("person/{}", &hex::encode(Sha256::digest(person.as_bytes()))[..12])
 }
 
+/// Whether a pin of this name is a person's.
+pub(super) fn is_person(pin: &str) -> bool {
+    pin.starts_with("person/")
+}
+
 /// Who of the team is whom in one system.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Resolved {
@@ -90,14 +95,31 @@ pub struct Resolved {
     pub inactive: BTreeSet<Principal>,
 }
 
+impl Resolved {
+    /// Keeps hands off everybody whom a doubtful name may mean: those it once meant, and those it may mean now. Who
+    /// is deactivated counts as removed all the same.
+    fn leave(&mut self, who: &Who, once: &BTreeSet<Principal>, directory: &Directory) {
+        let once = once.iter().filter_map(|principal| directory.get(principal));
+        for account in once.chain(candidates(who, directory)) {
+            let side = if account.active {
+                &mut self.untouched
+            } else {
+                &mut self.inactive
+            };
+            side.insert(account.principal.clone());
+        }
+    }
+}
+
 /// Resolves the team in one system.
 pub fn resolve(team: &[Who], directory: &Directory, pins: &[Pin]) -> Resolved {
     let system = directory.system.to_string();
-    let pinned: BTreeMap<&str, Principal> = pins
-        .iter()
-        .filter(|pin| pin.system == system)
-        .filter_map(|pin| Some((pin.name.as_str(), pin.means.parse().ok()?)))
-        .collect();
+    let mut pinned: BTreeMap<&str, BTreeSet<Principal>> = BTreeMap::new();
+    for pin in pins.iter().filter(|pin| pin.system == system) {
+        if let Ok(principal) = pin.means.parse() {
+            pinned.entry(&pin.name).or_default().insert(principal);
+        }
+    }
     let mut resolved = Resolved::default();
     for who in team {
         if !concerns(who, &directory.system) {
@@ -105,45 +127,42 @@ pub fn resolve(team: &[Who], directory: &Directory, pins: &[Pin]) -> Resolved {
         }
         let person = who.person();
         let name = pin_name(&person);
-        let pin = pinned.get(name.as_str());
+        // One human may stand pinned as several accounts: by address here, by a group that names another there.
+        let known = pinned.get(name.as_str()).cloned().unwrap_or_default();
         let found = find(who, directory);
-        let (reason, keep) = match (&found, pin) {
-            (Ok(account), Some(pin)) if account.principal != *pin => {
-                (Some(Reason::IdentityChanged), Some(pin.clone()))
+        let (reason, keep) = match &found {
+            Ok(account) if !known.is_empty() && !known.contains(&account.principal) => {
+                (Some(Reason::IdentityChanged), known)
             }
-            (Ok(account), _) if !account.active => {
+            Ok(account) if !account.active => {
                 resolved.inactive.insert(account.principal.clone());
-                (Some(Reason::Inactive), None)
+                (Some(Reason::Inactive), known)
             }
-            (Ok(account), _) => {
+            Ok(account) => {
                 resolved
                     .principals
                     .insert(account.principal.clone(), person.clone());
-                (None, Some(account.principal.clone()))
+                (None, BTreeSet::from([account.principal.clone()]))
             }
-            (Err(reason), Some(pin)) => {
-                // The address is gone, or means several now: as long as the account itself lives, hands off.
-                let lives = directory.get(pin).is_some_and(|account| account.active);
-                (Some(*reason), lives.then(|| pin.clone()))
-            }
-            (Err(reason), None) => (Some(*reason), None),
+            Err(reason) => (Some(*reason), known),
         };
         if let Some(reason) = reason {
-            resolved.doubtful |= matches!(reason, Reason::IdentityChanged | Reason::Ambiguous);
-            resolved.untouched.extend(keep.clone());
             resolved.unresolved.push(Unresolved {
                 who: person,
                 system: system.clone(),
                 reason: reason.to_string(),
             });
+            if reason != Reason::Inactive {
+                resolved.leave(who, &keep, directory);
+            }
+            resolved.doubtful |= matches!(reason, Reason::IdentityChanged | Reason::Ambiguous);
         }
-        if let Some(means) = keep {
-            resolved.pins.push(Pin {
-                system: system.clone(),
-                name,
-                means: means.to_string(),
-            });
-        }
+        // A pin outlives the account: whoever gets the address next is somebody else.
+        resolved.pins.extend(keep.into_iter().map(|means| Pin {
+            system: system.clone(),
+            name: name.clone(),
+            means: means.to_string(),
+        }));
     }
     for principal in resolved.principals.keys() {
         resolved.untouched.remove(principal);
@@ -207,6 +226,21 @@ fn find<'a>(who: &Who, directory: &'a Directory) -> Result<&'a Account, Reason> 
                 None => by_email(email, directory),
             }
         }
+    }
+}
+
+/// Everybody whom a doubtful name may mean.
+fn candidates<'a>(who: &Who, directory: &'a Directory) -> Vec<&'a Account> {
+    match (find(who, directory), who) {
+        (Ok(account), _) => vec![account],
+        (
+            Err(Reason::Ambiguous),
+            Who::Person { email, .. }
+            | Who::Found {
+                email: Some(email), ..
+            },
+        ) => directory.by_email(email).collect(),
+        (Err(_), _) => Vec::new(),
     }
 }
 
@@ -294,7 +328,10 @@ mod tests {
         let now = directory(vec![account(1, &["old@x"], true), account(2, &["a@x"], true)]);
         let after = resolve(&[person("a@x")], &now, &before.pins);
         assert!(after.principals.is_empty());
-        assert_eq!(after.untouched, BTreeSet::from([Principal::account(1, "")]));
+        assert_eq!(
+            after.untouched,
+            BTreeSet::from([Principal::account(1, ""), Principal::account(2, "")])
+        );
         assert_eq!(after.unresolved[0].reason, "IdentityChanged");
         assert_eq!(after.pins, before.pins);
     }
@@ -308,6 +345,46 @@ mod tests {
         );
         assert!(resolved.principals.is_empty() && resolved.untouched.is_empty());
         assert_eq!(resolved.inactive.len(), 1);
+    }
+
+    #[test]
+    fn an_address_given_to_somebody_new_after_the_account_was_deactivated_is_recycled_too() {
+        let before = resolve(
+            &[person("a@x")],
+            &directory(vec![account(1, &["a@x"], true)]),
+            &[],
+        );
+        let left = directory(vec![account(1, &["a@x"], false)]);
+        let gone = resolve(&[person("a@x")], &left, &before.pins);
+        assert_eq!(gone.pins, before.pins);
+        let now = directory(vec![account(1, &["a@x"], false), account(2, &["a@x"], true)]);
+        let after = resolve(&[person("a@x")], &now, &gone.pins);
+        assert!(after.principals.is_empty());
+        assert_eq!(after.unresolved[0].reason, "IdentityChanged");
+        assert_eq!(after.inactive, BTreeSet::from([Principal::account(1, "")]));
+    }
+
+    #[test]
+    fn one_human_may_have_two_accounts_named_by_two_sources() {
+        let directory = directory(vec![
+            account(1, &["a@x"], true),
+            account(2, &["admin@x", "a@x"], true),
+        ]);
+        let team = [
+            Who::Person {
+                email: "a@x".into(),
+                gerrit_account: Some("user1".into()),
+                databricks_user: None,
+            },
+            Who::Found {
+                system: System::Gerrit("g".into()),
+                principal: Principal::account(2, "admin"),
+                email: Some("a@x".into()),
+            },
+        ];
+        let first = resolve(&team, &directory, &[]);
+        assert_eq!(first.principals.len(), 2);
+        assert_eq!(resolve(&team, &directory, &first.pins), first);
     }
 
     #[test]

@@ -1,0 +1,125 @@
+//! Where a declared name is. What was found once stays meant under whatever name it bears today.
+
+use super::claims::{Claimant, World};
+use super::diff::limit;
+use super::grant::{System, Target};
+use super::names::gerrit_group_uuid;
+use super::observed::{Located, Named};
+use crate::api::condition::Reason;
+use crate::domain::plan::Problem;
+
+/// Where a declared name is.
+pub(super) enum Place {
+    At(Target),
+    ToCreate(Target),
+    Not(Problem),
+}
+
+impl Place {
+    /// The target, existing or to be created.
+    pub fn target(self) -> Option<Target> {
+        match self {
+            Self::At(target) | Self::ToCreate(target) => Some(target),
+            Self::Not(_) => None,
+        }
+    }
+}
+
+/// What a claimant's pin of a name says.
+pub(super) fn pinned(named: &Named, claimant: &Claimant) -> Option<Target> {
+    let name = named.pin_name()?;
+    let system = named.system().to_string();
+    let mut pins = claimant.pins.iter();
+    let pin = pins.find(|pin| pin.name == name && pin.system == system)?;
+    pin.means.parse().ok()
+}
+
+/// Finds a name for the binding that is decided about.
+pub(super) fn place(named: &Named, me: &Claimant, world: &World) -> Place {
+    find(named, me, world, true)
+}
+
+/// Finds a name for another claimant, whose pins nobody has looked at for its own sake.
+pub(super) fn place_of_other(named: &Named, other: &Claimant, world: &World) -> Place {
+    find(named, other, world, false)
+}
+
+fn find(named: &Named, claimant: &Claimant, world: &World, mine: bool) -> Place {
+    if let Some(problem) = world.failures.get(&named.system().to_string()) {
+        return Place::Not(problem.clone());
+    }
+    if let Named::Plain(target) = named {
+        return Place::At(target.clone());
+    }
+    if let Some(target) = pinned(named, claimant) {
+        match world.observed.get(&target) {
+            Some(observed) if observed.present => return Place::At(target),
+            // It is gone: the name may mean something new.
+            Some(_) => {}
+            // A name that somebody else may bear by now does not stand in for what cannot be read.
+            None if mine => return Place::Not(unread(world, &target.label(), &named.label())),
+            // Nobody has read it for another's sake; what bears the name today is the better guess.
+            None if !matches!(world.located.get(named), Some(Located::At(_))) => return Place::At(target),
+            None => {}
+        }
+    }
+    match world.located.get(named) {
+        Some(Located::At(target)) => Place::At(target.clone()),
+        Some(Located::Ambiguous(candidates)) => {
+            let candidates: Vec<_> = candidates.iter().map(ToString::to_string).collect();
+            Place::Not(Problem {
+                label: named.label(),
+                reason: Some(Reason::Ambiguous),
+                message: format!(
+                    "several things have this name ({}): name one by id",
+                    candidates.join(", ")
+                ),
+            })
+        }
+        Some(Located::Absent) => absent(named, claimant, world),
+        None => Place::Not(unread(world, &named.label(), &named.label())),
+    }
+}
+
+fn absent(named: &Named, claimant: &Claimant, world: &World) -> Place {
+    let Named::Group { system, name } = named else {
+        return Place::Not(Problem {
+            label: named.label(),
+            reason: Some(Reason::NotFound),
+            message: format!(
+                "{} does not exist, or Lockstep's identity cannot see it",
+                named.label()
+            ),
+        });
+    };
+    if let System::Gerrit(server) = system {
+        return Place::ToCreate(Target::GerritGroup {
+            server: server.clone(),
+            uuid: gerrit_group_uuid(server, name),
+        });
+    }
+    // Listings of Databricks lag behind a creation. A binding has one group in a system there, so the one that was
+    // just made is the one that is missed.
+    let just_made = claimant.inventory.groups.iter().find(|(target, held)| {
+        let lags = held.confirming.is_some_and(|written| {
+            let observed = world.observed.get(target);
+            observed.is_none_or(|observed| observed.taken < written + limit(target))
+        });
+        lags && target.system() == *system && matches!(target, Target::Group { .. })
+    });
+    match just_made {
+        Some((target, _)) => Place::At(target.clone()),
+        None => Place::ToCreate(Target::NewGroup {
+            system: system.clone(),
+            name: name.clone(),
+        }),
+    }
+}
+
+fn unread(world: &World, key: &str, label: &str) -> Problem {
+    world.failures.get(key).cloned().unwrap_or_else(|| Problem {
+        label: label.to_owned(),
+        reason: Some(Reason::DependencyNotReady),
+        message: "not read yet".into(),
+    })
+}
