@@ -3,6 +3,8 @@
 
 #[path = "access/binding.rs"]
 mod binding;
+#[path = "access/faults.rs"]
+mod faults;
 #[path = "access/generate.rs"]
 mod generate;
 #[path = "access/judge.rs"]
@@ -12,5 +14,13 @@ mod outside;
 #[path = "access/specs.rs"]
 mod specs;
 
+#[path = "access/behaviour.rs"]
+mod behaviour;
+#[path = "access/digests.rs"]
+mod digests;
+#[path = "access/doubts.rs"]
+mod doubts;
+#[path = "access/memory.rs"]
+mod memory;
 #[path = "access/properties.rs"]
 mod properties;

@@ -18,6 +18,7 @@ use lockstep_core::domain::defaults;
 use lockstep_core::domain::plan::Plan;
 use lockstep_core::domain::ports::ObjectKey;
 
+use crate::faults::Fault;
 use crate::outside::Outside;
 use crate::specs::Team;
 
@@ -95,6 +96,8 @@ impl Binding {
 pub struct House {
     pub outside: Outside,
     pub bindings: Vec<Binding>,
+    /// What cannot be known at present.
+    pub faults: Vec<Fault>,
 }
 
 /// How far a pass gets.
@@ -113,6 +116,7 @@ impl House {
                 .zip(0..)
                 .map(|(team, n)| Binding::new(n, team))
                 .collect(),
+            faults: Vec::new(),
         }
     }
 
@@ -124,9 +128,19 @@ impl House {
             all.filter(|(n, other)| *n != at && !other.gone)
                 .map(|(_, other)| other)
         };
-        let me = binding.claimant();
-        let mut claimants: Vec<_> = others().map(Binding::claimant).collect();
-        let world = world(&self.outside, &me, &claimants, &binding.intents);
+        let claimant = |binding: &Binding| {
+            let mut claimant = binding.claimant();
+            for fault in &self.faults {
+                fault.blur(binding, &mut claimant);
+            }
+            claimant
+        };
+        let me = claimant(binding);
+        let mut claimants: Vec<_> = others().map(claimant).collect();
+        let mut world = world(&self.outside, &me, &claimants, &binding.intents);
+        for fault in &self.faults {
+            fault.darken(&mut world);
+        }
         for (claimant, other) in claimants.iter_mut().zip(others()) {
             recover(&mut claimant.inventory, &other.intents, &world, self.outside.now);
         }

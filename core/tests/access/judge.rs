@@ -355,7 +355,7 @@ fn is_alone(outside: &Outside, team: &Team, target: &Target, what: &Privilege) -
 }
 
 /// Whatever another binding claims and had, it still has.
-fn assert_nobody_else_lost(before: &House, after: &House, at: usize) {
+pub fn assert_nobody_else_lost(before: &House, after: &House, at: usize) {
     let me = &before.bindings[at];
     let mine: BTreeMap<_, _> = groups(&me.team)
         .into_iter()

@@ -47,6 +47,8 @@ pub struct Outside {
     pub accounts: BTreeMap<System, Vec<Account>>,
     /// Groups that exist, but that no listing shows yet.
     pub unlisted: BTreeSet<Target>,
+    /// Groups that an identity provider looks after.
+    pub provided: BTreeSet<Target>,
 }
 
 /// Whose rows are never taken away.
@@ -89,6 +91,7 @@ impl Default for Outside {
                 .map(|system| (system.clone(), accounts(&system)))
                 .into(),
             unlisted: BTreeSet::new(),
+            provided: BTreeSet::new(),
         }
     }
 }
@@ -139,6 +142,7 @@ impl Outside {
             {
                 observed.present = true;
                 observed.rows = members(group);
+                observed.external = self.provided.contains(target);
                 observed.group = Some(GroupProperties {
                     name: group.name.clone(),
                     ..GroupProperties::default()
@@ -150,22 +154,6 @@ impl Outside {
         observed.rows = self.rows.get(target).cloned().unwrap_or_default();
         observed.protected = protected();
         observed
-    }
-
-    /// Everything there is.
-    pub fn all(&self) -> BTreeSet<Grant> {
-        let groups = self.groups.iter().map(|(target, group)| (target, members(group)));
-        let rows = self.rows.iter().map(|(target, rows)| (target, rows.clone()));
-        groups
-            .chain(rows)
-            .flat_map(|(target, rows)| {
-                rows.into_iter().map(|(principal, privilege)| Grant {
-                    target: target.clone(),
-                    principal,
-                    privilege,
-                })
-            })
-            .collect()
     }
 
     /// Somebody does it by hand.

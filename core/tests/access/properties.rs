@@ -1,15 +1,17 @@
 //! Properties of the pure middle over small worlds.
 
+use lockstep_core::domain::access::decide::{Question, decide};
+use lockstep_core::domain::access::inventory::Inventory;
 use proptest::collection::vec;
 use proptest::prelude::*;
 use proptest::test_runner::Config;
 
 use crate::binding::{House, Reach};
 use crate::generate::{Event, Hand, event, hand, teams};
-use crate::judge::{assert_as_declared, checked_pass};
+use crate::judge::{assert_as_declared, checked_pass, includes};
 
 /// So many cases, or as many as `PROPTEST_CASES` says.
-fn config(cases: u32) -> Config {
+pub fn config(cases: u32) -> Config {
     let default = Config::default();
     let told = std::env::var_os("PROPTEST_CASES").is_some();
     Config {
@@ -26,7 +28,7 @@ fn order(house: &House, first: usize) -> Vec<usize> {
     (0..count).map(|n| (n + first) % count).collect()
 }
 
-fn live(house: &mut House, events: &[Event]) {
+pub fn live(house: &mut House, events: &[Event]) {
     let count = house.bindings.len();
     for event in events {
         match event {
@@ -109,5 +111,86 @@ proptest! {
         house.settle(&order);
         assert_as_declared(&house);
         leave(&mut house, &order);
+    }
+}
+
+proptest! {
+    #![proptest_config(config(192))]
+
+    #[test]
+    fn the_order_of_objects_never_matters(
+        teams in teams(),
+        hands in vec(hand(), 0..6),
+        events in vec(event(), 0..10),
+        turn in 1..5_usize,
+    ) {
+        let mut house = House::new(teams);
+        for hand in hands {
+            hand.act(&mut house);
+        }
+        live(&mut house, &events);
+        for at in 0..house.bindings.len() {
+            let question = house.question(at);
+            let mut turned = question.clone();
+            turned.others.reverse();
+            turned.intents.reverse();
+            let Question { me, others, .. } = &mut turned;
+            for claimant in std::iter::once(me).chain(others) {
+                shuffle(&mut claimant.declared.groups, turn);
+                shuffle(&mut claimant.declared.rights, turn);
+                shuffle(&mut claimant.declared.problems, turn);
+                shuffle(&mut claimant.pins, turn);
+                if let Some(team) = &mut claimant.team {
+                    shuffle(team, turn);
+                }
+            }
+            let [one, other] = [question, turned].map(|question| decide(&question, house.outside.now));
+            let (one, other) = (format!("{one:#?}"), format!("{other:#?}"));
+            let differs = one.lines().zip(other.lines()).find(|(a, b)| a != b);
+            prop_assert!(one == other, "{:?}", differs);
+        }
+    }
+
+    #[test]
+    fn without_memory_nothing_is_taken_away(
+        teams in teams(),
+        hands in vec(hand(), 0..6),
+        events in vec(event(), 0..8),
+        more in vec(hand(), 0..4),
+    ) {
+        let mut house = House::new(teams);
+        for hand in hands {
+            hand.act(&mut house);
+        }
+        live(&mut house, &events);
+        for hand in more {
+            hand.act(&mut house);
+        }
+        for at in 0..house.bindings.len() {
+            let mut question = house.question(at);
+            question.me.inventory = Inventory::default();
+            question.me.pins.clear();
+            question.intents.clear();
+            question.inventory_lost = true;
+            let plan = decide(&question, house.outside.now).plan;
+            for change in plan.all() {
+                prop_assert!(!change.delete && change.remove.is_empty());
+                // What replaces a value without a removal must not take anything away either.
+                let rows = house.outside.rows.get(&change.target);
+                for (who, what) in &change.add {
+                    for (holder, held) in rows.into_iter().flatten() {
+                        let same = holder == who && held.slot().is_some() && held.slot() == what.slot();
+                        prop_assert!(!same || includes(what, held), "{what} replaces {held}");
+                    }
+                }
+            }
+        }
+    }
+}
+
+fn shuffle<T>(list: &mut [T], turn: usize) {
+    list.reverse();
+    if !list.is_empty() {
+        list.rotate_left(turn % list.len());
     }
 }

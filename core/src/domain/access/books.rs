@@ -65,6 +65,7 @@ pub fn recover(inventory: &mut Inventory, intents: &[Intent], world: &World, now
             }
         }
     }
+    recovered.sort();
     recovered
 }
 

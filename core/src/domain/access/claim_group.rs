@@ -35,7 +35,7 @@ pub(super) fn claim_groups(claims: &mut Claims, me: &Claimant, others: &[&Claima
     }
     for (target, groups) in &mine {
         let rivals = rivals(target, others, world);
-        claim(claims, target, groups, me, &rivals, world);
+        claim(claims, target, groups, me, (others, &rivals), world);
     }
     for target in me.inventory.targets() {
         if !mine.contains_key(&target) {
@@ -54,9 +54,23 @@ fn rivals<'a>(target: &Target, others: &[&'a Claimant], world: &World) -> Vec<Ri
             .iter()
             .map(move |declared| (*other, declared))
     });
-    all.filter(|(other, declared)| {
-        place_of_other(&declared.named, other, world).target().as_ref() == Some(target)
-    })
+    let shown = world
+        .observed
+        .get(target)
+        .and_then(|observed| observed.group.as_ref());
+    let called = |named: &Named| {
+        let Named::Group { system, name } = named else {
+            return false;
+        };
+        *system == target.system() && shown.is_some_and(|group| group.name.eq_ignore_ascii_case(name))
+    };
+    all.filter(
+        |(other, declared)| match place_of_other(&declared.named, other, world) {
+            Place::At(theirs) | Place::ToCreate(theirs) => theirs == *target,
+            // Where the name cannot be looked up, the group that bears it is taken to be meant.
+            Place::Not(_) => called(&declared.named),
+        },
+    )
     .collect()
 }
 
@@ -80,7 +94,7 @@ fn claim(
     target: &Target,
     groups: &[&DeclaredGroup],
     me: &Claimant,
-    rivals: &[Rival<'_>],
+    (others, rivals): (&[&Claimant], &[Rival<'_>]),
     world: &World,
 ) {
     let Some((group, rest)) = groups.split_first() else {
@@ -109,10 +123,15 @@ fn claim(
     }
     let alone = claims_alone(me, group);
     let mut lost = false;
-    for (other, _) in rivals
-        .iter()
-        .filter(|(other, theirs)| alone && claims_alone(other, theirs))
-    {
+    for other in others.iter().filter(|_| alone) {
+        let declares = rivals
+            .iter()
+            .any(|rival| rival.0.key == other.key && claims_alone(rival.0, rival.1));
+        // Whose declaration is not known in full still has what it holds.
+        let holds = other.inventory.authoritative.contains(target) && !is_clear(other, world);
+        if !declares && !holds {
+            continue;
+        }
         let first = order(me, target) < order(other, target);
         lost |= !first;
         let message = if first {

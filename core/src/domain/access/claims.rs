@@ -153,7 +153,7 @@ pub fn join(me: &Claimant, others: &[Claimant], world: &World) -> Claims {
     for other in &others {
         claim_rights(&mut claims, &mut bids, other, world, false);
         if !is_clear(other, world) {
-            holds_on(&mut claims, &mut bids, other);
+            holds_on(&mut claims, &mut bids, other, world);
         }
     }
     bids.settle(&mut claims, world);
@@ -188,13 +188,15 @@ pub(super) fn is_clear(other: &Claimant, world: &World) -> bool {
 }
 
 /// While it is not known what another binding claims, what it holds stands for it.
-fn holds_on<'a>(claims: &mut Claims, bids: &mut Bids<'a>, other: &'a Claimant) {
+fn holds_on<'a>(claims: &mut Claims, bids: &mut Bids<'a>, other: &'a Claimant, world: &World) {
     for grant in other.inventory.rows.keys() {
         let right = (grant.principal.clone(), grant.privilege.clone());
         bids.put(claims, &grant.target, right, other, false);
     }
-    for target in other.inventory.groups.keys() {
-        claims.targets.entry(target.clone()).or_default().group_of_others = true;
+    let frozen = other.declared.frozen.iter();
+    let meant = frozen.filter_map(|named| place_of_other(named, other, world).target());
+    for target in other.inventory.groups.keys().cloned().chain(meant) {
+        claims.targets.entry(target).or_default().group_of_others = true;
     }
 }
 

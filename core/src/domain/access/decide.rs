@@ -5,9 +5,10 @@ use std::collections::{BTreeMap, BTreeSet};
 use jiff::Timestamp;
 
 use super::books::{follow_renames, keep_books, pins};
+use super::claim_right::wider;
 use super::claims::{Claimant, Claims, Extent, TargetClaims, World, join};
-use super::diff::{Phase, difference};
-use super::grant::{Grant, Target};
+use super::diff::{Phase, difference, same_slot};
+use super::grant::{Grant, Right, Target};
 use super::inventory::Inventory;
 use super::safety::{Circumstances, brakes};
 use super::stakes::{members, risk};
@@ -99,8 +100,7 @@ pub fn decide(question: &Question, now: Timestamp) -> Decision {
         }
         let mut found = difference(target, claimed, observed, &me.inventory, question.phase, now);
         if question.inventory_lost {
-            found.change.remove.clear();
-            found.change.delete = false;
+            take_nothing(&mut found.change);
         }
         keep_books(&mut decision, target, claimed, &found, question, observed, now);
         if found.change.is_empty() {
@@ -157,6 +157,24 @@ pub fn decide(question: &Question, now: Timestamp) -> Decision {
     decision.plan.problems = problems;
     decision.plan.conflicts = conflicts;
     decision
+}
+
+/// Leaves what would go, also where something else would take its place: a value is at most raised.
+fn take_nothing(change: &mut Change) {
+    let Change {
+        target,
+        add,
+        remove,
+        delete,
+        ..
+    } = change;
+    add.retain(|new| {
+        let lowers =
+            |old: &Right| same_slot(old, new) && wider(target, &old.1, &new.1).as_ref() != Some(&new.1);
+        !remove.iter().any(lowers)
+    });
+    remove.clear();
+    *delete = false;
 }
 
 /// Why a group that comes from an identity provider is left alone although a binding would edit it.

@@ -45,9 +45,6 @@ pub(super) fn place_of_other(named: &Named, other: &Claimant, world: &World) -> 
 }
 
 fn find(named: &Named, claimant: &Claimant, world: &World, mine: bool) -> Place {
-    if let Some(problem) = world.failures.get(&named.system().to_string()) {
-        return Place::Not(problem.clone());
-    }
     if let Named::Plain(target) = named {
         return Place::At(target.clone());
     }
@@ -62,6 +59,9 @@ fn find(named: &Named, claimant: &Claimant, world: &World, mine: bool) -> Place 
             None if !matches!(world.located.get(named), Some(Located::At(_))) => return Place::At(target),
             None => {}
         }
+    }
+    if let Some(problem) = world.failures.get(&named.system().to_string()) {
+        return Place::Not(problem.clone());
     }
     match world.located.get(named) {
         Some(Located::At(target)) => Place::At(target.clone()),
