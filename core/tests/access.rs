@@ -20,6 +20,8 @@ mod behaviour;
 mod digests;
 #[path = "access/doubts.rs"]
 mod doubts;
+#[path = "access/life.rs"]
+mod life;
 #[path = "access/memory.rs"]
 mod memory;
 #[path = "access/properties.rs"]

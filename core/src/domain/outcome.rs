@@ -70,7 +70,8 @@ pub fn conditions(
             }
         })
         .collect();
-    out.sort_by_key(|condition| (condition.type_ != "Ready", condition.type_.clone()));
+    let ready = ConditionType::Ready.to_string();
+    out.sort_by_key(|condition| (condition.type_ != ready, condition.type_.clone()));
     out
 }
 

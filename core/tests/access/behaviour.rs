@@ -1,4 +1,4 @@
-//! What access means, sentence by sentence.
+//! What access means, sentence by sentence: claims, what is foreign, people.
 
 use std::collections::BTreeSet;
 
@@ -6,7 +6,6 @@ use lockstep_core::api::access_binding::Membership::{self, Additive, Authoritati
 use lockstep_core::domain::access::decide::{Decision, decide};
 use lockstep_core::domain::access::grant::{Principal, Privilege, Right, System, Target};
 use lockstep_core::domain::plan::{BrakeRule, Plan, Problem};
-use lockstep_core::domain::ports::ConnectionKind;
 
 use crate::binding::House;
 use crate::faults::Fault;
@@ -14,21 +13,21 @@ use crate::judge::find;
 use crate::outside::{STRANGERS, account, gerrit, person};
 use crate::specs::{REFS, Team};
 
-fn team(members: impl IntoIterator<Item = u8>) -> Team {
+pub fn team(members: impl IntoIterator<Item = u8>) -> Team {
     Team {
         members: Some(members.into_iter().collect()),
         ..Team::default()
     }
 }
 
-fn in_gerrit(members: impl IntoIterator<Item = u8>, membership: Membership) -> Team {
+pub fn in_gerrit(members: impl IntoIterator<Item = u8>, membership: Membership) -> Team {
     Team {
         gerrit: Some(("ga", membership)),
         ..team(members)
     }
 }
 
-fn on_job(level: &'static str, removes: bool) -> Team {
+pub fn on_job(level: &'static str, removes: bool) -> Team {
     Team {
         account: Some(("da", Authoritative)),
         objects: [("job", (level, removes))].into(),
@@ -36,7 +35,7 @@ fn on_job(level: &'static str, removes: bool) -> Team {
     }
 }
 
-fn job() -> Target {
+pub fn job() -> Target {
     Target::Object {
         workspace: "1".into(),
         kind: "jobs".into(),
@@ -44,11 +43,11 @@ fn job() -> Target {
     }
 }
 
-fn level(group: &str, level: &str) -> Right {
+pub fn level(group: &str, level: &str) -> Right {
     (Principal::group(group, group), Privilege::Level(level.into()))
 }
 
-fn members(house: &House, system: &System, name: &str) -> BTreeSet<u8> {
+pub fn members(house: &House, system: &System, name: &str) -> BTreeSet<u8> {
     let target = find(&house.outside, system, name).unwrap();
     let members = &house.outside.groups[&target].members;
     (0..100)
@@ -56,14 +55,14 @@ fn members(house: &House, system: &System, name: &str) -> BTreeSet<u8> {
         .collect()
 }
 
-fn messages(problems: &[Problem]) -> Vec<String> {
+pub fn messages(problems: &[Problem]) -> Vec<String> {
     let said = problems
         .iter()
         .map(|problem| format!("{}: {}", problem.label, problem.message));
     said.collect()
 }
 
-fn rules(plan: &Plan) -> Vec<BrakeRule> {
+pub fn rules(plan: &Plan) -> Vec<BrakeRule> {
     let brakes = plan.blocked.iter().flat_map(|blocked| &blocked.brakes);
     brakes.map(|brake| brake.rule).collect()
 }
@@ -224,59 +223,6 @@ fn unset_members_claim_nobody_and_empty_members_claim_that_there_is_nobody() {
 }
 
 #[test]
-fn taking_a_group_over_asks_once_and_later_strangers_go_without_asking() {
-    let mut house = House::new([in_gerrit([0, 1], Authoritative)]);
-    let target = house.outside.make_by_hand(&gerrit(), "ga", [0, STRANGERS]);
-    for _ in 0..3 {
-        assert_eq!(rules(&house.careful_pass(0)), [BrakeRule::FirstAuthoritative]);
-    }
-    assert_eq!(members(&house, &gerrit(), "ga"), [0, STRANGERS].into());
-    house.pass(0);
-    for n in 0..3 {
-        let stranger = person(STRANGERS + n, &gerrit());
-        house.outside.by_hand(&target, (stranger, Privilege::Member));
-    }
-    let plan = house.careful_pass(0);
-    assert_eq!(rules(&plan), []);
-    assert_eq!(members(&house, &gerrit(), "ga"), [0, 1].into());
-    // Shared for a while, it is taken over anew only with a new yes.
-    house.bindings[0].team = in_gerrit([0, 1], Additive);
-    house.careful_pass(0);
-    house
-        .outside
-        .by_hand(&target, (person(STRANGERS, &gerrit()), Privilege::Member));
-    house.bindings[0].team = in_gerrit([0, 1], Authoritative);
-    assert_eq!(rules(&house.careful_pass(0)), [BrakeRule::FirstAuthoritative]);
-}
-
-#[test]
-fn a_yes_to_something_else_takes_no_group_over() {
-    let mut house = House::new([in_gerrit([0, 1, 2], Additive)]);
-    house.settle(&[0]);
-    let target = find(&house.outside, &gerrit(), "ga").unwrap();
-    house
-        .outside
-        .by_hand(&target, (person(STRANGERS, &gerrit()), Privilege::Member));
-    house.bindings[0].team = in_gerrit([0], Additive);
-    assert_eq!(rules(&house.pass(0)), [BrakeRule::MaxRemovals]);
-    house.delete(0);
-    house.settle(&[0]);
-    assert_eq!(members(&house, &gerrit(), "ga"), [STRANGERS].into());
-}
-
-#[test]
-fn an_orphan_keeps_everything() {
-    let mut house = House::new([in_gerrit([0], Authoritative)]);
-    house.settle(&[0]);
-    house.delete(0);
-    let mut question = house.question(0);
-    question.orphan = true;
-    let Decision { plan, inventory, .. } = decide(&question, house.outside.now);
-    assert!(plan.is_empty());
-    assert_eq!(inventory, question.me.inventory);
-}
-
-#[test]
 fn without_inventory_people_come_and_nobody_goes_and_nothing_counts_as_taken_over() {
     let mut house = House::new([in_gerrit([0, 1], Authoritative)]);
     house.outside.make_by_hand(&gerrit(), "ga", [0, STRANGERS]);
@@ -330,80 +276,6 @@ fn two_accounts_of_one_address_are_both_left_where_they_are() {
     let decision = house.decide(0);
     assert!(decision.plan.is_empty(), "{:?}", decision.plan.lines());
     assert!(decision.doubtful);
-}
-
-#[test]
-fn a_group_deleted_by_hand_is_made_anew_with_all_it_was_given_and_goes_whole() {
-    let mut house = House::new([on_job("CAN_VIEW", false)]);
-    house.settle(&[0]);
-    let old = find(&house.outside, &account(), "da").unwrap();
-    house.outside.delete(&old);
-    let decision = house.decide(0);
-    assert!(
-        decision
-            .drift
-            .iter()
-            .any(|line| line.contains("was deleted by hand")),
-        "{:?}",
-        decision.drift
-    );
-    house.settle(&[0]);
-    let new = find(&house.outside, &account(), "da").unwrap();
-    assert_ne!(old, new);
-    assert!(!house.bindings[0].held().targets().contains(&old));
-    assert_eq!(members(&house, &account(), "da"), [0].into());
-    assert_eq!(house.outside.rows[&job()], [level("da", "CAN_VIEW")].into());
-    house.delete(0);
-    house.settle(&[0]);
-    assert!(house.outside.groups.is_empty() && house.outside.rows[&job()].is_empty());
-}
-
-#[test]
-fn a_group_that_no_listing_shows_yet_is_not_made_twice() {
-    let mut house = House::new([on_job("CAN_VIEW", false)]);
-    house.pass(0);
-    let made = find(&house.outside, &account(), "da").unwrap();
-    house.outside.unlisted.insert(made.clone());
-    house.outside.tick(20);
-    let decision = house.decide(0);
-    assert!(decision.plan.is_empty(), "{:?}", decision.plan.lines());
-    house.outside.unlisted.clear();
-    house.settle(&[0]);
-    // Longer than any listing may lag, it counts as gone.
-    house.outside.delete(&made);
-    house.settle(&[0]);
-    assert_eq!(members(&house, &account(), "da"), [0].into());
-}
-
-#[test]
-fn what_was_adopted_goes_with_its_line_and_stays_when_the_object_goes() {
-    let mut house = House::new([on_job("CAN_VIEW", false)]);
-    house.outside.make_by_hand(&account(), "da", [0]);
-    house.outside.by_hand(&job(), level("da", "CAN_VIEW"));
-    house.settle(&[0]);
-    let mut other = house.clone();
-    other.delete(0);
-    other.settle(&[0]);
-    assert_eq!(other.outside.rows[&job()], [level("da", "CAN_VIEW")].into());
-    assert_eq!(members(&other, &account(), "da"), [0].into());
-    house.bindings[0].team.objects.clear();
-    house.settle(&[0]);
-    assert!(house.outside.rows[&job()].is_empty());
-}
-
-#[test]
-fn a_connection_that_says_nothing_of_itself_is_no_line_removed() {
-    let mut house = House::new([Team {
-        account: Some(("da", Authoritative)),
-        ..in_gerrit([0], Authoritative)
-    }]);
-    house.settle(&[0]);
-    house.faults.push(Fault::Unusable(ConnectionKind::Gerrit));
-    house.bindings[0].team.members = Some([0, 1].into());
-    assert_eq!(
-        house.pass(0).lines(),
-        ["+ Databricks account group da: p1@x member"]
-    );
 }
 
 #[test]

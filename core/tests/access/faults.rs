@@ -109,7 +109,9 @@ impl Fault {
                 let old = accounts
                     .iter_mut()
                     .find(|account| account.principal == person(*n, system));
-                old.into_iter().for_each(|account| account.emails.clear());
+                if let Some(account) = old {
+                    account.emails.clear();
+                }
             }
             accounts.push(Account {
                 principal: new,

@@ -327,10 +327,7 @@ pub fn assert_lawful(before: &House, at: usize, plan: &Plan) {
                 binding.name,
                 change.target
             );
-            assert!(
-                !protected().contains(who) || change.target.is_group(),
-                "takes a protected row"
-            );
+            assert!(!protected().contains(who), "takes a protected row");
         }
         if change.delete {
             let created = held.groups.get(&change.target).map(|held| held.origin);

@@ -13,7 +13,7 @@ use super::directory::Directory;
 use super::grant::{Grant, Principal, Privilege, Right, System, Target};
 use super::inventory::Inventory;
 use super::observed::{GroupProperties, Located, Named, Observed};
-use super::people::{Resolved, Who, resolve};
+use super::people::{Resolved, Who, is_person, resolve};
 use super::place::{Place, pinned, place, place_of_other};
 use crate::api::access_binding::Pin;
 use crate::domain::plan::Problem;
@@ -187,7 +187,7 @@ pub(super) fn is_clear(other: &Claimant, world: &World) -> bool {
         })
 }
 
-/// While it is not known what another binding claims, what it holds stands for it.
+/// While it is not known what another binding claims, what it holds stands for it, and whom and what it found.
 fn holds_on<'a>(claims: &mut Claims, bids: &mut Bids<'a>, other: &'a Claimant, world: &World) {
     for grant in other.inventory.rows.keys() {
         let right = (grant.principal.clone(), grant.privilege.clone());
@@ -195,7 +195,24 @@ fn holds_on<'a>(claims: &mut Claims, bids: &mut Bids<'a>, other: &'a Claimant, w
     }
     let frozen = other.declared.frozen.iter();
     let meant = frozen.filter_map(|named| place_of_other(named, other, world).target());
-    for target in other.inventory.groups.keys().cloned().chain(meant) {
+    let groups = other.pins.iter().filter(|pin| pin.name.starts_with("group/"));
+    let found: Vec<Target> = groups.filter_map(|pin| pin.means.parse().ok()).collect();
+    for target in &found {
+        let entry = claims.targets.entry(target.clone()).or_default();
+        let system = target.system().to_string();
+        let people = other
+            .pins
+            .iter()
+            .filter(|pin| pin.system == system && is_person(&pin.name));
+        for principal in people.filter_map(|pin| pin.means.parse().ok()) {
+            entry
+                .rights
+                .entry((principal, Privilege::Member))
+                .or_default()
+                .others = true;
+        }
+    }
+    for target in other.inventory.groups.keys().cloned().chain(meant).chain(found) {
         claims.targets.entry(target).or_default().group_of_others = true;
     }
 }
