@@ -17,6 +17,8 @@ const OWED: &[&str] = &[
     "src/controllers/access_binding/gather/connections.rs: \"Ready\" is spelled in core::api::condition",
     "src/controllers/access_binding/report.rs: \"IdentityChanged\" is spelled in core::api::condition",
     "src/controllers/access_binding/report.rs: \"NoAccount\" is spelled in core::api::condition",
+    "src/queries/standing.rs: \"Ready\" is spelled in core::api::condition",
+    "src/runtime/reading.rs: \"Ready\" is spelled in core::api::condition",
 ];
 
 /// Types and reasons of conditions, read from where they are defined.
