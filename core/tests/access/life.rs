@@ -40,6 +40,17 @@ fn a_group_deleted_by_hand_is_made_anew_with_all_it_was_given_and_goes_whole() {
 }
 
 #[test]
+fn a_group_renamed_before_anybody_saw_it_gets_its_name_back() {
+    let mut house = House::new([on_job("CAN_VIEW", false)]);
+    house.pass(0);
+    let made = find(&house.outside, &account(), "da").unwrap();
+    house.outside.rename(&made, "taken");
+    house.settle(&[0]);
+    assert_eq!(find(&house.outside, &account(), "da"), Some(made));
+    assert_eq!(house.outside.groups.len(), 1);
+}
+
+#[test]
 fn a_group_that_no_listing_shows_yet_is_not_made_twice() {
     let mut house = House::new([on_job("CAN_VIEW", false)]);
     house.pass(0);

@@ -98,14 +98,17 @@ fn absent(named: &Named, claimant: &Claimant, world: &World) -> Place {
             uuid: gerrit_group_uuid(server, name),
         });
     }
-    // Listings of Databricks lag behind a creation. A binding has one group in a system there, so the one that was
-    // just made is the one that is missed.
+    // A binding has one group in a system of Databricks. One that was just made may not be listed yet; one that nobody
+    // has seen under its name since has been renamed.
     let just_made = claimant.inventory.groups.iter().find(|(target, held)| {
-        let lags = held.confirming.is_some_and(|written| {
-            let observed = world.observed.get(target);
-            observed.is_none_or(|observed| observed.taken < written + limit(target))
-        });
-        lags && target.system() == *system && matches!(target, Target::Group { .. })
+        let observed = world.observed.get(target);
+        let lags = held
+            .confirming
+            .is_some_and(|written| observed.is_none_or(|observed| observed.taken < written + limit(target)));
+        let means = target.to_string();
+        let renamed = observed.is_some_and(|observed| observed.present)
+            && !claimant.pins.iter().any(|pin| pin.means == means);
+        (lags || renamed) && target.system() == *system && matches!(target, Target::Group { .. })
     });
     match just_made {
         Some((target, _)) => Place::At(target.clone()),
