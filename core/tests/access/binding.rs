@@ -6,7 +6,9 @@ use std::sync::Arc;
 use jiff::{SignedDuration, Timestamp};
 use lockstep_core::api::access_binding::{Intent, InventoryRow, Origin, Pin};
 use lockstep_core::domain::access::claims::{Claimant, World};
-use lockstep_core::domain::access::decide::{Decision, Question, decide, intent, recover, release, written};
+use lockstep_core::domain::access::decide::{
+    Decision, Question, decide, intent, pin_of, recover, release, written,
+};
 use lockstep_core::domain::access::declared::Declared;
 use lockstep_core::domain::access::diff::Phase;
 use lockstep_core::domain::access::grant::{System, Target};
@@ -224,6 +226,7 @@ impl House {
                 continue;
             }
             let real = self.outside.write(change);
+            binding.pins.extend(pin_of(&change.target, &real));
             written(
                 &mut inventory,
                 change,

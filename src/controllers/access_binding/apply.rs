@@ -4,7 +4,7 @@
 use kube::ResourceExt;
 use lockstep_core::api::access_binding::{InventoryRow, Origin};
 use lockstep_core::api::{AccessBinding, FINALIZER};
-use lockstep_core::domain::access::decide::{Decision, intent, written};
+use lockstep_core::domain::access::decide::{Decision, intent, pin_of, written};
 use lockstep_core::domain::access::diff::Phase;
 use lockstep_core::domain::access::grant::{Grant, Target};
 use lockstep_core::domain::access::inventory::{Held, Inventory};
@@ -114,6 +114,7 @@ async fn run(
         let entry = use_approval(&object, outcome, context).await?;
         write_all(&object, gathered, outcome, entry, context).await?;
         state.inventory = outcome.inventory.write();
+        state.pins.clone_from(&outcome.planned.decision.pins);
         keep_open_intents(&mut state, before.as_ref(), &outcome.failed);
         context.journal.write(&object, &state).await?;
     }
@@ -342,6 +343,7 @@ fn keep(outcome: &mut Outcome, changes: &[Change], applied: &[Applied], context:
             .find(|done| done.planned == change.target)
             .map_or(&change.target, |done| &done.target);
         let authoritative = outcome.planned.decision.authoritative.contains(&change.target);
+        outcome.planned.decision.pins.extend(pin_of(&change.target, at));
         written(&mut outcome.inventory, change, at, authoritative, now);
     }
 }
@@ -429,6 +431,20 @@ async fn finish_deletion(
         || !state.intents.is_empty();
     let blind = gathered.question.inventory_lost && !gathered.errors.is_empty();
     if !owes && !waits && !blind {
+        if gathered.question.inventory_lost {
+            let note = "status and record were lost: what was given is not known, and stays".to_owned();
+            let left = entry(
+                object,
+                Event::Abandoned,
+                vec![],
+                None,
+                vec![],
+                vec![],
+                note,
+                context,
+            );
+            context.record.append(left).await?;
+        }
         context.cluster.remove_finalizer(object, FINALIZER).await?;
         outcome.released = true;
     }

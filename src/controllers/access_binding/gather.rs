@@ -28,7 +28,6 @@ use lockstep_core::domain::ports::{AccessSystem, Cluster, ConnectionKey, KeepErr
 pub use connections::connections_of;
 use connections::{facts, systems_of};
 use reader::Reader;
-use sources::Team;
 
 use super::super::Context;
 use super::key;
@@ -74,6 +73,7 @@ pub async fn gather(binding: &AccessBinding, context: &Context, oldest: Oldest) 
         .iter()
         .any(|finalizer| finalizer == FINALIZER);
     let intents = status.intents.clone().unwrap_or_default();
+    let mut unread = Vec::new();
     let (inventory, rebuilt, lost) = match inventory_of(
         status.inventory.as_deref(),
         has_finalizer,
@@ -84,8 +84,12 @@ pub async fn gather(binding: &AccessBinding, context: &Context, oldest: Oldest) 
     .await
     {
         Ok(found) => found,
-        // A record that cannot be read now is not a record that says nothing: remove nothing.
-        Err(_) => (Inventory::default(), false, true),
+        // A record that cannot be read now is not a record that says nothing: remove nothing, and come back.
+        Err(error) => {
+            let error = SystemError::new("record", SystemErrorKind::Unreachable, error.to_string());
+            unread.push(error);
+            (Inventory::default(), false, true)
+        }
     };
     // A reading of a target must be newer than what was written and not yet seen.
     let Oldest { people, targets } = oldest;
@@ -106,7 +110,7 @@ pub async fn gather(binding: &AccessBinding, context: &Context, oldest: Oldest) 
         people,
         systems: BTreeMap::new(),
         world: World::default(),
-        errors: Vec::new(),
+        errors: unread,
     };
     let ask = |key: &ConnectionKey| facts(cluster, key, &namespace);
     let mut declared = if deleting {
@@ -143,23 +147,8 @@ pub async fn gather(binding: &AccessBinding, context: &Context, oldest: Oldest) 
         Some(members) if !deleting => Some(reader.team(members, &namespace).await),
         _ => None,
     };
-    let mut source_empty = None;
-    let team = team.map(|team| {
-        let Team {
-            people,
-            broken,
-            empty,
-        } = team;
-        source_empty = empty;
-        if !broken.is_empty() {
-            // Who the team is cannot be known now: nobody comes and nobody goes.
-            declared
-                .frozen
-                .extend(declared.groups.drain(..).map(|group| group.named));
-            declared.problems.extend(broken);
-        }
-        people
-    });
+    let source_empty = team.as_ref().and_then(|team| team.empty.clone());
+    let team = team.map(|team| team.declared_in(&mut declared));
     let me = Claimant {
         key: key(binding),
         created: binding

@@ -286,6 +286,22 @@ pub(super) fn pins(
     found
 }
 
+/// What the name of a group means from the moment it was made: before anybody has listed it, it may be renamed.
+pub fn pin_of(planned: &Target, made: &Target) -> Option<Pin> {
+    let Target::NewGroup { system, name } = planned else {
+        return None;
+    };
+    let named = Named::Group {
+        system: system.clone(),
+        name: name.clone(),
+    };
+    Some(Pin {
+        system: system.to_string(),
+        name: named.pin_name()?,
+        means: made.to_string(),
+    })
+}
+
 /// What is held once a change was written.
 pub fn written(inventory: &mut Inventory, change: &Change, at: &Target, authoritative: bool, now: Timestamp) {
     let Change {

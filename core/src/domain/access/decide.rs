@@ -17,7 +17,7 @@ use crate::api::condition::Reason;
 use crate::domain::defaults::Limits;
 use crate::domain::plan::{BlockedChange, Brake, BrakeRule, Change, Plan, Problem};
 
-pub use super::books::{intent, recover, written};
+pub use super::books::{intent, pin_of, recover, written};
 
 /// Everything one decision rests on.
 #[derive(Clone, Debug)]

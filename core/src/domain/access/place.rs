@@ -98,20 +98,16 @@ fn absent(named: &Named, claimant: &Claimant, world: &World) -> Place {
             uuid: gerrit_group_uuid(server, name),
         });
     }
-    // A binding has one group in a system of Databricks. One that was just made may not be listed yet; one that nobody
-    // has seen under its name since has been renamed.
-    let just_made = claimant.inventory.groups.iter().find(|(target, held)| {
+    // One that was just made may not be listed yet.
+    let just_made = pinned(named, claimant).filter(|target| {
+        let held = claimant.inventory.groups.get(target);
+        let written = held.and_then(|held| held.confirming);
         let observed = world.observed.get(target);
-        let lags = held
-            .confirming
-            .is_some_and(|written| observed.is_none_or(|observed| observed.taken < written + limit(target)));
-        let means = target.to_string();
-        let renamed = observed.is_some_and(|observed| observed.present)
-            && !claimant.pins.iter().any(|pin| pin.means == means);
-        (lags || renamed) && target.system() == *system && matches!(target, Target::Group { .. })
+        written
+            .is_some_and(|written| observed.is_none_or(|observed| observed.taken < written + limit(target)))
     });
     match just_made {
-        Some((target, _)) => Place::At(target.clone()),
+        Some(target) => Place::At(target),
         None => Place::ToCreate(Target::NewGroup {
             system: system.clone(),
             name: name.clone(),

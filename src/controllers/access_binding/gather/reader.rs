@@ -125,9 +125,12 @@ impl Reader<'_> {
                 continue;
             }
             let namespace = other.namespace().unwrap_or_default();
-            let declared = declare(&other.spec, &namespace, &|key| facts(cluster, key, &namespace));
+            let mut declared = declare(&other.spec, &namespace, &|key| facts(cluster, key, &namespace));
             let team = match &other.spec.members {
-                Some(members) => Some(self.team(members, &namespace).await.people),
+                Some(members) => {
+                    let team = self.team(members, &namespace).await;
+                    Some(team.declared_in(&mut declared))
+                }
                 None => None,
             };
             let status = other.status.clone().unwrap_or_default();
@@ -148,14 +151,15 @@ impl Reader<'_> {
 
     /// Reads directories, names and targets of this binding and of whoever shares them.
     pub(super) async fn read(&mut self, me: &Claimant, others: &[Claimant], intents: &[Intent]) {
-        for system in me
-            .declared
-            .groups
-            .iter()
-            .map(|group| group.named.system())
-            .collect::<BTreeSet<_>>()
-        {
-            if me.team.is_some() && !self.world.directories.contains_key(&system) {
+        // Whoever shares a group has people in it too: who they are must be known before anybody is taken for a stranger.
+        let teams = std::iter::once(me)
+            .chain(others)
+            .filter(|claimant| claimant.team.is_some());
+        let homes: BTreeSet<System> = teams
+            .flat_map(|claimant| claimant.declared.groups.iter().map(|group| group.named.system()))
+            .collect();
+        for system in homes {
+            if !self.world.directories.contains_key(&system) {
                 self.read_directory(&system).await;
             }
         }

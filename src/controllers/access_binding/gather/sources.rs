@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 
 use lockstep_core::api::access_binding::Member;
 use lockstep_core::api::condition::Reason;
+use lockstep_core::domain::access::declared::Declared;
 use lockstep_core::domain::access::directory::Directory;
 use lockstep_core::domain::access::grant::{Principal, PrincipalKind, Privilege, System};
 use lockstep_core::domain::access::observed::{Located, Named};
@@ -25,6 +26,24 @@ pub(super) struct Team {
     pub(super) broken: Vec<Problem>,
     /// A source that yields nobody.
     pub(super) empty: Option<String>,
+}
+
+impl Team {
+    /// The people, as far as they count: while a source cannot be read nobody comes and nobody goes, so the groups of
+    /// the declaration are left alone.
+    pub(super) fn declared_in(self, declared: &mut Declared) -> Vec<Who> {
+        let Self {
+            people,
+            broken,
+            empty: _,
+        } = self;
+        if !broken.is_empty() {
+            let groups = declared.groups.drain(..).map(|group| group.named);
+            declared.frozen.extend(groups);
+            declared.problems.extend(broken);
+        }
+        people
+    }
 }
 
 impl Reader<'_> {
