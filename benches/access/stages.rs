@@ -223,6 +223,7 @@ impl Bench {
         sleep(self.sizes.idle).await;
         let used = operator.cpu_s() - before;
         let hours = self.sizes.idle.as_secs_f64() / 3_600.0;
+        eprintln!("   {used:.2} s of processor");
         self.put_alone("idle_cpu_s_per_h", rounded(used / hours));
     }
 

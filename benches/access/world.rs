@@ -156,7 +156,11 @@ impl World {
             .await;
         self.apply::<Secret>(&secret("databricks", host(databricks), client))
             .await;
-        let limits = lifted.then(|| json!({"requestsPerSecond": 0}));
+        let limits = if lifted {
+            json!({"requestsPerSecond": 0})
+        } else {
+            json!({})
+        };
         let tenant = |reach: Value| json!([{"namespaces": {"names": [NAMESPACE]}, "uses": ["Access"], "reach": reach}]);
         self.apply::<GerritConnection>(&json!({
             "apiVersion": "lockstep.dev/v1alpha1", "kind": "GerritConnection", "metadata": {"name": "gerrit"},
