@@ -23,7 +23,9 @@ use lockstep_core::domain::access::inventory::Inventory;
 use lockstep_core::domain::access::safety::is_mass_deletion;
 use lockstep_core::domain::defaults;
 use lockstep_core::domain::plan::Problem;
-use lockstep_core::domain::ports::{AccessSystem, Cluster, ConnectionKey, KeepError, SystemError};
+use lockstep_core::domain::ports::{
+    AccessSystem, Cluster, ConnectionKey, KeepError, SystemError, SystemErrorKind,
+};
 
 pub use connections::connections_of;
 use connections::{facts, systems_of};
