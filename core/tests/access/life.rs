@@ -7,7 +7,7 @@ use lockstep_core::domain::plan::BrakeRule;
 use lockstep_core::domain::ports::ConnectionKind;
 
 use crate::behaviour::{in_gerrit, job, level, members, on_job, rules};
-use crate::binding::House;
+use crate::binding::{House, Reach};
 use crate::faults::Fault;
 use crate::judge::find;
 use crate::outside::{STRANGERS, account, gerrit, person};
@@ -48,6 +48,18 @@ fn a_group_renamed_before_anybody_saw_it_gets_its_name_back() {
     house.settle(&[0]);
     assert_eq!(find(&house.outside, &account(), "da"), Some(made));
     assert_eq!(house.outside.groups.len(), 1);
+}
+
+#[test]
+fn a_group_is_not_taken_for_one_that_is_declared_instead_of_it() {
+    let mut house = House::new([on_job("CAN_VIEW", false)]);
+    house.pass(0);
+    let made = find(&house.outside, &account(), "da").unwrap();
+    house.bindings[0].team.account = Some(("db", Authoritative));
+    house.pass_as_far(0, Reach::Cut(&mut || false));
+    house.settle(&[0]);
+    assert!(!house.outside.groups.contains_key(&made));
+    assert_eq!(members(&house, &account(), "db"), [0].into());
 }
 
 #[test]

@@ -54,14 +54,11 @@ fn find(named: &Named, claimant: &Claimant, world: &World, mine: bool) -> Place 
             // It is gone: the name may mean something new.
             Some(_) => {}
             // A name that somebody else may bear by now does not stand in for what cannot be read.
-            None if mine => return Place::Not(unread(world, &target.label(), &named.label())),
+            None if mine => return Place::Not(unread(world, &target.label(), named)),
             // Nobody has read it for another's sake; what bears the name today is the better guess.
             None if !matches!(world.located.get(named), Some(Located::At(_))) => return Place::At(target),
             None => {}
         }
-    }
-    if let Some(problem) = world.failures.get(&named.system().to_string()) {
-        return Place::Not(problem.clone());
     }
     match world.located.get(named) {
         Some(Located::At(target)) => Place::At(target.clone()),
@@ -77,7 +74,7 @@ fn find(named: &Named, claimant: &Claimant, world: &World, mine: bool) -> Place 
             })
         }
         Some(Located::Absent) => absent(named, claimant, world),
-        None => Place::Not(unread(world, &named.label(), &named.label())),
+        None => Place::Not(unread(world, &named.label(), named)),
     }
 }
 
@@ -115,9 +112,12 @@ fn absent(named: &Named, claimant: &Claimant, world: &World) -> Place {
     }
 }
 
-fn unread(world: &World, key: &str, label: &str) -> Problem {
-    world.failures.get(key).cloned().unwrap_or_else(|| Problem {
-        label: label.to_owned(),
+/// Why something could not be read; what was read all the same counts.
+fn unread(world: &World, key: &str, named: &Named) -> Problem {
+    let system = named.system().to_string();
+    let known = world.failures.get(key).or(world.failures.get(&system));
+    known.cloned().unwrap_or_else(|| Problem {
+        label: named.label(),
         reason: Some(Reason::DependencyNotReady),
         message: "not read yet".into(),
     })
