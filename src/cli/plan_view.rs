@@ -66,10 +66,7 @@ pub(super) fn block(plan: &Difference) -> String {
     if let Some(blocked) = &plan.blocked {
         for held in &blocked.targets {
             for brake in &held.why {
-                say(
-                    "blocked:",
-                    &format!("{}: {:?}: {}", held.label, brake.rule, brake.message),
-                );
+                say("blocked:", &format!("{:?}: {}", brake.rule, brake.message));
             }
         }
         say("release:", &release(plan, &blocked.digest.0));

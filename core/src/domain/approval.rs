@@ -95,7 +95,7 @@ fn judge(approval: &PlanApproval, asked: Asked<'_>) -> Result<(), Refused> {
         .risk
         .gaining
         .iter()
-        .any(|person| person.eq_ignore_ascii_case(&spec.approver))
+        .any(|person| is_same_person(person, &spec.approver))
     {
         return refuse(
             Reason::SelfApproval,
@@ -104,7 +104,7 @@ fn judge(approval: &PlanApproval, asked: Asked<'_>) -> Result<(), Refused> {
     }
     if asked
         .changed_by
-        .is_some_and(|author| author.eq_ignore_ascii_case(&spec.approver))
+        .is_some_and(|author| is_same_person(author, &spec.approver))
     {
         return refuse(
             Reason::SelfApproval,
@@ -112,6 +112,13 @@ fn judge(approval: &PlanApproval, asked: Asked<'_>) -> Result<(), Refused> {
         );
     }
     Ok(())
+}
+
+/// Whether a Kubernetes user name and an address, or another user name, mean one person. Clusters put a prefix before
+/// the names of their identity provider (`oidc:ada@example.com`, `https://issuer#ada@example.com`).
+fn is_same_person(one: &str, other: &str) -> bool {
+    let bare = |name: &str| name.rsplit([':', '#']).next().unwrap_or(name).to_lowercase();
+    bare(one) == bare(other)
 }
 
 #[cfg(test)]
@@ -173,6 +180,11 @@ mod tests {
         );
         assert_eq!(
             verdict(&approval(|_| ()), true, &[], Some("lead@x")),
+            Some(Reason::SelfApproval)
+        );
+        let prefixed = approval(|a| a.spec.approver = "oidc:lead@x".into());
+        assert_eq!(
+            verdict(&prefixed, true, &["lead@x"], None),
             Some(Reason::SelfApproval)
         );
         let older = approval(|a| a.spec.digest = "sha256:e".into());

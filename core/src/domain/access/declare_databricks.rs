@@ -208,7 +208,7 @@ pub(super) fn declare_workspace(
                     object.level
                 ),
             });
-        } else if declared.admit(&on, tenancy.object(kind, text, &object.level)) {
+        } else if declared.admit(&on, tenancy.object(kind, &name, &object.level)) {
             let level = Privilege::Level(object.level.clone());
             declared
                 .rights

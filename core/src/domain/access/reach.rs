@@ -9,6 +9,7 @@ use crate::api::condition::Reason;
 use crate::api::connection::{NamespaceSelector, Use};
 use crate::api::databricks_connection::{DatabricksReach, DatabricksTenant};
 use crate::api::gerrit_connection::{GerritReach, GerritTenant};
+use crate::api::objects::ObjectName;
 
 /// Why something may not be touched.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -196,20 +197,31 @@ impl Tenancy {
     }
 
     /// A level on an object, by the name or id that was declared.
-    pub fn object(&self, kind: &str, name: &str, level: &str) -> Result<(), Refusal> {
+    pub fn object(&self, kind: &str, name: &ObjectName, level: &str) -> Result<(), Refusal> {
         let Some(row) = object_type(kind) else {
             return Err(Refusal {
                 reason: Reason::InvalidSpec,
                 message: format!("there is no object type {kind:?}"),
             });
         };
+        let (ObjectName::Name(text) | ObjectName::Id(text)) = name;
         self.decide(
-            &format!("{level} on {kind} {name:?}"),
+            &format!("{level} on {kind} {text:?}"),
             row.reach,
             is_administrative(level),
             |reach| match reach {
                 Reach::Gerrit(_) => false,
-                Reach::Databricks(reach) => any(object_patterns(reach, row.reach), name),
+                Reach::Databricks(reach) => {
+                    let patterns = object_patterns(reach, row.reach);
+                    match name {
+                        ObjectName::Name(name) => any(patterns, name),
+                        // Patterns speak of names: one that happens to match ids would reach what nobody meant.
+                        ObjectName::Id(id) => patterns
+                            .into_iter()
+                            .flatten()
+                            .any(|pattern| pattern == "*" || pattern == id),
+                    }
+                }
             },
         )
     }
