@@ -7,6 +7,7 @@ use std::time::Duration;
 use clap::Args;
 use jiff::{SignedDuration, Timestamp};
 use kube::ResourceExt as _;
+use lockstep_core::api::condition::ConditionType;
 use lockstep_core::api::plan_approval::{PlanApprovalSpec, PlanRef};
 use lockstep_core::api::reference::Mode;
 use lockstep_core::api::{AccessBinding, text};
@@ -253,7 +254,10 @@ async fn became(args: &ApproveArgs, approver: &Approver, plan: &Difference, made
         .await
         .and_then(|binding| binding.status)
         .and_then(|status| {
-            let found = status.conditions.into_iter().find(|said| said.type_ == "Blocked");
+            let found = status
+                .conditions
+                .into_iter()
+                .find(|said| ConditionType::Blocked.is(&said.type_));
             found.filter(|said| said.status == "True")
         });
     match blocked {

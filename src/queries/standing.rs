@@ -2,6 +2,7 @@
 
 use kube::ResourceExt as _;
 use lockstep_core::api::AccessBinding;
+use lockstep_core::api::condition::ConditionType;
 use lockstep_core::api::reference::{Mode, OnDelete};
 use lockstep_core::domain::access::inventory::Inventory;
 use lockstep_core::domain::defaults;
@@ -34,7 +35,7 @@ pub fn standing(binding: &AccessBinding) -> Vec<Standing> {
     if let Some(said) = status
         .conditions
         .iter()
-        .find(|said| said.type_ == "Ready" && said.status != "True")
+        .find(|said| ConditionType::Ready.is(&said.type_) && said.status != "True")
     {
         found.push(say(
             true,

@@ -97,7 +97,7 @@ impl Reading {
     }
 
     fn is_probed(&self, key: &ConnectionKey) -> bool {
-        self.conditions(key).iter().any(|said| said.type_ == "Ready")
+        self.conditions(key).iter().any(|said| READY.is(&said.type_))
     }
 
     fn over(client: Client, listing: Listing, allow_loopback: bool) -> Self {

@@ -21,6 +21,13 @@ impl fmt::Display for ConditionType {
     }
 }
 
+impl ConditionType {
+    /// Whether a condition's `type` is this one.
+    pub fn is(self, text: &str) -> bool {
+        self.to_string() == text
+    }
+}
+
 /// Reasons of conditions and of events.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Reason {
@@ -76,5 +83,12 @@ pub enum Reason {
 impl fmt::Display for Reason {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         fmt::Debug::fmt(self, f)
+    }
+}
+
+impl Reason {
+    /// Whether a `reason` is this one.
+    pub fn is(self, text: &str) -> bool {
+        self.to_string() == text
     }
 }

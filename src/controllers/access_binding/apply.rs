@@ -1,21 +1,25 @@
 //! Writes what was planned, and nothing else. The intent is journalled and recorded first; then each write; then
 //! what is held from now on. Killed anywhere in between, the next pass finds the intent and looks.
 
+mod entries;
+mod leaving;
+
 use kube::ResourceExt;
-use lockstep_core::api::access_binding::{InventoryRow, Origin};
 use lockstep_core::api::{AccessBinding, FINALIZER};
-use lockstep_core::domain::access::decide::{Decision, intent, pin_of, written};
+use lockstep_core::domain::access::decide::{intent, pin_of, written};
 use lockstep_core::domain::access::diff::Phase;
 use lockstep_core::domain::access::grant::{Grant, Target};
 use lockstep_core::domain::access::inventory::{Held, Inventory};
 use lockstep_core::domain::plan::{Change, EffectDigest, Plan};
 use lockstep_core::domain::ports::{
-    Applied, Entry, EntryId, Event, JournalState, KeepError, ObjectKey, SystemError, SystemErrorKind,
+    Applied, EntryId, Event, JournalState, KeepError, ObjectKey, SystemError, SystemErrorKind,
 };
 
 use super::super::Context;
-use super::plan::{Abandon, Planned};
+use super::plan::Planned;
 use super::{Controller, Gathered, key};
+use entries::{entry, moved, note_bookkeeping};
+use leaving::finish_deletion;
 
 /// What a pass came to.
 pub struct Outcome {
@@ -192,50 +196,6 @@ fn confirm_twice(controller: &Controller, gathered: &Gathered, outcome: &mut Out
     }
 }
 
-/// Rights that came to be held, or were found gone, without a write of this pass.
-async fn note_bookkeeping(
-    object: &ObjectKey,
-    decision: &Decision,
-    context: &Context,
-) -> Result<(), KeepError> {
-    for (event, grants) in [
-        (Event::Adopted, &decision.adopted),
-        (Event::Recovered, &decision.recovered),
-        (Event::Lost, &decision.lost),
-    ] {
-        if grants.is_empty() {
-            continue;
-        }
-        let mut rows = Inventory::default();
-        for grant in grants {
-            let held = decision.inventory.rows.get(grant).copied();
-            let gone = Held {
-                origin: Origin::Created,
-                since: context.clock.now(),
-                confirming: None,
-            };
-            rows.rows.insert(grant.clone(), held.unwrap_or(gone));
-        }
-        let (gained, gave_up) = if event == Event::Lost {
-            (Vec::new(), rows.write())
-        } else {
-            (rows.write(), Vec::new())
-        };
-        let entry = entry(
-            object,
-            event,
-            Vec::new(),
-            None,
-            gained,
-            gave_up,
-            String::new(),
-            context,
-        );
-        context.record.append(entry).await?;
-    }
-    Ok(())
-}
-
 /// Uses the approval that released this plan, once, before anything it released is begun.
 async fn use_approval(
     object: &ObjectKey,
@@ -345,132 +305,5 @@ fn keep(outcome: &mut Outcome, changes: &[Change], applied: &[Applied], context:
         let authoritative = outcome.planned.decision.authoritative.contains(&change.target);
         outcome.planned.decision.pins.extend(pin_of(&change.target, at));
         written(&mut outcome.inventory, change, at, authoritative, now);
-    }
-}
-
-/// What one inventory holds beyond the other, both ways.
-fn moved(before: &Inventory, after: &Inventory) -> (Vec<InventoryRow>, Vec<InventoryRow>) {
-    let beyond = |a: &Inventory, b: &Inventory| {
-        let mut rest = a.clone();
-        rest.rows.retain(|grant, _| !b.rows.contains_key(grant));
-        rest.groups.retain(|target, _| !b.groups.contains_key(target));
-        rest.authoritative
-            .retain(|target| rest.groups.contains_key(target));
-        rest.write()
-    };
-    (beyond(after, before), beyond(before, after))
-}
-
-async fn finish_deletion(
-    object: &ObjectKey,
-    gathered: &Gathered,
-    outcome: &mut Outcome,
-    state: &mut JournalState,
-    context: &Context,
-) -> Result<(), KeepError> {
-    if let Some(Abandon {
-        changes,
-        digest,
-        approval: Some(approval),
-    }) = &outcome.planned.abandon
-    {
-        let held = outcome.inventory.clone();
-        for change in changes {
-            outcome.inventory.forget(&change.target);
-        }
-        let (_, gave_up) = moved(&held, &outcome.inventory);
-        let note = format!(
-            "left behind: PlanApproval {}: {}",
-            approval.name_any(),
-            approval.spec.reason
-        );
-        let mut left = entry(
-            object,
-            Event::Abandoned,
-            changes.clone(),
-            Some(digest.clone()),
-            vec![],
-            gave_up,
-            note,
-            context,
-        );
-        left.actor.clone_from(&approval.spec.approver);
-        let id = context.record.append(left).await?;
-        context
-            .cluster
-            .use_approval(approval, &id, context.clock.now())
-            .await?;
-        state.inventory = outcome.inventory.write();
-        context.journal.write(object, state).await?;
-    }
-    if gathered.question.orphan && !outcome.inventory.is_empty() {
-        let note = "onDelete: Orphan leaves everything behind".to_owned();
-        let rows = outcome.inventory.write();
-        let left = entry(
-            object,
-            Event::Abandoned,
-            vec![],
-            None,
-            vec![],
-            rows,
-            note,
-            context,
-        );
-        context.record.append(left).await?;
-        outcome.inventory = Inventory::default();
-    }
-    // What was adopted stays where it is and needs nobody any more.
-    let owed = outcome
-        .inventory
-        .rows
-        .values()
-        .chain(outcome.inventory.groups.values());
-    let owes = owed.filter(|held| held.origin == Origin::Created).count() > 0;
-    let waits = !outcome.planned.decision.plan.blocked.is_empty()
-        || !outcome.failed.is_empty()
-        || !state.intents.is_empty();
-    let blind = gathered.question.inventory_lost && !gathered.errors.is_empty();
-    if !owes && !waits && !blind {
-        if gathered.question.inventory_lost {
-            let note = "status and record were lost: what was given is not known, and stays".to_owned();
-            let left = entry(
-                object,
-                Event::Abandoned,
-                vec![],
-                None,
-                vec![],
-                vec![],
-                note,
-                context,
-            );
-            context.record.append(left).await?;
-        }
-        context.cluster.remove_finalizer(object, FINALIZER).await?;
-        outcome.released = true;
-    }
-    Ok(())
-}
-
-#[allow(clippy::too_many_arguments)]
-fn entry(
-    object: &ObjectKey,
-    event: Event,
-    changes: Vec<Change>,
-    digest: Option<EffectDigest>,
-    gained: Vec<InventoryRow>,
-    gave_up: Vec<InventoryRow>,
-    note: String,
-    context: &Context,
-) -> Entry {
-    Entry {
-        time: context.clock.now(),
-        actor: context.actor.clone(),
-        object: object.clone(),
-        event,
-        changes,
-        digest,
-        gained,
-        gave_up,
-        note,
     }
 }

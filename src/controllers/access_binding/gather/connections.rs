@@ -6,7 +6,7 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
 use kube::ResourceExt;
 use lockstep_core::api::AccessBinding;
 use lockstep_core::api::access_binding::Member;
-use lockstep_core::api::condition::Reason;
+use lockstep_core::api::condition::{ConditionType, Reason};
 use lockstep_core::api::connection::Use;
 use lockstep_core::domain::access::declared::ConnectionFacts;
 use lockstep_core::domain::access::grant::System;
@@ -28,15 +28,17 @@ pub(super) fn facts(
         message,
     };
     let missing = || problem(format!("{key} does not exist"));
-    let ready =
-        |conditions: &[Condition]| match conditions.iter().find(|condition| condition.type_ == "Ready") {
-            Some(condition) if condition.status == "True" => Ok(()),
-            Some(condition) => Err(problem(format!(
-                "{key} is not Ready ({}): {}",
-                condition.reason, condition.message
-            ))),
-            None => Err(problem(format!("{key} has not been probed yet"))),
-        };
+    let ready = |conditions: &[Condition]| match conditions
+        .iter()
+        .find(|condition| ConditionType::Ready.is(&condition.type_))
+    {
+        Some(condition) if condition.status == "True" => Ok(()),
+        Some(condition) => Err(problem(format!(
+            "{key} is not Ready ({}): {}",
+            condition.reason, condition.message
+        ))),
+        None => Err(problem(format!("{key} has not been probed yet"))),
+    };
     match key.kind {
         ConnectionKind::Gerrit => {
             let connection = cluster

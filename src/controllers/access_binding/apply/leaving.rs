@@ -1,0 +1,103 @@
+//! The end of a binding: its finalizer goes when nothing is owed any more, or when a person accepts what is left behind.
+
+use kube::ResourceExt;
+use lockstep_core::api::FINALIZER;
+use lockstep_core::api::access_binding::Origin;
+use lockstep_core::domain::access::inventory::Inventory;
+use lockstep_core::domain::ports::{Event, JournalState, KeepError, ObjectKey};
+
+use super::super::super::Context;
+use super::super::Gathered;
+use super::super::plan::Abandon;
+use super::Outcome;
+use super::entries::{entry, moved};
+
+pub(super) async fn finish_deletion(
+    object: &ObjectKey,
+    gathered: &Gathered,
+    outcome: &mut Outcome,
+    state: &mut JournalState,
+    context: &Context,
+) -> Result<(), KeepError> {
+    if let Some(Abandon {
+        changes,
+        digest,
+        approval: Some(approval),
+    }) = &outcome.planned.abandon
+    {
+        let held = outcome.inventory.clone();
+        for change in changes {
+            outcome.inventory.forget(&change.target);
+        }
+        let (_, gave_up) = moved(&held, &outcome.inventory);
+        let note = format!(
+            "left behind: PlanApproval {}: {}",
+            approval.name_any(),
+            approval.spec.reason
+        );
+        let mut left = entry(
+            object,
+            Event::Abandoned,
+            changes.clone(),
+            Some(digest.clone()),
+            vec![],
+            gave_up,
+            note,
+            context,
+        );
+        left.actor.clone_from(&approval.spec.approver);
+        let id = context.record.append(left).await?;
+        context
+            .cluster
+            .use_approval(approval, &id, context.clock.now())
+            .await?;
+        state.inventory = outcome.inventory.write();
+        context.journal.write(object, state).await?;
+    }
+    if gathered.question.orphan && !outcome.inventory.is_empty() {
+        let note = "onDelete: Orphan leaves everything behind".to_owned();
+        let rows = outcome.inventory.write();
+        let left = entry(
+            object,
+            Event::Abandoned,
+            vec![],
+            None,
+            vec![],
+            rows,
+            note,
+            context,
+        );
+        context.record.append(left).await?;
+        outcome.inventory = Inventory::default();
+    }
+    // What was adopted stays where it is and needs nobody any more.
+    let owed = outcome
+        .inventory
+        .rows
+        .values()
+        .chain(outcome.inventory.groups.values());
+    let owes = owed.filter(|held| held.origin == Origin::Created).count() > 0;
+    let waits = !outcome.planned.decision.plan.blocked.is_empty()
+        || !outcome.failed.is_empty()
+        || !state.intents.is_empty();
+    let blind = gathered.question.inventory_lost && !gathered.errors.is_empty();
+    if !owes && !waits && !blind {
+        if gathered.question.inventory_lost {
+            let note = "status and record were lost: what was given is not known, and stays".to_owned();
+            let left = entry(
+                object,
+                Event::Abandoned,
+                vec![],
+                None,
+                vec![],
+                vec![],
+                note,
+                context,
+            );
+            context.record.append(left).await?;
+        }
+        context.cluster.remove_finalizer(object, FINALIZER).await?;
+        outcome.released = true;
+    }
+    Ok(())
+}
