@@ -56,7 +56,7 @@ def up() -> None:
 
 
 def scenarios() -> None:
-    _cargo("test", "--workspace", "--locked", "--test", "*", stack=True)
+    _cargo("test", "--workspace", "--locked", "--no-fail-fast", "--test", "*", stack=True)
 
 
 def contract_tests() -> None:
