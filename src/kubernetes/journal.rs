@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use kube::Client;
+use lockstep_core::domain::access::pins;
 use lockstep_core::domain::ports::{Journal, JournalState, KeepError, ObjectKey, Permit};
 use serde_json::json;
 
@@ -41,7 +42,7 @@ impl StatusJournal {
         binding.metadata.uid.as_deref() == Some(&object.uid)
             && status.inventory.as_ref() == Some(&state.inventory)
             && status.intents.as_ref() == Some(&state.intents)
-            && status.pins.as_ref() == Some(&state.pins)
+            && status.pins.as_ref() == Some(&pins::write(&state.pins))
     }
 }
 
@@ -60,10 +61,10 @@ impl Journal for StatusJournal {
         let JournalState {
             inventory,
             intents,
-            pins,
+            pins: names,
         } = state;
         // Empty lists are written: an inventory that holds nothing is not one that was lost.
-        let status = json!({"inventory": inventory, "intents": intents, "pins": pins});
+        let status = json!({"inventory": inventory, "intents": intents, "pins": pins::write(names)});
         self.writer
             .apply_status(&self.store.bindings, object, JOURNAL_MANAGER, &status)
             .await

@@ -11,6 +11,7 @@ use lockstep_core::domain::access::declared::claim_words;
 use lockstep_core::domain::access::grant::{Principal, PrincipalKind, System, Target};
 use lockstep_core::domain::access::inventory::Inventory;
 use lockstep_core::domain::access::observed::{Located, Named};
+use lockstep_core::domain::access::pins;
 use lockstep_core::domain::plan::Problem;
 use lockstep_core::domain::ports::{AccessSystem, ConnectionKey, SystemError};
 
@@ -217,7 +218,9 @@ pub fn concerned(survey: &Survey, context: &Context, meanings: &[Named]) -> Vec<
         let status = binding.status.clone().unwrap_or_default();
         everybody
             || !claim_words(&binding.spec).is_disjoint(&words)
-            || status.pins.iter().flatten().any(|pin| means.contains(&pin.means))
+            || pins::read(status.pins.as_deref().unwrap_or_default())
+                .iter()
+                .any(|pin| means.contains(&pin.means))
             || Inventory::read(status.inventory.as_deref().unwrap_or_default())
                 .0
                 .targets()

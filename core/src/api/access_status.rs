@@ -26,10 +26,10 @@ pub struct AccessBindingStatus {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = schema::STATUS_ROWS))]
     pub intents: Option<Vec<Intent>>,
-    /// What names were found to mean when they were first resolved.
+    /// What names were found to mean when they were first resolved, by system.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(length(max = schema::STATUS_ROWS))]
-    pub pins: Option<Vec<Pin>>,
+    #[schemars(length(max = 256))]
+    pub pins: Option<Vec<PinnedNames>>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub plan: Option<PlanStatus>,
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
@@ -43,9 +43,13 @@ pub struct AccessBindingStatus {
 pub struct MembersStatus {
     /// Distinct people and bots found in every system they are needed in.
     pub resolved: i64,
+    /// The first 100.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    #[schemars(length(max = 2_000))]
+    #[schemars(length(max = 100))]
     pub unresolved: Vec<Unresolved>,
+    /// How many more there are.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub unresolved_beyond: Option<i64>,
 }
 
 /// Somebody who could not be found.
@@ -104,17 +108,31 @@ pub struct Intent {
     pub adds: Vec<InventoryRow>,
 }
 
-/// What a name meant when it was first resolved.
+/// What the names of one system meant when they were first resolved.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
-pub struct Pin {
+pub struct PinnedNames {
     /// The system that was asked.
     #[schemars(length(max = 512))]
     pub system: String,
-    /// What was asked for: `group/ml-fraud`, `jobs/fraud-train`, or a digest of an e-mail address.
+    /// `<digest of the address>=<principal>`, for example `3f2a90b1c4d5=account:1000042`.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = schema::STATUS_ROWS), inner(length(max = 512)))]
+    pub people: Vec<String>,
+    /// Groups, jobs and whatever else has a name.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = schema::STATUS_ROWS))]
+    pub names: Vec<PinnedName>,
+}
+
+/// What a name meant when it was first resolved.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct PinnedName {
+    /// What was asked for, for example `group/ml-fraud` or `jobs/fraud-train`.
     #[schemars(length(max = 2048))]
     pub name: String,
-    /// What it meant: a canonical address, or a principal.
+    /// Its canonical address.
     #[schemars(length(max = 2048))]
     pub means: String,
 }

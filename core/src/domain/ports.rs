@@ -12,8 +12,9 @@ use serde::{Deserialize, Serialize};
 use super::access::directory::Directory;
 use super::access::grant::{System, Target};
 use super::access::observed::{Located, Named, Observed};
+use super::access::pins::Pin;
 use super::plan::{Change, EffectDigest};
-use crate::api::access_binding::{Intent, InventoryRow, Pin};
+use crate::api::access_binding::{Intent, InventoryRow};
 use crate::api::condition::Reason;
 use crate::api::{AccessBinding, DatabricksConnection, GerritConnection, PlanApproval};
 

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use jiff::{SignedDuration, Timestamp};
-use lockstep_core::api::access_binding::{Intent, InventoryRow, Origin, Pin};
+use lockstep_core::api::access_binding::{Intent, InventoryRow, Origin};
 use lockstep_core::domain::access::claims::{Claimant, World};
 use lockstep_core::domain::access::decide::{
     Decision, Question, decide, intent, pin_of, recover, release, written,
@@ -16,6 +16,7 @@ use lockstep_core::domain::access::inventory::Inventory;
 use lockstep_core::domain::access::names::gerrit_group_uuid;
 use lockstep_core::domain::access::observed::{Located, Named, Observed};
 use lockstep_core::domain::access::people::Who;
+use lockstep_core::domain::access::pins::Pin;
 use lockstep_core::domain::defaults;
 use lockstep_core::domain::plan::Plan;
 use lockstep_core::domain::ports::ObjectKey;

@@ -2,11 +2,13 @@
 
 use jiff::Timestamp;
 use lockstep_core::api::access_binding::Origin;
-use lockstep_core::domain::access::catalog::MAX_MEMBERS;
+use lockstep_core::domain::access::catalog::{MAX_MEMBERS, too_large_a_team};
 use lockstep_core::domain::access::decide::{intent, written};
 use lockstep_core::domain::access::grant::{Grant, Principal, PrincipalKind, Privilege, System, Target};
 use lockstep_core::domain::access::inventory::{Held, Inventory};
 use lockstep_core::domain::access::observed::GroupProperties;
+use lockstep_core::domain::access::people::pin_name;
+use lockstep_core::domain::access::pins::{self, Pin};
 use lockstep_core::domain::plan::Change;
 use lockstep_core::domain::ports::JournalState;
 use proptest::collection::btree_map;
@@ -111,6 +113,33 @@ fn first_fill() -> Vec<Change> {
     ]
 }
 
+/// One pin for each person and system.
+fn pins_of(inventory: &Inventory) -> Vec<Pin> {
+    let people = inventory.rows.keys();
+    people
+        .map(|grant| Pin {
+            system: grant.target.system().to_string(),
+            name: pin_name(&grant.principal.to_string()),
+            means: grant.principal.to_string(),
+        })
+        .collect()
+}
+
+#[test]
+fn a_team_in_too_many_systems_is_too_large() {
+    assert_eq!(too_large_a_team(MAX_MEMBERS, 2), None);
+    assert!(
+        too_large_a_team(MAX_MEMBERS, 3)
+            .unwrap()
+            .contains("2000 members in 3 systems")
+    );
+    assert!(
+        too_large_a_team(MAX_MEMBERS + 1, 1)
+            .unwrap()
+            .contains("2001 members")
+    );
+}
+
 #[test]
 fn the_largest_team_in_two_systems_fits_into_a_status() {
     let now = Timestamp::from_second(1_750_000_000).unwrap();
@@ -131,7 +160,11 @@ fn the_largest_team_in_two_systems_fits_into_a_status() {
             ..JournalState::default()
         },
     ] {
-        let size = serde_json::to_vec(&state).unwrap().len();
+        let mut size = serde_json::to_vec(&state).unwrap().len();
+        // Everybody is pinned in both systems, as the status holds it.
+        size += serde_json::to_vec(&pins::write(&pins_of(&inventory)))
+            .unwrap()
+            .len();
         assert!(size < LIMIT, "{size} bytes");
         assert_eq!(Inventory::read(&state.inventory).1, Vec::<String>::new());
     }

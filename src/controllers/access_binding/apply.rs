@@ -10,6 +10,7 @@ use lockstep_core::domain::access::decide::{intent, pin_of, written};
 use lockstep_core::domain::access::diff::Phase;
 use lockstep_core::domain::access::grant::{Grant, Target};
 use lockstep_core::domain::access::inventory::{Held, Inventory};
+use lockstep_core::domain::access::pins;
 use lockstep_core::domain::plan::{Change, EffectDigest, Plan};
 use lockstep_core::domain::ports::{
     Applied, EntryId, Event, JournalState, KeepError, ObjectKey, SystemError, SystemErrorKind,
@@ -161,7 +162,7 @@ fn journalled(binding: &AccessBinding) -> Option<JournalState> {
     Some(JournalState {
         inventory: status.inventory.clone()?,
         intents: status.intents.clone().unwrap_or_default(),
-        pins: status.pins.clone().unwrap_or_default(),
+        pins: pins::read(status.pins.as_deref().unwrap_or_default()),
     })
 }
 

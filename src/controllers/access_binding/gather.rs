@@ -13,13 +13,14 @@ use lockstep_core::api::access_binding::{Intent, InventoryRow};
 use lockstep_core::api::condition::Reason;
 use lockstep_core::api::reference::OnDelete;
 use lockstep_core::api::{AccessBinding, FINALIZER};
-use lockstep_core::domain::access::catalog::MAX_MEMBERS;
+use lockstep_core::domain::access::catalog::too_large_a_team;
 use lockstep_core::domain::access::claims::{Claimant, World};
 use lockstep_core::domain::access::decide::Question;
 use lockstep_core::domain::access::declared::{ConnectionFacts, Declared, declare};
 use lockstep_core::domain::access::diff::Phase;
 use lockstep_core::domain::access::grant::{System, Target};
 use lockstep_core::domain::access::inventory::Inventory;
+use lockstep_core::domain::access::pins;
 use lockstep_core::domain::access::safety::is_mass_deletion;
 use lockstep_core::domain::defaults;
 use lockstep_core::domain::plan::Problem;
@@ -75,6 +76,7 @@ pub async fn gather(binding: &AccessBinding, context: &Context, oldest: Oldest) 
         .iter()
         .any(|finalizer| finalizer == FINALIZER);
     let intents = status.intents.clone().unwrap_or_default();
+    let known = pins::read(status.pins.as_deref().unwrap_or_default());
     let mut unread = Vec::new();
     let (inventory, rebuilt, lost) = match inventory_of(
         status.inventory.as_deref(),
@@ -142,9 +144,7 @@ pub async fn gather(binding: &AccessBinding, context: &Context, oldest: Oldest) 
             unreachable.insert(system);
         }
     }
-    let others = reader
-        .others(binding, &inventory, &status.pins.clone().unwrap_or_default())
-        .await;
+    let others = reader.others(binding, &inventory, &known).await;
     let team = match &binding.spec.members {
         Some(members) if !deleting => Some(reader.team(members, &namespace).await),
         _ => None,
@@ -159,10 +159,17 @@ pub async fn gather(binding: &AccessBinding, context: &Context, oldest: Oldest) 
         declared,
         team,
         inventory,
-        pins: status.pins.clone().unwrap_or_default(),
+        pins: known,
     };
-    if me.team.as_ref().is_some_and(|team| team.len() > MAX_MEMBERS) {
-        return too_large(me, intents, reader, binding);
+    let people = me.team.as_ref().map_or(0, Vec::len);
+    let homes: BTreeSet<System> = me
+        .declared
+        .groups
+        .iter()
+        .map(|group| group.named.system())
+        .collect();
+    if let Some(why) = too_large_a_team(people, homes.len()) {
+        return too_large(me, why, intents, reader, binding);
     }
     reader.read(&me, &others, &intents).await;
     let question = question(
@@ -187,11 +194,11 @@ pub async fn gather(binding: &AccessBinding, context: &Context, oldest: Oldest) 
 
 fn too_large(
     mut me: Claimant,
+    message: String,
     intents: Vec<Intent>,
     reader: Reader<'_>,
     binding: &AccessBinding,
 ) -> Gathered {
-    let people = me.team.as_ref().map_or(0, Vec::len);
     me.declared
         .frozen
         .extend(me.declared.groups.drain(..).map(|group| group.named));
@@ -199,9 +206,7 @@ fn too_large(
     me.declared.problems.push(Problem {
         label: "members".into(),
         reason: Some(Reason::TooLarge),
-        message: format!(
-            "{people} members are more than {MAX_MEMBERS}: name groups of the identity provider instead"
-        ),
+        message,
     });
     let mut world = reader.world;
     world.frozen.extend(reader.systems.keys().cloned());

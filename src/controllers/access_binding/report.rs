@@ -5,6 +5,7 @@ mod sayings;
 use jiff::Timestamp;
 use kube::ResourceExt;
 use lockstep_core::api::AccessBinding;
+use lockstep_core::api::access_binding::MembersStatus;
 use lockstep_core::api::condition::{ConditionType, Reason};
 use lockstep_core::domain::access::diff::Phase;
 use lockstep_core::domain::outcome::{Saying, conditions};
@@ -16,6 +17,9 @@ use super::apply::Outcome;
 use super::{Gathered, key};
 use sayings::Facts;
 
+/// As many as the CRD takes.
+const SHOWN_UNRESOLVED: usize = 100;
+
 /// A suspended binding is only said to be so.
 pub async fn suspended(binding: &AccessBinding, context: &Context, now: Timestamp) -> Next {
     let said = [Saying::new(
@@ -24,7 +28,10 @@ pub async fn suspended(binding: &AccessBinding, context: &Context, now: Timestam
         Reason::Suspended,
         "spec.suspend is true: nothing is read or written, and what was given stays",
     )];
-    let _ = write(binding, &said, json!({}), context, now).await;
+    if let Err(error) = write(binding, &said, json!({}), context, now).await {
+        tracing::warn!(%error, "status could not be written");
+        return Next::Backoff;
+    }
     Next::AwaitChange
 }
 
@@ -43,13 +50,21 @@ pub async fn report(
     let sayings = facts.sayings();
     announce(binding, gathered, &outcome, &sayings, context).await;
     let members = (binding.spec.members.is_some() && facts.phase == Phase::Living)
-        .then(|| outcome.planned.decision.members.clone());
+        .then(|| shown(outcome.planned.decision.members.clone()));
     let fields = json!({ "members": members, "plan": facts.plan() });
     if let Err(error) = write(binding, &sayings, fields, context, now).await {
         tracing::warn!(%error, "status could not be written");
         return Next::Backoff;
     }
     facts.next(binding, now)
+}
+
+/// A status shows some of those who could not be found, and counts the rest.
+fn shown(mut members: MembersStatus) -> MembersStatus {
+    let beyond = members.unresolved.len().saturating_sub(SHOWN_UNRESOLVED);
+    members.unresolved.truncate(SHOWN_UNRESOLVED);
+    members.unresolved_beyond = i64::try_from(beyond).ok().filter(|beyond| *beyond > 0);
+    members
 }
 
 async fn write(

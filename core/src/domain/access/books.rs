@@ -11,7 +11,8 @@ use super::grant::{Grant, Principal, Right, System, Target};
 use super::inventory::{Held, Inventory};
 use super::observed::{Located, Named, Observed};
 use super::people::{Resolved, is_person};
-use crate::api::access_binding::{Intent, Origin, Pin};
+use super::pins::Pin;
+use crate::api::access_binding::{Intent, Origin};
 use crate::domain::plan::{Change, ForeignRight};
 use crate::domain::ports::ConnectionKind;
 

@@ -118,3 +118,20 @@ pub fn propagation_seconds(object_type: Option<&str>) -> i64 {
 
 /// Most people one binding may resolve to; beyond that groups serve better.
 pub const MAX_MEMBERS: usize = 2_000;
+/// Most people counted once for each system they have a group in: a status remembers every one of them there, and
+/// must stay under 256 KiB.
+pub const MAX_MEMBERSHIPS: usize = 2 * MAX_MEMBERS;
+
+/// Why a team is too large for one binding, if it is.
+pub fn too_large_a_team(people: usize, systems: usize) -> Option<String> {
+    let advice = "name groups of the identity provider instead, or divide the binding";
+    if people > MAX_MEMBERS {
+        Some(format!("{people} members are more than {MAX_MEMBERS}: {advice}"))
+    } else if people * systems > MAX_MEMBERSHIPS {
+        Some(format!(
+            "{people} members in {systems} systems are more than {MAX_MEMBERSHIPS} memberships: {advice}"
+        ))
+    } else {
+        None
+    }
+}

@@ -14,8 +14,8 @@ use super::grant::{Grant, Principal, Privilege, Right, System, Target};
 use super::inventory::Inventory;
 use super::observed::{GroupProperties, Located, Named, Observed};
 use super::people::{Resolved, Who, is_person, resolve};
+use super::pins::Pin;
 use super::place::{Place, pinned, place, place_of_other};
-use crate::api::access_binding::Pin;
 use crate::domain::plan::Problem;
 use crate::domain::ports::ObjectKey;
 

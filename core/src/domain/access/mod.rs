@@ -19,6 +19,7 @@ pub mod names;
 pub mod observed;
 pub mod overlap;
 pub mod people;
+pub mod pins;
 mod place;
 pub mod reach;
 pub mod safety;

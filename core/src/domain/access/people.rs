@@ -7,7 +7,8 @@ use sha2::{Digest as _, Sha256};
 
 use super::directory::{Account, Directory};
 use super::grant::{Principal, PrincipalKind, System};
-use crate::api::access_binding::{Member, Pin, Unresolved};
+use super::pins::{PERSON, Pin};
+use crate::api::access_binding::{Member, Unresolved};
 use crate::api::condition::Reason;
 
 /// One member of the team, before any system was asked.
@@ -71,12 +72,15 @@ impl Who {
 
 /// Name of a person's pin: a digest, because a status is read by more people than a directory is.
 pub fn pin_name(person: &str) -> String {
-    format!("person/{}", &hex::encode(Sha256::digest(person.as_bytes()))[..12])
+    format!(
+        "{PERSON}{}",
+        &hex::encode(Sha256::digest(person.as_bytes()))[..12]
+    )
 }
 
 /// Whether a pin of this name is a person's.
 pub(super) fn is_person(pin: &str) -> bool {
-    pin.starts_with("person/")
+    pin.starts_with(PERSON)
 }
 
 /// Who of the team is whom in one system.

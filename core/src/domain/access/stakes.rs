@@ -22,6 +22,7 @@ pub(super) fn members(resolved: &BTreeMap<System, Resolved>) -> MembersStatus {
     MembersStatus {
         resolved: i64::try_from(people.len()).unwrap_or(i64::MAX),
         unresolved: unresolved.into_iter().collect(),
+        unresolved_beyond: None,
     }
 }
 

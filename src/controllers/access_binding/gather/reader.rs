@@ -8,7 +8,7 @@ use futures::{FutureExt, StreamExt};
 use jiff::Timestamp;
 use kube::ResourceExt;
 use lockstep_core::api::AccessBinding;
-use lockstep_core::api::access_binding::{Intent, Pin};
+use lockstep_core::api::access_binding::Intent;
 use lockstep_core::api::reference::Mode;
 use lockstep_core::domain::access::claims::{Claimant, World};
 use lockstep_core::domain::access::declared::{claim_words, declare};
@@ -16,6 +16,7 @@ use lockstep_core::domain::access::grant::{System, Target};
 use lockstep_core::domain::access::inventory::Inventory;
 use lockstep_core::domain::access::names::gerrit_group_uuid;
 use lockstep_core::domain::access::observed::{Located, Named, Observed};
+use lockstep_core::domain::access::pins::{self, Pin};
 use lockstep_core::domain::defaults;
 use lockstep_core::domain::plan::Problem;
 use lockstep_core::domain::ports::{AccessSystem, Cluster, ConnectionKey, SystemError, SystemErrorKind};
@@ -142,7 +143,7 @@ impl Reader<'_> {
                 declared,
                 team,
                 inventory: Inventory::read(status.inventory.as_deref().unwrap_or_default()).0,
-                pins: status.pins.unwrap_or_default(),
+                pins: pins::read(status.pins.as_deref().unwrap_or_default()),
             });
         }
         others.sort_by(|a, b| a.key.uid.cmp(&b.key.uid));
