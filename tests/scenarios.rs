@@ -33,3 +33,5 @@ mod sweep;
 mod tenancy;
 #[path = "scenarios/the_end.rs"]
 mod the_end;
+#[path = "scenarios/trust.rs"]
+mod trust;

@@ -16,7 +16,7 @@ use serde::{Deserialize, Deserializer};
 use serde_json::Value;
 
 /// Fields of a status that belong to the journal; the report owns the rest.
-pub const JOURNAL_FIELDS: [&str; 3] = ["inventory", "intents", "pins"];
+pub const JOURNAL_FIELDS: [&str; 4] = ["inventory", "intents", "pins", "through"];
 
 /// A kind that is held in a cache.
 pub trait Kind:

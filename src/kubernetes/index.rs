@@ -10,7 +10,7 @@ use lockstep_core::api::databricks_connection::DatabricksAuth;
 use lockstep_core::api::gerrit_connection::GerritAuth;
 use lockstep_core::api::reference::ConnectionRef;
 use lockstep_core::api::{DatabricksConnectionSpec, GerritConnectionSpec};
-use lockstep_core::domain::access::declared::claim_words;
+use lockstep_core::domain::access::declared::{claim_words, words_to_meet};
 
 use super::name::{KindName, Name, Subject};
 
@@ -151,6 +151,12 @@ pub fn connections_of(namespace: &str, spec: &AccessBindingSpec) -> BTreeSet<Sub
 /// Words of the claims a binding makes.
 pub fn claims_of(spec: &AccessBindingSpec) -> BTreeSet<Word> {
     claim_words(spec).iter().map(|word| Word::claim(word)).collect()
+}
+
+/// Words of those whose claims a binding may meet.
+pub fn meets(spec: &AccessBindingSpec) -> BTreeSet<Word> {
+    let words = words_to_meet(&claim_words(spec));
+    words.iter().map(|word| Word::claim(word)).collect()
 }
 
 /// Names of the Secrets a Gerrit connection reads, all in its own namespace.

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use kube::Client;
-use lockstep_core::domain::access::pins;
+use lockstep_core::domain::access::{pins, trust};
 use lockstep_core::domain::ports::{Journal, JournalState, KeepError, ObjectKey, Permit};
 use serde_json::json;
 
@@ -13,7 +13,7 @@ use super::name::{KindName, Name};
 use super::store::Store;
 use super::write::Writer;
 
-/// Field manager of inventory, intents and pins.
+/// Field manager of inventory, intents, pins and ways.
 pub const JOURNAL_MANAGER: &str = "lockstep/journal";
 
 /// The journal in the status of bindings.
@@ -43,6 +43,7 @@ impl StatusJournal {
             && status.inventory.as_ref() == Some(&state.inventory)
             && status.intents.as_ref() == Some(&state.intents)
             && status.pins.as_ref() == Some(&pins::write(&state.pins))
+            && status.through.as_ref() == Some(&trust::write(&state.through))
     }
 }
 
@@ -62,9 +63,10 @@ impl Journal for StatusJournal {
             inventory,
             intents,
             pins: names,
+            through,
         } = state;
         // Empty lists are written: an inventory that holds nothing is not one that was lost.
-        let status = json!({"inventory": inventory, "intents": intents, "pins": pins::write(names)});
+        let status = json!({"inventory": inventory, "intents": intents, "pins": pins::write(names), "through": trust::write(through)});
         self.writer
             .apply_status(&self.store.bindings, object, JOURNAL_MANAGER, &status)
             .await

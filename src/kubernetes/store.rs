@@ -20,7 +20,7 @@ use tokio::task::JoinSet;
 
 use super::arrival::{Arrived, Kind};
 use super::cache::{Cache, Held};
-use super::index::{Index, Word, claims_of, connections_of, secrets_of_databricks, secrets_of_gerrit};
+use super::index::{Index, Word, claims_of, connections_of, meets, secrets_of_databricks, secrets_of_gerrit};
 use super::kinds::Kinds;
 use super::name::{KindName, Name, Subject};
 use super::protection::Protection;
@@ -331,8 +331,12 @@ impl Wiring {
                     others.insert(connection.clone());
                 }
             }
-            for word in old_claims.union(&new_claims) {
-                others.extend(index.find(*word));
+            for word in old
+                .into_iter()
+                .chain(new)
+                .flat_map(|binding| meets(&binding.spec))
+            {
+                others.extend(index.find(word));
             }
         }
         others.remove(&subject);

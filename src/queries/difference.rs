@@ -169,6 +169,7 @@ fn describe(
     let Planned {
         decision,
         approval,
+        released: _,
         refused,
         abandon,
     } = planned;

@@ -10,8 +10,8 @@ use super::text::{Duration, Percent};
 use super::{object_rules, schema};
 
 pub use super::access_status::{
-    AccessBindingStatus, Intent, InventoryRow, MembersStatus, Origin, PinnedName, PinnedNames, PlanStatus,
-    Unresolved,
+    AccessBindingStatus, HeldThrough, Intent, InventoryRow, MembersStatus, Origin, PinnedName, PinnedNames,
+    PlanStatus, Unresolved,
 };
 
 /// A team, and what it may do in Gerrit and in Databricks.

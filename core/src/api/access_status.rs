@@ -30,6 +30,10 @@ pub struct AccessBindingStatus {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 256))]
     pub pins: Option<Vec<PinnedNames>>,
+    /// Through which connection what is held in a system was given, and is taken back.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 256))]
+    pub through: Option<Vec<HeldThrough>>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub plan: Option<PlanStatus>,
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
@@ -123,6 +127,22 @@ pub struct PinnedNames {
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = schema::STATUS_ROWS))]
     pub names: Vec<PinnedName>,
+}
+
+/// The connection through which what is held in one system was given.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct HeldThrough {
+    /// Canonical address of the system.
+    #[schemars(length(max = 512))]
+    pub system: String,
+    /// `GerritConnection` or `DatabricksConnection`.
+    #[schemars(length(max = 64))]
+    pub kind: String,
+    #[schemars(length(max = 63))]
+    pub namespace: String,
+    #[schemars(length(max = 253))]
+    pub name: String,
 }
 
 /// What a name meant when it was first resolved.

@@ -13,6 +13,7 @@ use super::access::directory::Directory;
 use super::access::grant::{System, Target};
 use super::access::observed::{Located, Named, Observed};
 use super::access::pins::Pin;
+use super::access::trust::Through;
 use super::plan::{Change, EffectDigest};
 use crate::api::access_binding::{Intent, InventoryRow};
 use crate::api::condition::Reason;
@@ -69,6 +70,8 @@ pub struct SystemError {
     pub message: String,
     /// When the system asked to be left alone until.
     pub retry_at: Option<Timestamp>,
+    /// Of a write in several calls some were already done, or something was left that may still take effect.
+    pub partly: bool,
 }
 
 impl SystemError {
@@ -78,7 +81,15 @@ impl SystemError {
             kind,
             message: message.into(),
             retry_at: None,
+            partly: false,
         }
+    }
+
+    /// Says that a part of the write is done, or may still take effect.
+    #[must_use]
+    pub fn partly(mut self) -> Self {
+        self.partly = true;
+        self
     }
 
     /// When to come back: a pure function of what went wrong.
@@ -159,13 +170,26 @@ pub enum ConnectionKind {
     Databricks,
 }
 
+impl ConnectionKind {
+    /// The kind as manifests spell it.
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Gerrit => "GerritConnection",
+            Self::Databricks => "DatabricksConnection",
+        }
+    }
+
+    /// The kind that manifests spell so.
+    pub fn parse(word: &str) -> Option<Self> {
+        [Self::Gerrit, Self::Databricks]
+            .into_iter()
+            .find(|kind| kind.word() == word)
+    }
+}
+
 impl std::fmt::Display for ConnectionKey {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let kind = match self.kind {
-            ConnectionKind::Gerrit => "GerritConnection",
-            ConnectionKind::Databricks => "DatabricksConnection",
-        };
-        write!(f, "{kind} {}/{}", self.namespace, self.name)
+        write!(f, "{} {}/{}", self.kind.word(), self.namespace, self.name)
     }
 }
 
@@ -208,12 +232,13 @@ impl std::fmt::Display for ObjectKey {
 }
 
 /// What must survive a crash, kept in the object's status under a field manager of its own.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct JournalState {
     pub inventory: Vec<InventoryRow>,
     pub intents: Vec<Intent>,
     pub pins: Vec<Pin>,
+    /// Through which connections the inventory was given.
+    pub through: Through,
 }
 
 /// Keeps intents and inventory. A write that was not journalled must not happen.

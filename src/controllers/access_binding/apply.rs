@@ -1,25 +1,30 @@
 //! Writes what was planned, and nothing else. The intent is journalled and recorded first; then each write; then
 //! what is held from now on. Killed anywhere in between, the next pass finds the intent and looks.
 
+mod confirm;
 mod entries;
+mod intents;
 mod leaving;
 
 use kube::ResourceExt;
 use lockstep_core::api::{AccessBinding, FINALIZER};
-use lockstep_core::domain::access::decide::{intent, pin_of, written};
+use lockstep_core::domain::access::decide::{pin_of, written};
 use lockstep_core::domain::access::diff::Phase;
-use lockstep_core::domain::access::grant::{Grant, Target};
-use lockstep_core::domain::access::inventory::{Held, Inventory};
+use lockstep_core::domain::access::grant::Target;
+use lockstep_core::domain::access::inventory::Inventory;
 use lockstep_core::domain::access::pins;
+use lockstep_core::domain::access::trust::{self, Through, through_now};
 use lockstep_core::domain::plan::{Change, EffectDigest, Plan};
 use lockstep_core::domain::ports::{
-    Applied, EntryId, Event, JournalState, KeepError, ObjectKey, SystemError, SystemErrorKind,
+    Applied, EntryId, Event, JournalState, KeepError, ObjectKey, SystemError,
 };
 
 use super::super::Context;
 use super::plan::Planned;
 use super::{Controller, Gathered, key};
+use confirm::confirm_twice;
 use entries::{entry, moved, note_bookkeeping};
+use intents::Intents;
 use leaving::finish_deletion;
 
 /// What a pass came to.
@@ -83,44 +88,50 @@ async fn run(
     outcome: &mut Outcome,
     context: &Context,
 ) -> Result<(), KeepError> {
+    if gathered.blind {
+        // What cannot be remembered now must not be written over.
+        return Ok(());
+    }
     let object = key(binding);
     let before = journalled(binding);
     let deleting = gathered.question.phase == Phase::Deleting;
     confirm_twice(controller, gathered, outcome);
-    let plan = &outcome.planned.decision.plan;
+    let intents = Intents::of(gathered, &outcome.planned, context.clock.now());
     let mut state = JournalState {
         inventory: outcome.inventory.write(),
-        intents: plan
-            .changes
-            .iter()
-            .map(|change| {
-                intent(
-                    change,
-                    outcome.planned.decision.authoritative.contains(&change.target),
-                    context.clock.now(),
-                )
-            })
-            .collect(),
+        intents: intents.free(),
         pins: outcome.planned.decision.pins.clone(),
+        through: through(binding, gathered, outcome),
     };
     let has_finalizer = binding
         .finalizers()
         .iter()
         .any(|finalizer| finalizer == FINALIZER);
-    let holds = !outcome.inventory.is_empty() || !plan.changes.is_empty();
+    let holds = !outcome.inventory.is_empty() || !outcome.planned.decision.plan.changes.is_empty();
     if before.as_ref() != Some(&state) && (holds || before.is_some()) {
         context.journal.write(&object, &state).await?;
     }
     if holds && !has_finalizer && !deleting {
         context.cluster.add_finalizer(&object, FINALIZER).await?;
     }
-    note_bookkeeping(&object, &outcome.planned.decision, context).await?;
+    note_bookkeeping(
+        &object,
+        &gathered.question.me.inventory,
+        &outcome.planned.decision,
+        context,
+    )
+    .await?;
     if !outcome.planned.decision.plan.changes.is_empty() {
         let entry = use_approval(&object, outcome, context).await?;
+        if entry.is_some() {
+            // Only now: an intent that was journalled is carried out after a crash without asking again.
+            state.intents = intents.all();
+            context.journal.write(&object, &state).await?;
+        }
         write_all(&object, gathered, outcome, entry, context).await?;
         state.inventory = outcome.inventory.write();
         state.pins.clone_from(&outcome.planned.decision.pins);
-        keep_open_intents(&mut state, before.as_ref(), &outcome.failed);
+        state.intents = intents.left(before.as_ref(), &outcome.failed);
         context.journal.write(&object, &state).await?;
     }
     if deleting {
@@ -129,72 +140,37 @@ async fn run(
     Ok(())
 }
 
-/// What failed without an effect is planned anew; what may have had one is looked up by its intent. A write that was
-/// begun by an earlier pass and meets its own traces now (`Stale`: the name is taken) is such a one.
-fn keep_open_intents(
-    state: &mut JournalState,
-    before: Option<&JournalState>,
-    failed: &[(String, SystemError)],
-) {
-    state.intents.retain(|intent| {
-        let Ok(target) = intent.target.parse::<Target>() else {
-            return false;
-        };
-        let Some((_, error)) = failed.iter().find(|(unit, _)| *unit == target.write_unit()) else {
-            return false;
-        };
-        let begun = || {
-            before
-                .iter()
-                .flat_map(|before| &before.intents)
-                .any(|old| old.digest == intent.digest)
-        };
-        match error.kind {
-            SystemErrorKind::OutcomeUnknown => true,
-            SystemErrorKind::Stale => begun(),
-            _ => false,
-        }
-    });
-}
-
 fn journalled(binding: &AccessBinding) -> Option<JournalState> {
     let status = binding.status.as_ref()?;
     Some(JournalState {
         inventory: status.inventory.clone()?,
         intents: status.intents.clone().unwrap_or_default(),
         pins: pins::read(status.pins.as_deref().unwrap_or_default()),
+        through: trust::read(status.through.as_deref().unwrap_or_default()),
     })
 }
 
-/// Databricks' readings go backwards for a minute: what was written there counts as confirmed only when a second,
-/// later reading shows it too. Until then it stays `confirming`.
-fn confirm_twice(controller: &Controller, gathered: &Gathered, outcome: &mut Outcome) {
-    let before = &gathered.question.me.inventory;
-    let lagging = |grant: &Grant| !grant.target.system().to_string().starts_with("gerrit:");
-    let newly: Vec<(Grant, Held)> = outcome
-        .inventory
-        .rows
+/// Through which connections everything is held that is held, or is about to be.
+fn through(binding: &AccessBinding, gathered: &Gathered, outcome: &Outcome) -> Through {
+    let before = binding
+        .status
+        .as_ref()
+        .and_then(|status| status.through.as_deref());
+    let coming = outcome
+        .planned
+        .decision
+        .plan
+        .changes
         .iter()
-        .filter(|(grant, held)| held.confirming.is_none() && lagging(grant))
-        .filter_map(|(grant, _)| Some((grant.clone(), *before.rows.get(grant)?)))
-        .filter(|(_, held)| held.confirming.is_some())
-        .collect();
-    let readings = newly
-        .iter()
-        .filter_map(|(grant, _)| Some(gathered.question.world.observed.get(&grant.target)?.taken));
-    let Some(taken) = readings.min() else { return };
-    if !controller.second_sighting(&gathered.question.me.key.uid, taken) {
-        for (grant, held) in newly {
-            if let Some(since) = held.confirming {
-                outcome
-                    .planned
-                    .decision
-                    .pending
-                    .insert(grant.target.clone(), since);
-            }
-            outcome.inventory.rows.insert(grant, held);
-        }
-    }
+        .map(|change| &change.target);
+    let held = outcome.inventory.targets();
+    let systems = held.iter().chain(coming).map(Target::system).collect();
+    through_now(
+        &trust::read(before.unwrap_or_default()),
+        &gathered.ways,
+        &gathered.beyond,
+        &systems,
+    )
 }
 
 /// Uses the approval that released this plan, once, before anything it released is begun.

@@ -7,7 +7,7 @@ mod sources;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use kube::ResourceExt;
 use lockstep_core::api::access_binding::{Intent, InventoryRow};
 use lockstep_core::api::condition::Reason;
@@ -16,12 +16,14 @@ use lockstep_core::api::{AccessBinding, FINALIZER};
 use lockstep_core::domain::access::catalog::too_large_a_team;
 use lockstep_core::domain::access::claims::{Claimant, World};
 use lockstep_core::domain::access::decide::Question;
-use lockstep_core::domain::access::declared::{ConnectionFacts, Declared, declare};
+use lockstep_core::domain::access::declared::{Declared, declare};
 use lockstep_core::domain::access::diff::Phase;
 use lockstep_core::domain::access::grant::{System, Target};
 use lockstep_core::domain::access::inventory::Inventory;
+use lockstep_core::domain::access::observed::Named;
 use lockstep_core::domain::access::pins;
 use lockstep_core::domain::access::safety::is_mass_deletion;
+use lockstep_core::domain::access::trust::{self, Through, Ways, beyond};
 use lockstep_core::domain::defaults;
 use lockstep_core::domain::plan::Problem;
 use lockstep_core::domain::ports::{
@@ -29,11 +31,14 @@ use lockstep_core::domain::ports::{
 };
 
 pub use connections::connections_of;
-use connections::{facts, systems_of};
+use connections::{facts, tenancy};
 use reader::Reader;
 
 use super::super::Context;
 use super::key;
+
+/// Most writes are seen sooner.
+const UNSEEN: SignedDuration = SignedDuration::from_secs(6);
 
 /// Everything one pass read.
 pub struct Gathered {
@@ -41,10 +46,16 @@ pub struct Gathered {
     pub systems: BTreeMap<System, Arc<dyn AccessSystem>>,
     /// What could not be read, for classes and messages.
     pub errors: Vec<SystemError>,
+    /// What is held cannot be known now: nothing may be written, outside or into the journal.
+    pub blind: bool,
     /// Inventory was rebuilt from the record, or is lost.
     pub rebuilt: bool,
     /// Held targets whose connection is gone altogether.
     pub unreachable: BTreeSet<System>,
+    /// The connection behind each system.
+    pub ways: Ways,
+    /// Held targets that are not this connection's to take back.
+    pub beyond: BTreeSet<Target>,
     pub taken: Timestamp,
 }
 
@@ -77,6 +88,7 @@ pub async fn gather(binding: &AccessBinding, context: &Context, oldest: Oldest) 
         .any(|finalizer| finalizer == FINALIZER);
     let intents = status.intents.clone().unwrap_or_default();
     let known = pins::read(status.pins.as_deref().unwrap_or_default());
+    let through = trust::read(status.through.as_deref().unwrap_or_default());
     let mut unread = Vec::new();
     let (inventory, rebuilt, lost) = match inventory_of(
         status.inventory.as_deref(),
@@ -90,7 +102,7 @@ pub async fn gather(binding: &AccessBinding, context: &Context, oldest: Oldest) 
         Ok(found) => found,
         // A record that cannot be read now is not a record that says nothing: remove nothing, and come back.
         Err(error) => {
-            let error = SystemError::new("record", SystemErrorKind::Unreachable, error.to_string());
+            let error = SystemError::new("memory", SystemErrorKind::Unreachable, error.to_string());
             unread.push(error);
             (Inventory::default(), false, true)
         }
@@ -103,32 +115,28 @@ pub async fn gather(binding: &AccessBinding, context: &Context, oldest: Oldest) 
         .values()
         .chain(inventory.groups.values())
         .filter_map(|held| held.confirming);
-    let fresh = newest
-        .chain(confirming)
-        .max()
-        .map_or(targets, |written| targets.max(written));
+    let written = newest.chain(confirming).max();
+    let fresh = written.map_or(targets, |written| {
+        targets.max(halfway(written, context.clock.now()))
+    });
 
     let mut reader = Reader {
         context,
         fresh,
         people,
         systems: BTreeMap::new(),
+        ways: Ways::new(),
         world: World::default(),
         errors: unread,
     };
+    let blind = !reader.errors.is_empty();
     let ask = |key: &ConnectionKey| facts(cluster, key, &namespace);
     let mut declared = if deleting {
         Declared::default()
     } else {
         declare(&binding.spec, &namespace, &ask)
     };
-    for connection in &declared.connections {
-        match ask(connection) {
-            Ok(ConnectionFacts { tenancy: Some(_), .. }) => reader.open(connection, cluster).await,
-            // What is held behind a connection that cannot be used now stays as it is.
-            _ => reader.world.frozen.extend(systems_of(cluster, connection)),
-        }
-    }
+    reader.open_declared(&declared, &namespace).await;
     let mut unreachable = BTreeSet::new();
     let left_alone = reader.world.frozen.clone();
     for system in inventory
@@ -140,7 +148,8 @@ pub async fn gather(binding: &AccessBinding, context: &Context, oldest: Oldest) 
         if reader.systems.contains_key(&system) || left_alone.contains(&system) {
             continue;
         }
-        if !reader.reach(&system, binding).await {
+        let given = through.get(&system.to_string());
+        if !reader.reach(&system, binding, given).await {
             unreachable.insert(system);
         }
     }
@@ -149,9 +158,12 @@ pub async fn gather(binding: &AccessBinding, context: &Context, oldest: Oldest) 
         Some(members) if !deleting => Some(reader.team(members, &namespace).await),
         _ => None,
     };
+    if let Some(team) = &team {
+        reader.errors.extend(team.errors.iter().cloned());
+    }
     let source_empty = team.as_ref().and_then(|team| team.empty.clone());
     let team = team.map(|team| team.declared_in(&mut declared));
-    let me = Claimant {
+    let mut me = Claimant {
         key: key(binding),
         created: binding
             .creation_timestamp()
@@ -171,7 +183,10 @@ pub async fn gather(binding: &AccessBinding, context: &Context, oldest: Oldest) 
     if let Some(why) = too_large_a_team(people, homes.len()) {
         return too_large(me, why, intents, reader, binding);
     }
-    reader.read(&me, &others, &intents).await;
+    let them: Vec<&Claimant> = others.iter().map(|(other, _)| other).collect();
+    reader.read(&me, &them, &intents).await;
+    let others = reader.believed(others);
+    let beyond = leave_beyond(&mut me, &through, &reader, &namespace);
     let question = question(
         binding,
         me,
@@ -186,10 +201,51 @@ pub async fn gather(binding: &AccessBinding, context: &Context, oldest: Oldest) 
         question,
         systems: reader.systems,
         errors: reader.errors,
+        blind,
         rebuilt,
         unreachable,
+        ways: reader.ways,
+        beyond,
         taken: fresh,
     }
+}
+
+/// How fresh a reading must be to show a write: newer than the write, and the longer nothing shows it the fresher,
+/// because a reading that did not show it is shared by all who ask for nothing newer.
+fn halfway(written: Timestamp, now: Timestamp) -> Timestamp {
+    let since = now.duration_since(written);
+    if since < UNSEEN {
+        return written;
+    }
+    written.checked_add(since / 2).unwrap_or(written)
+}
+
+/// Leaves alone what was given through a connection that is not the one used now, where this one's tenants do not
+/// cover it.
+fn leave_beyond(
+    me: &mut Claimant,
+    through: &Through,
+    reader: &Reader<'_>,
+    namespace: &str,
+) -> BTreeSet<Target> {
+    let cluster = &*reader.context.cluster;
+    let of = |key: &ConnectionKey| tenancy(cluster, key, namespace);
+    let beyond = beyond(&me.inventory, through, &reader.ways, &reader.world, &of);
+    for target in &beyond {
+        let way = reader
+            .ways
+            .get(&target.system())
+            .map_or_else(String::new, ToString::to_string);
+        me.declared.frozen.insert(Named::Plain(target.clone()));
+        me.declared.problems.push(Problem {
+            label: target.label(),
+            reason: Some(Reason::OutOfReach),
+            message: format!(
+                "is held through another connection, and {way} does not reach it for this namespace: it stays as it is"
+            ),
+        });
+    }
+    beyond
 }
 
 fn too_large(
@@ -216,8 +272,11 @@ fn too_large(
         question,
         systems: reader.systems,
         errors: reader.errors,
+        blind: false,
         rebuilt: false,
         unreachable: BTreeSet::new(),
+        ways: reader.ways,
+        beyond: BTreeSet::new(),
         taken: reader.fresh,
     }
 }
@@ -281,7 +340,14 @@ async fn inventory_of(
     context: &Context,
 ) -> Result<(Inventory, bool, bool), KeepError> {
     match rows {
-        Some(rows) => Ok((Inventory::read(rows).0, false, false)),
+        Some(rows) => match Inventory::read(rows) {
+            (inventory, unreadable) if unreadable.is_empty() => Ok((inventory, false, false)),
+            // Written by a newer version: what is not understood must not be lost by writing the rest anew.
+            (_, unreadable) => Err(KeepError {
+                what: "status.inventory",
+                message: format!("this version does not understand: {}", unreadable.join("; ")),
+            }),
+        },
         None if !has_finalizer => Ok((Inventory::default(), false, false)),
         // The finalizer says that something was held, the status does not: it was lost.
         None => match context.record.inventory_of(namespace, name).await? {

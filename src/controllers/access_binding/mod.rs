@@ -11,7 +11,7 @@ mod report;
 pub use gather::{Gathered, Oldest, connections_of, gather, question};
 pub use plan::{Planned, decide_now};
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use async_trait::async_trait;
@@ -19,6 +19,7 @@ use jiff::{SignedDuration, Timestamp};
 use kube::ResourceExt;
 use lockstep_core::api::reference::Mode;
 use lockstep_core::api::{AccessBinding, FINALIZER};
+use lockstep_core::domain::access::grant::Target;
 use lockstep_core::domain::defaults;
 use lockstep_core::domain::outcome::freshness;
 use lockstep_core::domain::ports::ObjectKey;
@@ -28,38 +29,56 @@ use super::{Context, Next, Reconcile};
 /// How far apart two readings are at least that both count as sightings.
 const APART: SignedDuration = SignedDuration::from_secs(1);
 
+/// A write: its target, and when it was written.
+type Write = (Target, Timestamp);
+/// When the reading was begun that first showed a write.
+type Sightings = BTreeMap<Write, Timestamp>;
+
 /// The controller. Its memory is a courtesy: losing it costs a reading, never a right.
 #[derive(Debug, Default)]
 pub struct Controller {
     /// Writes that were seen once since: Databricks' readings go backwards, so a second one decides
     /// (seen by the vendor's own migration tool, databrickslabs/ucx).
-    seen_once: Mutex<BTreeMap<String, Timestamp>>,
+    seen_once: Mutex<BTreeMap<String, Sightings>>,
     /// The `requested-at` values whose pass has begun from fresh readings.
     handled: Mutex<BTreeMap<String, String>>,
 }
 
 impl Controller {
-    /// Whether the writes confirmed by readings begun at `taken` were confirmed by an earlier reading too.
-    pub(super) fn second_sighting(&self, uid: &str, taken: Timestamp) -> bool {
+    /// Of the writes that readings show now, those that an earlier reading showed too.
+    pub(super) fn seen_twice(&self, uid: &str, now: Sightings) -> BTreeSet<Write> {
         let mut seen = self.seen_once.lock().unwrap_or_else(PoisonError::into_inner);
-        match seen.get(uid) {
-            Some(first) if taken > *first => {
-                seen.remove(uid);
-                true
-            }
-            Some(_) => false,
-            None => {
-                seen.insert(uid.to_owned(), taken);
-                false
+        let before = seen.remove(uid).unwrap_or_default();
+        let (mut twice, mut once) = (BTreeSet::new(), Sightings::new());
+        for (write, taken) in now {
+            match before.get(&write) {
+                Some(first) if taken > *first => {
+                    twice.insert(write);
+                }
+                first => {
+                    once.insert(write, first.copied().unwrap_or(taken));
+                }
             }
         }
+        if !once.is_empty() {
+            seen.insert(uid.to_owned(), once);
+        }
+        twice
+    }
+
+    /// Forgets an object that is gone.
+    pub(super) fn forget(&self, uid: &str) {
+        let mut seen = self.seen_once.lock().unwrap_or_else(PoisonError::into_inner);
+        seen.remove(uid);
+        let mut handled = self.handled.lock().unwrap_or_else(PoisonError::into_inner);
+        handled.remove(uid);
     }
 
     /// How fresh a reading must be to be the second sighting that this object waits for. Those who wait at the same
     /// time take the same reading.
     fn second_reading(&self, uid: &str, now: Timestamp) -> Option<Timestamp> {
         let seen = self.seen_once.lock().unwrap_or_else(PoisonError::into_inner);
-        let first = *seen.get(uid)?;
+        let first = *seen.get(uid)?.values().max()?;
         Some(first.checked_add(APART).unwrap_or(now).min(now))
     }
 
@@ -129,6 +148,9 @@ impl Reconcile for Controller {
         } else {
             apply::Outcome::observed(planned)
         };
+        if applied.released {
+            self.forget(&binding.uid().unwrap_or_default());
+        }
         report::report(&binding, &gathered, applied, context).await
     }
 }

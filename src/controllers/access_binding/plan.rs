@@ -8,7 +8,7 @@ use lockstep_core::domain::access::decide::{Decision, decide, release};
 use lockstep_core::domain::access::diff::Phase;
 use lockstep_core::domain::access::grant::Target;
 use lockstep_core::domain::approval::{Asked, Refused, find};
-use lockstep_core::domain::plan::{BlockedChange, Brake, BrakeRule, Change, EffectDigest};
+use lockstep_core::domain::plan::{BlockedChange, Brake, BrakeRule, Change, EffectDigest, Plan};
 
 use super::super::Context;
 use super::Gathered;
@@ -21,6 +21,8 @@ pub struct Planned {
     pub decision: Decision,
     /// The approval that this pass uses, and the digest it names.
     pub approval: Option<(PlanApproval, EffectDigest)>,
+    /// Targets of the changes that a person released.
+    pub released: BTreeSet<Target>,
     /// Why other approvals do not count.
     pub refused: Vec<Refused>,
     /// What is left behind when a person abandons what cannot be reached; `None`: nothing is.
@@ -80,7 +82,9 @@ pub fn decide_now(gathered: &Gathered, context: &Context, now: Timestamp) -> Pla
             .blocked
             .iter()
             .all(|blocked| begun.contains(blocked.change.digest().0.as_str()));
+    let mut released = BTreeSet::new();
     if resumed {
+        released.extend(blocked_targets(&decision.plan));
         release(&mut decision.plan);
     }
     if let Some(digest) = decision.plan.blocked_digest() {
@@ -97,10 +101,11 @@ pub fn decide_now(gathered: &Gathered, context: &Context, now: Timestamp) -> Pla
         match find(approvals.iter().map(std::convert::AsRef::as_ref), asked) {
             Ok(approval) => {
                 let approval = approval.clone();
-                let released = release(&mut decision.plan);
+                released.extend(blocked_targets(&decision.plan));
+                let takeovers = release(&mut decision.plan);
                 // Whoever approves a takeover approves that the group is Lockstep's from now on.
                 decision.authoritative.extend(
-                    released
+                    takeovers
                         .into_iter()
                         .map(|change| change.target)
                         .filter(Target::is_group),
@@ -114,9 +119,14 @@ pub fn decide_now(gathered: &Gathered, context: &Context, now: Timestamp) -> Pla
     Planned {
         decision,
         approval: planned_approval,
+        released,
         refused,
         abandon,
     }
+}
+
+fn blocked_targets(plan: &Plan) -> impl Iterator<Item = Target> {
+    plan.blocked.iter().map(|blocked| blocked.change.target.clone())
 }
 
 /// A deletion whose connection is gone waits for a person who accepts what is left behind.

@@ -6,7 +6,7 @@ use jiff::Timestamp;
 
 use super::claims::{Claimant, Extent, TargetClaims, World};
 use super::decide::{Decision, Question};
-use super::diff::{Difference, Phase, same_slot};
+use super::diff::{Difference, Phase, limit, same_slot};
 use super::grant::{Grant, Principal, Right, System, Target};
 use super::inventory::{Held, Inventory};
 use super::observed::{Located, Named, Observed};
@@ -68,6 +68,42 @@ pub fn recover(inventory: &mut Inventory, intents: &[Intent], world: &World, now
     }
     recovered.sort();
     recovered
+}
+
+/// Whether it is still unknown what became of a write that was begun: nobody has looked since, or what it gives may
+/// not be readable yet.
+pub fn still_open(intent: &Intent, world: &World, now: Timestamp) -> bool {
+    let Ok(target) = intent.target.parse::<Target>() else {
+        return false;
+    };
+    let may_appear = now < intent.since + limit(&target);
+    let Some(real) = whereabouts(&target, world) else {
+        // A name nobody could look up now, or that may not be listed yet.
+        return may_appear || unlocated(&target, world);
+    };
+    let Some(observed) = world.observed.get(&real) else {
+        return true;
+    };
+    if observed.taken < intent.since {
+        return true;
+    }
+    let (adds, _) = Inventory::read(&intent.adds);
+    let there = |grant: &Grant| {
+        let right = (grant.principal.clone(), grant.privilege.clone());
+        observed.rows.contains(&right)
+    };
+    may_appear && !(adds.rows.keys().all(there) && (adds.groups.is_empty() || observed.present))
+}
+
+/// Whether the name of a group that was to be created was not looked up.
+fn unlocated(target: &Target, world: &World) -> bool {
+    let Target::NewGroup { system, name } = target else {
+        return false;
+    };
+    !world.located.contains_key(&Named::Group {
+        system: system.clone(),
+        name: name.clone(),
+    })
 }
 
 /// Databricks lists groups by name, so a group that was renamed by hand takes its rows along. One that is declared

@@ -18,7 +18,7 @@ use crate::api::condition::Reason;
 use crate::domain::defaults::Limits;
 use crate::domain::plan::{BlockedChange, Brake, BrakeRule, Change, Plan, Problem};
 
-pub use super::books::{intent, pin_of, recover, written};
+pub use super::books::{intent, pin_of, recover, still_open, written};
 
 /// Everything one decision rests on.
 #[derive(Clone, Debug)]

@@ -12,7 +12,7 @@ use crate::domain::defaults;
 use crate::domain::plan::Problem;
 use crate::domain::ports::{ConnectionKey, ConnectionKind};
 
-pub use super::claim_words::claim_words;
+pub use super::claim_words::{claim_words, words_to_meet};
 
 /// What a connection says of itself, and how far this binding's namespace may use it.
 #[derive(Clone, Debug)]
@@ -76,6 +76,7 @@ pub fn declare(
         });
     }
     let Some(databricks) = &spec.databricks else {
+        declared.keep_to_one_way();
         return declared;
     };
     if let Some(account) = &databricks.account {
@@ -100,6 +101,7 @@ pub fn declare(
             declare_workspace(declared, workspace, team, &key, facts, tenancy);
         });
     }
+    declared.keep_to_one_way();
     declared
 }
 

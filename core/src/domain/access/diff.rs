@@ -125,7 +125,12 @@ fn group_itself(
     if !observed.present {
         let held = inventory.groups.get(target);
         let written = held.and_then(|held| held.confirming);
-        if written.is_some_and(|written| observed.taken <= written || now < written + limit(target)) {
+        // A listing may have shown it and lack it again: until everybody should see it, its absence says nothing.
+        let made = held
+            .filter(|held| held.origin == Origin::Created)
+            .map(|held| held.since);
+        let born = written.max(made);
+        if born.is_some_and(|born| observed.taken <= born || now < born + limit(target)) {
             return;
         }
         // Whatever bore an id of Databricks is gone for good; its name is made anew under another id.

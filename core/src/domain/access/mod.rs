@@ -24,3 +24,4 @@ mod place;
 pub mod reach;
 pub mod safety;
 mod stakes;
+pub mod trust;

@@ -103,6 +103,9 @@ impl Resolved {
     /// Keeps hands off everybody whom a doubtful name may mean: those it once meant, and those it may mean now. Who
     /// is deactivated counts as removed all the same.
     fn leave(&mut self, who: &Who, once: &BTreeSet<Principal>, directory: &Directory) {
+        // Whom a listing does not show may have been missed: nobody goes because of that.
+        let unseen = once.iter().filter(|principal| directory.get(principal).is_none());
+        self.untouched.extend(unseen.cloned());
         let once = once.iter().filter_map(|principal| directory.get(principal));
         for account in once.chain(candidates(who, directory)) {
             let side = if account.active {

@@ -1,5 +1,7 @@
 //! What apply says to the record.
 
+use std::collections::BTreeMap;
+
 use lockstep_core::api::access_binding::{InventoryRow, Origin};
 use lockstep_core::domain::access::decide::Decision;
 use lockstep_core::domain::access::inventory::{Held, Inventory};
@@ -8,18 +10,26 @@ use lockstep_core::domain::ports::{Entry, Event, KeepError, ObjectKey};
 
 use super::super::super::Context;
 
-/// Rights that came to be held, or were found gone, without a write of this pass.
+/// Rights and groups that came to be held, or were found gone, without a write of this pass.
 pub(super) async fn note_bookkeeping(
     object: &ObjectKey,
+    before: &Inventory,
     decision: &Decision,
     context: &Context,
 ) -> Result<(), KeepError> {
-    for (event, grants) in [
-        (Event::Adopted, &decision.adopted),
-        (Event::Recovered, &decision.recovered),
-        (Event::Lost, &decision.lost),
+    let only_groups = |inventory: &Inventory| Inventory {
+        rows: BTreeMap::new(),
+        ..inventory.clone()
+    };
+    let (came, went) = moved(&only_groups(before), &only_groups(&decision.inventory));
+    let (recovered, adopted): (Vec<_>, Vec<_>) =
+        came.into_iter().partition(|row| row.origin == Origin::Created);
+    for (event, grants, groups) in [
+        (Event::Adopted, &decision.adopted, adopted),
+        (Event::Recovered, &decision.recovered, recovered),
+        (Event::Lost, &decision.lost, went),
     ] {
-        if grants.is_empty() {
+        if grants.is_empty() && groups.is_empty() {
             continue;
         }
         let mut rows = Inventory::default();
@@ -32,10 +42,11 @@ pub(super) async fn note_bookkeeping(
             };
             rows.rows.insert(grant.clone(), held.unwrap_or(gone));
         }
+        let rows: Vec<_> = rows.write().into_iter().chain(groups).collect();
         let (gained, gave_up) = if event == Event::Lost {
-            (Vec::new(), rows.write())
+            (Vec::new(), rows)
         } else {
-            (rows.write(), Vec::new())
+            (rows, Vec::new())
         };
         let entry = entry(
             object,

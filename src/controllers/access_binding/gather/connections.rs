@@ -21,7 +21,6 @@ pub(super) fn facts(
     key: &ConnectionKey,
     namespace: &str,
 ) -> Result<ConnectionFacts, Problem> {
-    let labels = cluster.namespace_labels(namespace);
     let problem = |message: String| Problem {
         label: key.to_string(),
         reason: Some(Reason::DependencyNotReady),
@@ -44,12 +43,7 @@ pub(super) fn facts(
             let connection = cluster
                 .gerrit_connection(&key.namespace, &key.name)
                 .ok_or_else(missing)?;
-            let tenancy = Tenancy::gerrit(
-                connection.spec.tenants.as_ref(),
-                namespace,
-                labels.as_ref(),
-                Use::Access,
-            );
+            let tenancy = tenancy(cluster, key, namespace);
             let status = connection.status.clone().unwrap_or_default();
             if tenancy.is_some() {
                 ready(&status.conditions)?;
@@ -66,12 +60,7 @@ pub(super) fn facts(
             let connection = cluster
                 .databricks_connection(&key.namespace, &key.name)
                 .ok_or_else(missing)?;
-            let tenancy = Tenancy::databricks(
-                connection.spec.tenants.as_ref(),
-                namespace,
-                labels.as_ref(),
-                Use::Access,
-            );
+            let tenancy = tenancy(cluster, key, namespace);
             let status = connection.status.clone().unwrap_or_default();
             if tenancy.is_some() {
                 ready(&status.conditions)?;
@@ -105,6 +94,28 @@ pub(super) fn systems_of(cluster: &dyn Cluster, key: &ConnectionKey) -> Vec<Syst
             let account = status.account_id.map(System::Account);
             let metastore = status.metastore_id.map(System::Metastore);
             [workspace, account, metastore].into_iter().flatten().collect()
+        }
+    }
+}
+
+/// Whether a connection has a tenant entry for this namespace, whether or not it may be used now.
+pub(super) fn has_entry(cluster: &dyn Cluster, key: &ConnectionKey, namespace: &str) -> bool {
+    tenancy(cluster, key, namespace).is_some()
+}
+
+/// What this namespace may do through a connection.
+pub(super) fn tenancy(cluster: &dyn Cluster, key: &ConnectionKey, namespace: &str) -> Option<Tenancy> {
+    let labels = cluster.namespace_labels(namespace);
+    match key.kind {
+        ConnectionKind::Gerrit => {
+            let connection = cluster.gerrit_connection(&key.namespace, &key.name)?;
+            let tenants = connection.spec.tenants.as_ref();
+            Tenancy::gerrit(tenants, namespace, labels.as_ref(), Use::Access)
+        }
+        ConnectionKind::Databricks => {
+            let connection = cluster.databricks_connection(&key.namespace, &key.name)?;
+            let tenants = connection.spec.tenants.as_ref();
+            Tenancy::databricks(tenants, namespace, labels.as_ref(), Use::Access)
         }
     }
 }

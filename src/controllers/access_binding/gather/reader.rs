@@ -9,21 +9,25 @@ use jiff::Timestamp;
 use kube::ResourceExt;
 use lockstep_core::api::AccessBinding;
 use lockstep_core::api::access_binding::Intent;
+use lockstep_core::api::condition::{ConditionType, Reason};
 use lockstep_core::api::reference::Mode;
 use lockstep_core::domain::access::claims::{Claimant, World};
-use lockstep_core::domain::access::declared::{claim_words, declare};
+use lockstep_core::domain::access::declared::{
+    ConnectionFacts, Declared, claim_words, declare, words_to_meet,
+};
 use lockstep_core::domain::access::grant::{System, Target};
 use lockstep_core::domain::access::inventory::Inventory;
 use lockstep_core::domain::access::names::gerrit_group_uuid;
 use lockstep_core::domain::access::observed::{Located, Named, Observed};
 use lockstep_core::domain::access::pins::{self, Pin};
+use lockstep_core::domain::access::trust::{self, Ways, admitted, believe, doubted};
 use lockstep_core::domain::defaults;
 use lockstep_core::domain::plan::Problem;
-use lockstep_core::domain::ports::{AccessSystem, Cluster, ConnectionKey, SystemError, SystemErrorKind};
+use lockstep_core::domain::ports::{AccessSystem, ConnectionKey, SystemError, SystemErrorKind};
 
 use super::super::super::Context;
 use super::super::key;
-use super::connections::{all_connections, connections_of, facts, is_going, systems_of};
+use super::connections::{all_connections, connections_of, facts, has_entry, is_going, systems_of, tenancy};
 
 /// Readings under way at once for one binding; the connection's own budget is what really limits.
 const READS: usize = 8;
@@ -35,39 +39,78 @@ pub(super) struct Reader<'a> {
     /// The same for directories.
     pub(super) people: Timestamp,
     pub(super) systems: BTreeMap<System, Arc<dyn AccessSystem>>,
+    /// The connection behind each of them.
+    pub(super) ways: Ways,
     pub(super) world: World,
     pub(super) errors: Vec<SystemError>,
 }
 
 impl Reader<'_> {
-    pub(super) async fn open(&mut self, connection: &ConnectionKey, cluster: &dyn Cluster) {
+    /// Opens the way to these systems.
+    async fn open(&mut self, connection: &ConnectionKey, systems: impl IntoIterator<Item = System>) {
         match self.context.systems.open(connection).await {
-            Ok(system) => {
-                for reached in systems_of(cluster, connection) {
-                    self.systems.entry(reached).or_insert_with(|| system.clone());
+            Ok(adapter) => {
+                for system in systems {
+                    self.ways.insert(system.clone(), connection.clone());
+                    self.systems.insert(system, adapter.clone());
                 }
             }
             Err(error) => {
-                self.world.frozen.extend(systems_of(cluster, connection));
+                self.world.frozen.extend(systems);
                 self.fail(connection.to_string(), error);
             }
         }
     }
 
-    /// Opens whichever connection still reaches a system, to take back what was given there: a line was removed, or
-    /// the object goes. Answers whether there is hope that one ever will.
-    pub(super) async fn reach(&mut self, system: &System, binding: &AccessBinding) -> bool {
+    /// Opens what a declaration needs. What is held behind a connection that cannot be used now stays as it is.
+    pub(super) async fn open_declared(&mut self, declared: &Declared, namespace: &str) {
         let cluster = self.context.cluster.clone();
+        let ways = declared.ways();
+        for connection in &declared.connections {
+            let usable = facts(&*cluster, connection, namespace)
+                .is_ok_and(|ConnectionFacts { tenancy, .. }| tenancy.is_some());
+            let reached = systems_of(&*cluster, connection).into_iter();
+            if usable {
+                let by_it: Vec<_> = ways.iter().filter(|(_, way)| *way == connection).collect();
+                let systems: Vec<System> = by_it.into_iter().map(|(system, _)| system.clone()).collect();
+                self.open(connection, systems).await;
+            } else {
+                self.world
+                    .frozen
+                    .extend(reached.filter(|system| !ways.contains_key(system)));
+            }
+        }
+    }
+
+    /// Opens a way to a system that nothing is declared in any more, to take back what was given there: the one by
+    /// which it was given, or, when that connection is gone, one of the binding's own or of the same owner that lets
+    /// this namespace in. Answers whether there is hope that one ever will.
+    pub(super) async fn reach(
+        &mut self,
+        system: &System,
+        binding: &AccessBinding,
+        through: Option<&ConnectionKey>,
+    ) -> bool {
+        let cluster = self.context.cluster.clone();
+        let namespace = binding.namespace().unwrap_or_default();
         let own = connections_of(binding);
         let mut usable: Vec<_> = all_connections(&*cluster)
             .into_iter()
             .filter(|key| systems_of(&*cluster, key).contains(system))
             .collect();
-        // Another's connection only where no own one answers.
-        usable.sort_by_key(|key| !own.contains(key));
+        if through.is_some_and(|key| usable.contains(key)) {
+            usable.retain(|key| Some(key) == through);
+        } else {
+            let same_owner =
+                |key: &ConnectionKey| through.is_some_and(|gone| gone.namespace == key.namespace);
+            usable.retain(|key| {
+                (own.contains(key) || same_owner(key)) && has_entry(&*cluster, key, &namespace)
+            });
+            usable.sort_by_key(|key| !own.contains(key));
+        }
         let before = self.errors.len();
         for connection in &usable {
-            self.open(connection, &*cluster).await;
+            self.open(connection, [system.clone()]).await;
             if self.systems.contains_key(system) {
                 // What stands in the way of the others is not ours to report.
                 self.errors.truncate(before);
@@ -82,7 +125,7 @@ impl Reader<'_> {
         !(lost && usable.iter().all(|key| is_going(&*cluster, key)))
     }
 
-    fn fail(&mut self, label: String, error: SystemError) {
+    pub(super) fn fail(&mut self, label: String, error: SystemError) {
         let problem = Problem {
             label: label.clone(),
             reason: Some(error.reason()),
@@ -98,8 +141,8 @@ impl Reader<'_> {
         binding: &AccessBinding,
         inventory: &Inventory,
         pins: &[Pin],
-    ) -> Vec<Claimant> {
-        let mut words = claim_words(&binding.spec);
+    ) -> Vec<(Claimant, BTreeSet<System>)> {
+        let mut words = words_to_meet(&claim_words(&binding.spec));
         words.extend(pins.iter().filter_map(|pin| {
             let (kind, name) = pin.name.split_once('/').filter(|(kind, _)| *kind != "person")?;
             Some(if kind == "group" {
@@ -116,45 +159,86 @@ impl Reader<'_> {
             Target::Roles { application_id, .. } => Some(format!("servicePrincipal {application_id}")),
             _ => None,
         }));
-        let cluster = &*self.context.cluster;
+        let cluster = self.context.cluster.clone();
         let mut others = Vec::new();
         for other in cluster.claimants(&words) {
-            let counts = other.uid() != binding.uid()
-                && other.metadata.deletion_timestamp.is_none()
-                && defaults::mode(&other.spec) == Mode::Enforce;
-            if !counts {
-                continue;
+            if other.uid() != binding.uid()
+                && let Some(stands) = stands(&other)
+            {
+                others.push(self.other(&other, stands).await);
             }
-            let namespace = other.namespace().unwrap_or_default();
-            let mut declared = declare(&other.spec, &namespace, &|key| facts(cluster, key, &namespace));
-            let team = match &other.spec.members {
-                Some(members) => {
-                    let team = self.team(members, &namespace).await;
-                    Some(team.declared_in(&mut declared))
-                }
-                None => None,
-            };
-            let status = other.status.clone().unwrap_or_default();
-            others.push(Claimant {
-                key: key(&other),
-                created: other
-                    .creation_timestamp()
-                    .map_or(Timestamp::UNIX_EPOCH, |time| time.0),
-                declared,
-                team,
-                inventory: Inventory::read(status.inventory.as_deref().unwrap_or_default()).0,
-                pins: pins::read(status.pins.as_deref().unwrap_or_default()),
-            });
         }
-        others.sort_by(|a, b| a.key.uid.cmp(&b.key.uid));
+        others.sort_by(|a, b| a.0.key.uid.cmp(&b.0.key.uid));
         others
     }
 
+    /// One other binding, and the systems in which what it remembers is not to be believed.
+    async fn other(&mut self, other: &AccessBinding, stands: Stands) -> (Claimant, BTreeSet<System>) {
+        let cluster = self.context.cluster.clone();
+        let namespace = other.namespace().unwrap_or_default();
+        let named = connections_of(other);
+        let mut team = None;
+        let declared = match stands {
+            Stands::ByWhatItHolds(why) => Declared {
+                problems: vec![why],
+                ..Declared::default()
+            },
+            Stands::ByWhatItSays => {
+                let own = declare(&other.spec, &namespace, &|key| facts(&*cluster, key, &namespace));
+                let ways = self.ways.clone();
+                let mut declared = admitted(own, &ways, &|way| {
+                    declare(&other.spec, &namespace, &|key| {
+                        let said = facts(&*cluster, key, &namespace)?;
+                        Ok(ConnectionFacts {
+                            tenancy: tenancy(&*cluster, way, &namespace),
+                            ..said
+                        })
+                    })
+                });
+                // Whoever is not let into any of our groups is not asked who its people are.
+                if let Some(members) = other
+                    .spec
+                    .members
+                    .as_ref()
+                    .filter(|_| !declared.groups.is_empty())
+                {
+                    let read = self.team(members, &namespace).await;
+                    team = Some(read.declared_in(&mut declared));
+                }
+                declared
+            }
+        };
+        let status = other.status.clone().unwrap_or_default();
+        let through = trust::read(status.through.as_deref().unwrap_or_default());
+        let reaches = |key: &ConnectionKey| systems_of(&*cluster, key);
+        let doubted = doubted(&named, &through, &self.ways, &reaches);
+        let claimant = Claimant {
+            key: key(other),
+            created: other
+                .creation_timestamp()
+                .map_or(Timestamp::UNIX_EPOCH, |time| time.0),
+            declared,
+            team,
+            inventory: Inventory::read(status.inventory.as_deref().unwrap_or_default()).0,
+            pins: pins::read(status.pins.as_deref().unwrap_or_default()),
+        };
+        (claimant, doubted)
+    }
+
+    /// Judges what others remember by what was read now.
+    pub(super) fn believed(&self, others: Vec<(Claimant, BTreeSet<System>)>) -> Vec<Claimant> {
+        let judged = others.into_iter().map(|(mut other, doubted)| {
+            believe(&mut other, &doubted, &self.world);
+            other
+        });
+        judged.collect()
+    }
+
     /// Reads directories, names and targets of this binding and of whoever shares them.
-    pub(super) async fn read(&mut self, me: &Claimant, others: &[Claimant], intents: &[Intent]) {
+    pub(super) async fn read(&mut self, me: &Claimant, others: &[&Claimant], intents: &[Intent]) {
         // Whoever shares a group has people in it too: who they are must be known before anybody is taken for a stranger.
         let teams = std::iter::once(me)
-            .chain(others)
+            .chain(others.iter().copied())
             .filter(|claimant| claimant.team.is_some());
         let homes: BTreeSet<System> = teams
             .flat_map(|claimant| claimant.declared.groups.iter().map(|group| group.named.system()))
@@ -165,7 +249,7 @@ impl Reader<'_> {
             }
         }
         let mut names: BTreeSet<Named> = BTreeSet::new();
-        for claimant in std::iter::once(me).chain(others.iter()) {
+        for claimant in std::iter::once(me).chain(others.iter().copied()) {
             for group in &claimant.declared.groups {
                 names.insert(group.named.clone());
                 names.extend(group.owner.iter().map(|owner| Named::Group {
@@ -298,6 +382,42 @@ impl Reader<'_> {
             }
         }
     }
+}
+
+/// How another binding counts.
+enum Stands {
+    ByWhatItSays,
+    /// It is held up: what it holds is still its own, and it claims nothing new.
+    ByWhatItHolds(Problem),
+}
+
+/// Whether another binding counts at all, and how.
+fn stands(other: &AccessBinding) -> Option<Stands> {
+    let status = other.status.as_ref();
+    let holds = status.is_some_and(|status| status.inventory.as_ref().is_some_and(|rows| !rows.is_empty()));
+    let blocked = || {
+        let conditions = status.iter().flat_map(|status| &status.conditions);
+        conditions
+            .into_iter()
+            .any(|condition| ConditionType::Blocked.is(&condition.type_) && condition.status == "True")
+    };
+    let (paused, reason) = if other.metadata.deletion_timestamp.is_some() {
+        // One that goes takes back by itself what it gave, unless a person has to allow it first.
+        (blocked(), Reason::AwaitingApproval)
+    } else if defaults::suspended(&other.spec) {
+        (true, Reason::Suspended)
+    } else if defaults::mode(&other.spec) == Mode::Observe {
+        (true, Reason::Observing)
+    } else {
+        return Some(Stands::ByWhatItSays);
+    };
+    (paused && holds).then(|| {
+        Stands::ByWhatItHolds(Problem {
+            label: key(other).to_string(),
+            reason: Some(reason),
+            message: "is held up".into(),
+        })
+    })
 }
 
 /// Runs readings side by side, a few at once, and keeps their order.

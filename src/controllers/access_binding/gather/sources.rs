@@ -19,6 +19,13 @@ use super::reader::Reader;
 /// Databricks nests groups ten deep at most (vendor's limits page).
 const NESTING: usize = 10;
 
+/// Why a source could not be read.
+struct Unread {
+    problem: Problem,
+    /// What its system answered, if it was asked.
+    error: Option<SystemError>,
+}
+
 /// The team, as far as it could be read.
 pub(super) struct Team {
     pub(super) people: Vec<Who>,
@@ -26,6 +33,8 @@ pub(super) struct Team {
     pub(super) broken: Vec<Problem>,
     /// A source that yields nobody.
     pub(super) empty: Option<String>,
+    /// What their systems answered, for those who come back because of it.
+    pub(super) errors: Vec<SystemError>,
 }
 
 impl Team {
@@ -36,6 +45,7 @@ impl Team {
             people,
             broken,
             empty: _,
+            errors: _,
         } = self;
         if !broken.is_empty() {
             let groups = declared.groups.drain(..).map(|group| group.named);
@@ -53,6 +63,7 @@ impl Reader<'_> {
             people: Vec::new(),
             broken: Vec::new(),
             empty: None,
+            errors: Vec::new(),
         };
         for member in members {
             let (kind, reference, name) = match member {
@@ -73,7 +84,10 @@ impl Reader<'_> {
                     team.empty = Some(format!("member source {name:?} of {connection}"))
                 }
                 Ok(people) => team.people.extend(people),
-                Err(problem) => team.broken.push(problem),
+                Err(Unread { problem, error }) => {
+                    team.broken.push(problem);
+                    team.errors.extend(error);
+                }
             }
         }
         let mut seen = BTreeSet::new();
@@ -82,18 +96,20 @@ impl Reader<'_> {
     }
 
     async fn source(
-        &mut self,
+        &self,
         connection: &ConnectionKey,
         name: &str,
         namespace: &str,
-    ) -> Result<Vec<Who>, Problem> {
-        let cluster = self.context.cluster.clone();
-        let facts = facts(&*cluster, connection, namespace)?;
+    ) -> Result<Vec<Who>, Unread> {
+        let unasked = |problem| Unread { problem, error: None };
+        let facts = facts(&*self.context.cluster, connection, namespace).map_err(unasked)?;
         let label = format!("member source {name:?} of {connection}");
-        let refuse = |reason, message: String| Problem {
-            label: label.clone(),
-            reason: Some(reason),
-            message,
+        let refuse = |reason, message: String| {
+            unasked(Problem {
+                label: label.clone(),
+                reason: Some(reason),
+                message,
+            })
         };
         let Some(tenancy) = &facts.tenancy else {
             return Err(refuse(
@@ -111,18 +127,14 @@ impl Reader<'_> {
             .or(facts.account.map(System::Account))
             .or(facts.workspace.map(System::Workspace))
             .ok_or_else(|| refuse(Reason::DependencyNotReady, "its system is not known yet".into()))?;
-        if !self.systems.contains_key(&system) {
-            self.open(connection, &*cluster).await;
-        }
-        let Some(adapter) = self.systems.get(&system).cloned() else {
-            return Err(refuse(
-                Reason::DependencyNotReady,
-                format!("{system} cannot be reached"),
-            ));
+        let failed = |error: SystemError| Unread {
+            error: Some(error.clone()),
+            ..refuse(error.reason(), error.message)
         };
-        let failed = |error: SystemError| refuse(error.reason(), error.message);
+        // By the source's own connection: what it may see there is all that may be read of it, and whatever it says
+        // of people is nothing but who belongs to this group.
+        let adapter = self.context.systems.open(connection).await.map_err(failed)?;
         let directory = adapter.directory(&system, self.people).await.map_err(failed)?;
-        self.world.directories.insert(system.clone(), directory.clone());
         let mut people = BTreeSet::new();
         let mut groups = vec![name.to_owned()];
         let mut visited = BTreeSet::new();
@@ -152,11 +164,21 @@ impl Reader<'_> {
                     }
                 };
                 let observed = adapter.observe(&target, self.fresh).await.map_err(failed)?;
+                if !observed.present {
+                    // Listed a moment ago and gone now: whoever is in it is not known.
+                    return Err(refuse(
+                        Reason::NotFound,
+                        format!("group {group:?} of {system} is listed and cannot be read"),
+                    ));
+                }
                 for (principal, privilege) in &observed.rows {
                     match (principal.kind, privilege) {
                         (PrincipalKind::Group, Privilege::Member) => nested.push(principal.name.clone()),
                         (_, Privilege::Member) => {
-                            people.insert(found(&system, principal, &directory));
+                            people.extend(
+                                found(&system, principal, &directory)
+                                    .map_err(|message| refuse(Reason::DependencyNotReady, message))?,
+                            );
                         }
                         _ => {}
                     }
@@ -164,20 +186,19 @@ impl Reader<'_> {
             }
             groups = nested;
         }
-        Ok(people.into_iter().flatten().collect())
+        Ok(people.into_iter().collect())
     }
 }
 
-fn found(system: &System, principal: &Principal, directory: &Directory) -> Option<Who> {
-    let account = directory.get(principal);
-    // Deactivated at the source counts as removed everywhere.
-    if account.is_some_and(|account| !account.active) {
-        return None;
-    }
-    let email = account.and_then(|account| account.emails.first().cloned());
-    Some(Who::Found {
+/// A member of a source; `None`: deactivated there, which counts as removed everywhere. One whom the directory does
+/// not know is in no state to be judged: a listing that lacks somebody must not take away what they have elsewhere.
+fn found(system: &System, principal: &Principal, directory: &Directory) -> Result<Option<Who>, String> {
+    let account = directory
+        .get(principal)
+        .ok_or_else(|| format!("member {} is not among the people of {system}", principal.name))?;
+    Ok(account.active.then(|| Who::Found {
         system: system.clone(),
         principal: principal.clone(),
-        email,
-    })
+        email: account.emails.first().cloned(),
+    }))
 }

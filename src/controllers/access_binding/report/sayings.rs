@@ -327,7 +327,9 @@ impl<'a> Facts<'a> {
         if self.outcome.enforced && writes {
             return Next::After(CONFIRM);
         }
-        if self.outcome.enforced && !decision.drift.is_empty() && decision.plan.blocked.is_empty() {
+        // What could not be repaired for good is tried again at the interval.
+        let repaired = self.outcome.failed.is_empty() && decision.plan.blocked.is_empty();
+        if self.outcome.enforced && !decision.drift.is_empty() && repaired {
             return Next::After(CONFIRM);
         }
         Next::After(until(
