@@ -33,7 +33,7 @@ test: ## every test against the real systems, with a time per lane; LANES="unit 
 up: ## start Kubernetes, Gerrit and the Databricks simulator; env in dev/.state/env
 	@dev/stack up $(CLUSTER)
 
-down: ## stop what up has started, and nothing else
+down: ## stop what up and demo have started, and nothing else
 	@dev/stack down
 
 sweep: ## kill the operator after every single write in turn (long)

@@ -16,6 +16,8 @@ from .state import REPOSITORY, State
 
 NAMESPACE = "lockstep-system"
 NAME = "operator"
+# Longer than the operator lets its passes end (GRACE in src/runtime/controller.rs).
+GRACE_SECONDS = 30.0
 
 
 def build(say) -> Path:
@@ -96,7 +98,7 @@ def impersonate(path: Path, user: str, namespace: str) -> Path:
 def stop(state: State) -> None:
     running = state.process(NAME)
     if running:
-        process.stop("operator", running)
+        process.stop("operator", running, GRACE_SECONDS)
         state.record(NAME, None)
 
 

@@ -10,7 +10,7 @@ from collections.abc import Callable
 from pathlib import Path
 from types import ModuleType
 
-from . import gerrit, kubernetes, simulator
+from . import gerrit, kubernetes, operator, simulator
 from .failure import Failure
 from .progress import Board, Step
 from .state import State
@@ -38,8 +38,18 @@ def up(directory: Path, names: list[str], kubeconfig: Path | None = None) -> Non
             _write_environment(state)
 
 
-def down(directory: Path, names: list[str], kill: bool = False) -> None:
-    """Stop the named systems or components; their state and ports stay for the next `up`."""
+def down(directory: Path, names: list[str]) -> None:
+    """Stop the demo's operator if its cluster goes, then the named systems; state and ports stay for the next `up`."""
+    if kubernetes.NAME in names and directory.exists():
+        # First, while there is still a lease to give back and a system to end its writes on.
+        with State(directory).locked() as state:
+            if state.process(operator.NAME):
+                _side_by_side(state, {operator.NAME: _stopping(operator.stop)})
+    stop(directory, names)
+
+
+def stop(directory: Path, names: list[str], kill: bool = False) -> None:
+    """Stop the named systems or components alone: whatever works on them sees them go."""
     if not directory.exists():
         return
     with State(directory).locked() as state:

@@ -1,0 +1,57 @@
+"""What `down` and `reset` take with them, and what `stop` leaves running."""
+
+import json
+import sys
+import tempfile
+import unittest
+from pathlib import Path
+from unittest import mock
+
+from local import operator, process, stack
+from local.state import State
+
+
+class Down(unittest.TestCase):
+    def setUp(self):
+        directory = tempfile.TemporaryDirectory()
+        self.addCleanup(directory.cleanup)
+        self.directory = Path(directory.name) / "state"
+        self.directory.mkdir()
+        self.state = State(self.directory)
+        log = self.directory / "logs" / "operator.log"
+        self.operator = process.start([sys.executable, "-c", "import time; time.sleep(60)"], log)
+        self.addCleanup(process.stop, "operator", self.operator, 1, True)
+        self.state.record(operator.NAME, self.operator)
+        quiet = mock.patch("sys.stderr")
+        quiet.start()
+        self.addCleanup(quiet.stop)
+
+    def recorded(self):
+        return json.loads((self.directory / "stack.json").read_text())[operator.NAME]["process"]
+
+    def test_down_stops_the_operator_of_the_demo(self):
+        stack.down(self.directory, list(stack.SYSTEMS))
+        self.assertFalse(self.operator.alive())
+        self.assertIsNone(self.recorded())
+
+    def test_it_stops_before_its_cluster(self):
+        self.state.put("kubernetes", port=1)
+        alive = []
+        with mock.patch.object(stack.SYSTEMS["kubernetes"], "down", lambda *_: alive.append(self.operator.alive())):
+            stack.down(self.directory, list(stack.SYSTEMS))
+        self.assertEqual(alive, [False])
+
+    def test_reset_stops_it_and_forgets_it(self):
+        stack.reset(self.directory)
+        self.assertFalse(self.operator.alive())
+        self.assertFalse(self.directory.exists())
+
+    def test_a_system_that_is_stopped_alone_leaves_it_running(self):
+        stack.stop(self.directory, ["kubernetes"])
+        stack.down(self.directory, ["gerrit", "sim"])
+        self.assertTrue(self.operator.alive())
+
+    def test_a_recycled_pid_is_left_alone(self):
+        self.state.record(operator.NAME, process.Recorded(self.operator.pid, started=1))
+        stack.down(self.directory, list(stack.SYSTEMS))
+        self.assertTrue(self.operator.alive())
