@@ -1,5 +1,6 @@
 """What `down` and `reset` take with them, and what `stop` leaves running."""
 
+import io
 import json
 import sys
 import tempfile
@@ -8,6 +9,7 @@ from pathlib import Path
 from unittest import mock
 
 from local import operator, process, stack
+from local.progress import Board
 from local.state import State
 
 
@@ -22,7 +24,7 @@ class Down(unittest.TestCase):
         self.operator = process.start([sys.executable, "-c", "import time; time.sleep(60)"], log)
         self.addCleanup(process.stop, "operator", self.operator, 1, True)
         self.state.record(operator.NAME, self.operator)
-        quiet = mock.patch("sys.stderr")
+        quiet = mock.patch.object(stack, "Board", lambda: Board(io.StringIO()))
         quiet.start()
         self.addCleanup(quiet.stop)
 
