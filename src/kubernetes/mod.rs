@@ -41,7 +41,7 @@ pub use lease::{Elector, LONGEST_WRITE, Lost, unique_identity};
 pub use listing::{Listing, Unreadable};
 pub use name::{KindName, Name, Subject};
 pub use permit::{LeasePermit, ReadOnlyPermit};
-pub use protection::{POLICY, Protection};
+pub use protection::{POLICY, Protection, RULE};
 pub use rehearsal::rehearse;
 pub use secret::{Credential, Secrets};
 pub use store::Store;

@@ -4,10 +4,12 @@
 use std::sync::Arc;
 
 use k8s_openapi::api::admissionregistration::v1::{
-    ValidatingAdmissionPolicy, ValidatingAdmissionPolicyBinding,
+    MatchResources, NamedRuleWithOperations, ValidatingAdmissionPolicy, ValidatingAdmissionPolicyBinding,
 };
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::LabelSelector;
 use kube::runtime::watcher;
 use kube::{Api, Client};
+use lockstep_core::api::GROUP;
 use tokio::task::JoinSet;
 
 use super::arrival::{Arrived, Kind};
@@ -16,6 +18,11 @@ use super::name::Name;
 
 /// Name of the policy and of its binding.
 pub const POLICY: &str = "lockstep-approvals";
+/// What the policy must demand, as the chart has it (a test compares them). A policy of this name that demands
+/// something else protects nobody, whoever put it there.
+pub const RULE: &str = "object.spec.approver == request.userInfo.username \
+    || (request.operation == 'UPDATE' && object.spec == oldObject.spec)";
+const RESOURCE: &str = "planapprovals";
 
 impl Kind for ValidatingAdmissionPolicy {}
 impl Kind for ValidatingAdmissionPolicyBinding {}
@@ -59,7 +66,7 @@ impl Protection {
     }
 }
 
-/// Whether both exist, belong together, fail closed and deny.
+/// Whether both exist, belong together, fail closed and deny, for every approval whatever its namespace and labels.
 pub(super) fn protects(
     policy: Option<&ValidatingAdmissionPolicy>,
     binding: Option<&ValidatingAdmissionPolicyBinding>,
@@ -67,12 +74,178 @@ pub(super) fn protects(
     let (Some(policy), Some(binding)) = (policy, binding) else {
         return false;
     };
-    let closed = policy
-        .spec
-        .as_ref()
-        .is_some_and(|spec| spec.failure_policy.as_deref().unwrap_or("Fail") == "Fail");
-    let spec = &binding.spec;
-    let denies = spec.policy_name == POLICY && spec.validation_actions.iter().any(|action| action == "Deny");
     let going = policy.metadata.deletion_timestamp.is_some() || binding.metadata.deletion_timestamp.is_some();
-    closed && denies && !going
+    let bound = &binding.spec;
+    let denies = bound.policy_name == POLICY
+        && bound.validation_actions.iter().any(|action| action == "Deny")
+        && bound.param_ref.is_none()
+        && bound.match_resources.as_ref().is_none_or(|narrowed| {
+            narrowed.resource_rules.as_ref().is_none_or(Vec::is_empty) && selects_all(narrowed)
+        });
+    let demands = policy.spec.as_ref().is_some_and(|spec| {
+        let rules = spec.validations.iter().flatten();
+        spec.failure_policy.as_deref().unwrap_or("Fail") == "Fail"
+            && spec.match_conditions.as_ref().is_none_or(Vec::is_empty)
+            && spec.param_kind.is_none()
+            && spec.match_constraints.as_ref().is_some_and(covers)
+            && rules
+                .map(|rule| words(&rule.expression))
+                .any(|rule| rule == words(RULE))
+    });
+    demands && denies && !going
+}
+
+/// An expression without its line breaks.
+fn words(expression: &str) -> Vec<&str> {
+    expression.split_whitespace().collect()
+}
+
+/// Whether every making and changing of an approval is looked at.
+fn covers(constraints: &MatchResources) -> bool {
+    let looked_at = |operation: &str| {
+        let rules = constraints.resource_rules.iter().flatten();
+        rules.into_iter().any(|rule| names(rule, operation))
+    };
+    looked_at("CREATE") && looked_at("UPDATE") && selects_all(constraints)
+}
+
+fn names(rule: &NamedRuleWithOperations, operation: &str) -> bool {
+    let NamedRuleWithOperations {
+        api_groups,
+        api_versions,
+        operations,
+        resource_names,
+        resources,
+        scope,
+    } = rule;
+    let has = |list: &Option<Vec<String>>, word: &str| {
+        list.iter()
+            .flatten()
+            .any(|listed| listed == "*" || listed == word)
+    };
+    has(api_groups, GROUP)
+        && has(api_versions, "*")
+        && has(operations, operation)
+        && has(resources, RESOURCE)
+        && resource_names.as_ref().is_none_or(Vec::is_empty)
+        && scope.as_deref() != Some("Cluster")
+}
+
+/// Whether nothing is left out by namespace, by label or by name. The API server fills in selectors that select all.
+fn selects_all(resources: &MatchResources) -> bool {
+    let all = |selector: &Option<LabelSelector>| {
+        selector.as_ref().is_none_or(|selector| {
+            selector
+                .match_labels
+                .as_ref()
+                .is_none_or(std::collections::BTreeMap::is_empty)
+                && selector.match_expressions.as_ref().is_none_or(Vec::is_empty)
+        })
+    };
+    all(&resources.namespace_selector)
+        && all(&resources.object_selector)
+        && resources
+            .exclude_resource_rules
+            .as_ref()
+            .is_none_or(Vec::is_empty)
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use serde_json::{Value, json};
+
+    use super::*;
+
+    fn policy() -> Value {
+        json!({"metadata": {"name": POLICY}, "spec": {
+            "failurePolicy": "Fail",
+            "matchConstraints": {
+                "matchPolicy": "Equivalent", "namespaceSelector": {}, "objectSelector": {},
+                "resourceRules": [{
+                    "apiGroups": ["lockstep.dev"], "apiVersions": ["*"], "operations": ["CREATE", "UPDATE"],
+                    "resources": ["planapprovals"], "scope": "*",
+                }],
+            },
+            "validations": [{"expression": RULE}],
+        }})
+    }
+
+    fn binding() -> Value {
+        json!({"metadata": {"name": POLICY}, "spec": {"policyName": POLICY, "validationActions": ["Deny"]}})
+    }
+
+    /// What comes of the two with one value changed in one of them.
+    fn with(policy_at: &str, binding_at: &str, value: Value) -> bool {
+        let (mut policy, mut binding) = (policy(), binding());
+        for (object, at) in [(&mut policy, policy_at), (&mut binding, binding_at)] {
+            if let Some((parent, key)) = at.rsplit_once('/') {
+                let parent = object.pointer_mut(parent).unwrap();
+                match key.parse::<usize>() {
+                    Ok(index) => parent[index] = value.clone(),
+                    Err(_) => parent[key] = value.clone(),
+                }
+            }
+        }
+        let policy: ValidatingAdmissionPolicy = serde_json::from_value(policy).unwrap();
+        let binding: ValidatingAdmissionPolicyBinding = serde_json::from_value(binding).unwrap();
+        protects(Some(&policy), Some(&binding))
+    }
+
+    #[test]
+    fn the_shipped_policy_protects_and_no_narrower_one() {
+        assert!(with("", "", json!(null)));
+        let labelled = json!({"matchLabels": {"team": "x"}});
+        for (at, value) in [
+            ("/spec/failurePolicy", json!("Ignore")),
+            ("/spec/validations", json!([{"expression": "true"}])),
+            (
+                "/spec/matchConditions",
+                json!([{"name": "never", "expression": "false"}]),
+            ),
+            ("/spec/matchConstraints/namespaceSelector", labelled.clone()),
+            ("/spec/matchConstraints/objectSelector", labelled.clone()),
+            (
+                "/spec/matchConstraints/excludeResourceRules",
+                json!([{"resourceNames": ["x"]}]),
+            ),
+            (
+                "/spec/matchConstraints/resourceRules/0/operations",
+                json!(["CREATE"]),
+            ),
+            (
+                "/spec/matchConstraints/resourceRules/0/resources",
+                json!(["nothing"]),
+            ),
+            (
+                "/spec/matchConstraints/resourceRules/0/resourceNames",
+                json!(["one"]),
+            ),
+            ("/metadata/deletionTimestamp", json!("2026-01-01T00:00:00Z")),
+        ] {
+            assert!(!with(at, "", value.clone()), "policy {at}: {value}");
+        }
+        for (at, value) in [
+            ("/spec/policyName", json!("other")),
+            ("/spec/validationActions", json!(["Warn", "Audit"])),
+            ("/spec/paramRef", json!({"name": "x"})),
+            ("/spec/matchResources", json!({"namespaceSelector": labelled})),
+            (
+                "/spec/matchResources",
+                json!({"resourceRules": [{"resources": ["other"]}]}),
+            ),
+        ] {
+            assert!(!with("", at, value.clone()), "binding {at}: {value}");
+        }
+    }
+
+    #[test]
+    fn what_the_api_server_fills_in_and_more_rules_do_no_harm() {
+        let filled = json!({"matchPolicy": "Equivalent", "namespaceSelector": {}, "objectSelector": {}});
+        assert!(with("", "/spec/matchResources", filled));
+        let folded = RULE.replace(" || ", "\n  || ");
+        let more = json!([{"expression": "size(object.spec.reason) > 5"}, {"expression": folded}]);
+        assert!(with("/spec/validations", "", more));
+        assert!(!protects(None, None));
+    }
 }

@@ -201,9 +201,21 @@ fn installed_upgraded_and_uninstalled() {
         ]
         .concat(),
     );
-    assert!(cluster.operator_may("list secrets --namespace ml-fraud"));
-    assert!(!cluster.operator_may("get secrets --namespace default"));
-    assert!(!cluster.operator_may("list secrets --all-namespaces"));
+    for what in [
+        "get secrets",
+        "get serviceaccounts",
+        "create serviceaccounts --subresource=token",
+    ] {
+        assert!(
+            cluster.operator_may(&format!("{what} --namespace ml-fraud")),
+            "{what}"
+        );
+        assert!(
+            !cluster.operator_may(&format!("{what} --namespace default")),
+            "{what}"
+        );
+    }
+    assert!(!cluster.operator_may("list secrets --namespace ml-fraud"));
 
     cluster.helm(&[
         "uninstall",
@@ -307,6 +319,22 @@ fn whoever_changes_a_spec_is_stamped(cluster: &Cluster) {
     assert_eq!(stamp(), "ada@example.com", "the stamp is not to be wiped");
     patch("ben@example.com", r#"{"spec":{"suspend":true}}"#);
     assert_eq!(stamp(), "ben@example.com");
+    // With the stamping gone, the policy that is left lets nobody step into the author's place.
+    cluster.kubectl("delete mutatingadmissionpolicybinding lockstep-changed-by", "");
+    let forge = |stamp: &str| {
+        format!(
+            r#"patch accessbinding fraud-engineers --namespace ml-fraud --type merge --patch {{"metadata":{{"annotations":{{"lockstep.dev/changed-by":{stamp}}}}}}} --as=ada@example.com"#
+        )
+    };
+    for forged in [r#""ada@example.com""#, "null"] {
+        eventually("a stamp without a change is refused", || {
+            match cluster.try_kubectl(&forge(forged), "") {
+                Err(said) => expect(said.contains("set by admission"), &said),
+                Ok(said) => Err(said),
+            }
+        });
+    }
+    assert_eq!(stamp(), "ben@example.com");
 }
 
 fn the_operator_has_what_it_needs_and_no_more(cluster: &Cluster) {
@@ -317,8 +345,12 @@ fn the_operator_has_what_it_needs_and_no_more(cluster: &Cluster) {
         "patch planapprovals.lockstep.dev --subresource=status --namespace ml-fraud",
         "get secrets --namespace ml-fraud",
         "create serviceaccounts --subresource=token --namespace ml-fraud",
+        "list namespaces",
         "watch namespaces",
+        "get serviceaccounts --namespace ml-fraud",
         "create events.events.k8s.io --namespace ml-fraud",
+        "get leases.coordination.k8s.io --namespace lockstep-system",
+        "create leases.coordination.k8s.io --namespace lockstep-system",
         "update leases.coordination.k8s.io --namespace lockstep-system",
         "watch validatingadmissionpolicies.admissionregistration.k8s.io/lockstep-approvals",
         "watch customresourcedefinitions.apiextensions.k8s.io",
@@ -329,6 +361,10 @@ fn the_operator_has_what_it_needs_and_no_more(cluster: &Cluster) {
         "list secrets --namespace ml-fraud",
         "watch secrets --namespace ml-fraud",
         "create secrets --namespace ml-fraud",
+        "list serviceaccounts --namespace ml-fraud",
+        "patch events.events.k8s.io --namespace ml-fraud",
+        "list leases.coordination.k8s.io --namespace lockstep-system",
+        "patch leases.coordination.k8s.io --namespace lockstep-system",
         "create accessbindings.lockstep.dev --namespace ml-fraud",
         "delete accessbindings.lockstep.dev --namespace ml-fraud",
         "create planapprovals.lockstep.dev --namespace ml-fraud",

@@ -119,57 +119,100 @@ fn helm_changes_nothing_in_the_crds() {
     }
 }
 
+/// A rule's resources with its verbs, and with the names it is narrowed to.
+fn granted(role: &Value) -> Vec<(String, String)> {
+    let words = |rule: &Value, key: &str| -> Vec<String> {
+        serde_json::from_value(rule[key].clone()).unwrap_or_default()
+    };
+    let mut granted = Vec::new();
+    for rule in role["rules"].as_array().unwrap() {
+        for resource in words(rule, "resources") {
+            let mut name = format!("{}/{resource}", words(rule, "apiGroups").join(","));
+            for one in words(rule, "resourceNames") {
+                name.push('=');
+                name.push_str(&one);
+            }
+            granted.push((name, words(rule, "verbs").join(" ")));
+        }
+    }
+    granted.sort();
+    granted
+}
+
+/// One row per resource: what src/kubernetes asks for, and no verb more.
+const EVERYWHERE: &[(&str, &str)] = &[
+    (
+        "admissionregistration.k8s.io/validatingadmissionpolicies=lockstep-approvals",
+        "list watch",
+    ),
+    (
+        "admissionregistration.k8s.io/validatingadmissionpolicybindings=lockstep-approvals",
+        "list watch",
+    ),
+    ("apiextensions.k8s.io/customresourcedefinitions", "get list watch"),
+    ("events.k8s.io/events", "create"),
+    ("lockstep.dev/accessbindings", "get list watch"),
+    ("lockstep.dev/accessbindings", "patch"),
+    ("lockstep.dev/accessbindings/status", "patch"),
+    ("lockstep.dev/databricksconnections", "get list watch"),
+    ("lockstep.dev/databricksconnections", "patch"),
+    ("lockstep.dev/databricksconnections/status", "patch"),
+    ("lockstep.dev/gerritconnections", "get list watch"),
+    ("lockstep.dev/gerritconnections", "patch"),
+    ("lockstep.dev/gerritconnections/status", "patch"),
+    ("lockstep.dev/planapprovals", "get list watch"),
+    ("lockstep.dev/planapprovals/status", "patch"),
+    ("/namespaces", "list watch"),
+];
+/// What connections log in with: everywhere, or in the namespaces that are named alone.
+const LOGINS: &[(&str, &str)] = &[
+    ("/secrets", "get"),
+    ("/serviceaccounts", "get"),
+    ("/serviceaccounts/token", "create"),
+];
+
 #[test]
 fn the_operator_may_do_no_more_than_it_must() {
     let Some(helm) = helm() else { return };
-    for (values, cluster_wide) in [
-        (vec![], true),
-        (vec!["secrets.namespaces={ml-fraud,ml-risk}"], false),
+    let rows = |tables: &[&[(&str, &str)]]| {
+        let rows = tables.iter().copied().flatten();
+        let mut rows: Vec<_> = rows
+            .map(|(what, verbs)| ((*what).to_owned(), (*verbs).to_owned()))
+            .collect();
+        rows.sort();
+        rows
+    };
+    for (values, named) in [
+        (vec![], vec![]),
+        (
+            vec!["secrets.namespaces={ml-fraud,ml-risk}"],
+            vec!["ml-fraud", "ml-risk"],
+        ),
     ] {
         let rendered = render(&helm, &values).unwrap();
-        let role = rendered
-            .iter()
-            .find(|object| {
-                object["kind"] == "ClusterRole" && object["metadata"]["name"] == "lockstep-system-lockstep"
-            })
-            .unwrap();
-        let mut secrets = Vec::new();
-        for rule in role["rules"].as_array().unwrap() {
-            let words = |key: &str| -> Vec<String> { serde_json::from_value(rule[key].clone()).unwrap() };
-            for word in words("verbs")
-                .iter()
-                .chain(&words("resources"))
-                .chain(&words("apiGroups"))
-            {
-                assert!(!word.contains('*'), "{rule}");
-            }
-            for verb in [
-                "delete",
-                "deletecollection",
-                "update",
-                "escalate",
-                "bind",
-                "impersonate",
-            ] {
-                assert!(!words("verbs").contains(&verb.to_owned()), "{rule}");
-            }
-            if words("resources").contains(&"secrets".to_owned()) {
-                secrets.extend(words("verbs"));
-            }
-        }
-        let expected: &[&str] = if cluster_wide { &["get"] } else { &[] };
-        assert_eq!(secrets, expected);
-        let scoped: Vec<&str> = of_kind(&rendered, "Role")
+        let everywhere = of_kind(&rendered, "ClusterRole")
             .into_iter()
-            .filter(|role| role["rules"][0]["resources"] == json!(["secrets"]))
-            .map(|role| role["metadata"]["namespace"].as_str().unwrap())
-            .collect();
-        let expected: &[&str] = if cluster_wide {
-            &[]
+            .find(|role| role["metadata"]["name"] == "lockstep-system-lockstep")
+            .unwrap();
+        let expected = if named.is_empty() {
+            rows(&[EVERYWHERE, LOGINS])
         } else {
-            &["ml-fraud", "ml-risk"]
+            rows(&[EVERYWHERE])
         };
-        assert_eq!(scoped, expected);
+        assert_eq!(granted(everywhere), expected);
+        let mut roles = of_kind(&rendered, "Role");
+        roles.sort_by_key(|role| role["metadata"]["namespace"].as_str() != Some("lockstep-system"));
+        let own = roles.remove(0);
+        assert_eq!(
+            granted(own),
+            rows(&[&[("coordination.k8s.io/leases", "get create update")]])
+        );
+        let mut scoped = Vec::new();
+        for role in roles {
+            assert_eq!(granted(role), rows(&[LOGINS]));
+            scoped.push(role["metadata"]["namespace"].as_str().unwrap());
+        }
+        assert_eq!(scoped, named);
     }
 }
 
@@ -199,6 +242,51 @@ fn the_operator_runs_with_the_flags_that_the_values_ask_for() {
 }
 
 #[test]
+fn the_operator_sees_the_environment_that_the_values_give() {
+    let Some(helm) = helm() else { return };
+    let environment = |values: &[&str]| {
+        let rendered = render(&helm, values).unwrap();
+        of_kind(&rendered, "Deployment")[0]["spec"]["template"]["spec"]["containers"][0]["env"].clone()
+    };
+    let log = json!({"name": "RUST_LOG", "value": "info"});
+    assert_eq!(environment(&[]), json!([log]));
+    let given = environment(&[
+        "operator.env[0].name=HTTPS_PROXY",
+        "operator.env[0].value=http://proxy.example.com:3128",
+        "operator.env[1].name=NO_PROXY",
+        "operator.env[1].value=.svc\\,.example.com",
+    ]);
+    let proxy = json!({"name": "HTTPS_PROXY", "value": "http://proxy.example.com:3128"});
+    let direct = json!({"name": "NO_PROXY", "value": ".svc,.example.com"});
+    assert_eq!(given, json!([log, proxy, direct]));
+}
+
+/// The operator's own bounds, which the chart repeats.
+#[test]
+fn a_pod_may_end_in_order_and_concurrency_has_the_operators_bounds() {
+    let Some(helm) = helm() else { return };
+    let root = PathBuf::from(env!("CARGO_MANIFEST_DIR"));
+    let code = fs::read_to_string(root.join("src/runtime/controller.rs")).unwrap();
+    let (_, grace) = code
+        .split_once("const GRACE: Duration = Duration::from_secs(")
+        .unwrap();
+    let grace: u64 = grace.split(')').next().unwrap().parse().unwrap();
+    let rendered = render(&helm, &[]).unwrap();
+    let pod = &of_kind(&rendered, "Deployment")[0]["spec"]["template"]["spec"];
+    let patience = pod["terminationGracePeriodSeconds"].as_u64().unwrap();
+    // Then the lease is given back, which takes two answers of the API server.
+    assert!(patience >= grace + 10, "{patience} after {grace}");
+    for (many, taken) in [(256, true), (257, false)] {
+        let chart = render(&helm, &[&format!("operator.concurrency={many}")]).is_ok();
+        let binary = Command::new(env!("CARGO_BIN_EXE_lockstep"))
+            .args(["run", &format!("--concurrency={many}"), "--help"])
+            .output()
+            .unwrap();
+        assert_eq!((chart, binary.status.success()), (taken, taken), "{many}");
+    }
+}
+
+#[test]
 fn values_that_mean_nothing_are_refused() {
     let Some(helm) = helm() else { return };
     for (value, about) in [
@@ -208,6 +296,12 @@ fn values_that_mean_nothing_are_refused() {
         ("secrets.namespaces={Not-A-Namespace}", "namespaces"),
         ("serviceAccount.create=false", "serviceAccount.name"),
         ("metrics.port=80", "port"),
+        ("operator.env[0].value=nameless", "name"),
+        ("operator.env[0].name=RUST_LOG", "/operator/env/0/name"),
+        (
+            "terminationGracePeriodSeconds=10",
+            "terminationGracePeriodSeconds",
+        ),
     ] {
         let said = render(&helm, &[value]).expect_err(value);
         assert!(said.contains(about), "{value}: {said}");
@@ -228,6 +322,12 @@ fn policy(file: &str) -> Value {
 fn an_approval_names_who_makes_it() {
     let policy = policy("approvals.yaml");
     let expression = policy["spec"]["validations"][0]["expression"].as_str().unwrap();
+    let words = |text: &str| text.split_whitespace().collect::<Vec<_>>().join(" ");
+    assert_eq!(
+        words(expression),
+        words(lockstep::kubernetes::RULE),
+        "the operator would not take the chart's policy for protection"
+    );
     let approval = |approver: &str, label: &str| json!({"metadata": {"labels": {"l": label}}, "spec": {"approver": approver}});
     let mut judge = Judge::default();
     for (operation, user, new, old, allowed) in [
@@ -281,6 +381,27 @@ fn the_stamp_of_the_last_change_is_not_to_be_forged() {
             object(Some("ben"), "Observe"),
             true,
         ),
+        // As long as the spec stays, nobody puts themselves or anybody else in its author's place.
+        (
+            "UPDATE",
+            object(Some("ada"), "Observe"),
+            object(Some("ben"), "Observe"),
+            false,
+        ),
+        (
+            "UPDATE",
+            object(None, "Observe"),
+            object(Some("ben"), "Observe"),
+            false,
+        ),
+        (
+            "UPDATE",
+            object(Some("ada"), "Observe"),
+            object(None, "Observe"),
+            false,
+        ),
+        ("UPDATE", object(None, "Observe"), object(None, "Observe"), true),
+        ("UPDATE", object(None, "Enforce"), object(None, "Observe"), false),
     ] {
         let request = json!({"operation": operation, "userInfo": {"username": "ada"}});
         let variables = [

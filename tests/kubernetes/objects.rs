@@ -180,7 +180,7 @@ async fn an_approval_is_used_once() {
         "metadata": {"name": "yes"},
         "spec": {
             "planRef": {"kind": "AccessBinding", "namespace": world.namespace, "name": "fraud", "uid": format!("uid-{}", world.namespace)},
-            "digest": format!("sha256:{}", "a".repeat(64)), "approver": "ada@example.com", "reason": "seen",
+            "digest": format!("sha256:{}", "a".repeat(64)), "approver": world.me().await, "reason": "seen",
         },
     }))
     .unwrap();

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
+use k8s_openapi::api::authentication::v1::SelfSubjectReview;
 use k8s_openapi::api::core::v1::Namespace;
 use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition;
 use kube::api::{DeleteParams, ObjectMeta, Patch, PatchParams, PostParams};
@@ -62,6 +63,16 @@ pub struct World {
 }
 
 impl World {
+    /// Whom the cluster knows us as: where approvals are protected nobody else's name may stand in one.
+    pub async fn me(&self) -> String {
+        let api: Api<SelfSubjectReview> = Api::all(self.client.clone());
+        let answer = api
+            .create(&PostParams::default(), &SelfSubjectReview::default())
+            .await
+            .unwrap();
+        answer.status.unwrap().user_info.unwrap().username.unwrap()
+    }
+
     /// `None` where there is no cluster; the test is skipped then.
     pub async fn new() -> Option<Self> {
         let client = client().await?;

@@ -86,7 +86,7 @@ async fn each_change_wakes_whom_it_concerns() {
     let approval: PlanApproval = serde_json::from_value(json!({
         "apiVersion": "lockstep.dev/v1alpha1", "kind": "PlanApproval", "metadata": {"name": "yes"},
         "spec": {"planRef": {"kind": "AccessBinding", "namespace": world.namespace, "name": "mine", "uid": uid},
-                 "digest": format!("sha256:{}", "a".repeat(64)), "approver": "ada@example.com", "reason": "seen"},
+                 "digest": format!("sha256:{}", "a".repeat(64)), "approver": world.me().await, "reason": "seen"},
     }))
     .unwrap();
     world
@@ -211,9 +211,10 @@ async fn approvals_are_protected_while_policy_and_binding_deny() {
         "spec": {
             "failurePolicy": "Fail",
             "matchConstraints": {"resourceRules": [{
-                "apiGroups": ["lockstep.dev"], "apiVersions": ["*"], "operations": ["CREATE"], "resources": ["nothing"],
+                "apiGroups": ["lockstep.dev"], "apiVersions": ["*"], "operations": ["CREATE", "UPDATE"],
+                "resources": ["planapprovals"],
             }]},
-            "validations": [{"expression": "true"}],
+            "validations": [{"expression": lockstep::kubernetes::RULE}],
         },
     }))
     .unwrap();

@@ -29,3 +29,17 @@ helm.sh/chart: {{ .Chart.Name }}-{{ .Chart.Version }}
 {{ .Values.image.repository }}:{{ .Values.image.tag | default .Chart.AppVersion }}
 {{- end }}
 {{- end }}
+
+{{- /* What connections log in with, in their own namespaces. */ -}}
+{{- define "lockstep.logins" -}}
+- apiGroups: [""]
+  resources: [secrets]
+  verbs: [get]
+# With workload identity: a token of a ServiceAccount, whose annotation names the hosts it may be sent to.
+- apiGroups: [""]
+  resources: [serviceaccounts]
+  verbs: [get]
+- apiGroups: [""]
+  resources: [serviceaccounts/token]
+  verbs: [create]
+{{- end }}

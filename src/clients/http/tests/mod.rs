@@ -366,3 +366,64 @@ async fn a_ca_bundle_that_cannot_be_read_is_refused() {
         .unwrap();
     assert!(refused.message.contains("caBundle"), "{refused}");
 }
+
+/// What a process of its own does for the test below: one call to the host that its environment names.
+#[tokio::test]
+#[ignore = "run by the test below, which gives it an environment"]
+async fn a_call_from_an_environment() {
+    let url = Url::parse(&std::env::var("LOCKSTEP_TEST_URL").unwrap()).unwrap();
+    let options = HttpOptions {
+        timeout: Duration::from_secs(2),
+        ..options(&url)
+    };
+    let http = Http::new(options, Arc::new(Granted), Arc::new(Noon), None).unwrap();
+    fails(&http, read()).await;
+}
+
+#[tokio::test]
+async fn proxies_of_the_environment_are_followed_but_not_to_what_they_leave_out() {
+    use tokio::io::{AsyncBufReadExt as _, BufReader};
+    for (url, left_out, asked) in [
+        (
+            "https://gerrit.invalid/r/",
+            "",
+            Some("CONNECT gerrit.invalid:443 HTTP/1.1"),
+        ),
+        (
+            "https://gerrit.invalid/r/",
+            "other.invalid",
+            Some("CONNECT gerrit.invalid:443 HTTP/1.1"),
+        ),
+        ("https://gerrit.invalid/r/", ".invalid", None),
+        ("http://127.0.0.1:9/", "", None),
+    ] {
+        let proxy = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = format!("http://{}", proxy.local_addr().unwrap());
+        // It hears the first line and hangs up.
+        let heard = tokio::spawn(async move {
+            let (stream, _) = proxy.accept().await.unwrap();
+            let mut line = String::new();
+            BufReader::new(stream).read_line(&mut line).await.unwrap();
+            line
+        });
+        let mut child = tokio::process::Command::new(std::env::current_exe().unwrap());
+        for name in ["HTTPS_PROXY", "https_proxy", "HTTP_PROXY", "http_proxy"] {
+            child.env(name, &address);
+        }
+        for name in ["NO_PROXY", "no_proxy"] {
+            child.env(name, left_out);
+        }
+        let name = "clients::http::tests::a_call_from_an_environment";
+        let done = child
+            .args(["--exact", name, "--ignored", "--nocapture"])
+            .env("LOCKSTEP_TEST_URL", url)
+            .output()
+            .await
+            .unwrap();
+        let said = String::from_utf8_lossy(&done.stdout);
+        assert!(done.status.success() && said.contains("1 passed"), "{said}");
+        let heard = tokio::time::timeout(Duration::from_millis(100), heard).await;
+        let heard = heard.ok().map(Result::unwrap);
+        assert_eq!(heard.as_deref().map(str::trim), asked, "{url} {left_out:?}");
+    }
+}
