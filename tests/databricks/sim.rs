@@ -131,8 +131,8 @@ impl Sim {
             .unwrap()
     }
 
-    /// Something that other people do.
-    pub async fn stranger(&self, method: &str, path: &str, body: Value) {
+    /// Something that other people do, and what they are answered.
+    pub async fn stranger(&self, method: &str, path: &str, body: Value) -> Value {
         let request = self
             .http
             .request(method.parse().unwrap(), format!("{}{path}", self.url));
@@ -142,11 +142,9 @@ impl Sim {
             .send()
             .await
             .unwrap();
-        assert!(
-            response.status().is_success(),
-            "{path}: {}",
-            response.text().await.unwrap()
-        );
+        let (status, text) = (response.status(), response.text().await.unwrap());
+        assert!(status.is_success(), "{path}: {text}");
+        serde_json::from_str(&text).unwrap_or_default()
     }
 
     pub fn settings_with(&self, auth: Auth) -> DatabricksSettings {

@@ -1,6 +1,9 @@
 //! Permissions and entitlements of a workspace, roles on service principals, grants in Unity Catalog.
 
 use jiff::Timestamp;
+use kube::CustomResourceExt as _;
+use lockstep_core::api::AccessBinding;
+use lockstep_core::api::objects::SecurableGrant;
 use lockstep_core::domain::access::grant::{Principal, Privilege, Right, Target};
 use lockstep_core::domain::ports::{AccessSystem as _, SystemErrorKind};
 use serde_json::{Value, json};
@@ -149,6 +152,75 @@ async fn grants_are_read_through_empty_pages_and_changed_by_principal() {
             "bot privilege SELECT"
         ]
     );
+}
+
+/// One row per key of a grant: a full name, and a privilege that such a thing takes.
+const SECURABLES: &[(&str, &str, &str)] = &[
+    ("catalog", "ml", "USE_CATALOG"),
+    ("schema", "ml.fraud", "USE_SCHEMA"),
+    ("table", "ml.fraud.features", "SELECT"),
+    ("volume", "ml.fraud.files", "READ_VOLUME"),
+    ("function", "ml.fraud.score", "EXECUTE"),
+    ("model", "ml.fraud.scorer", "EXECUTE"),
+    ("metastore", METASTORE, "CREATE_CATALOG"),
+    ("externalLocation", "raw", "READ_FILES"),
+    ("storageCredential", "bucket", "READ_FILES"),
+    ("credential", "service", "ACCESS"),
+    ("connection", "warehouse", "USE_CONNECTION"),
+    ("share", "partners", "SELECT"),
+    ("recipient", "partner", "SELECT"),
+    ("provider", "vendor", "USE_PROVIDER"),
+    ("pipeline", "ml.fraud.pipeline", "SELECT"),
+    ("cleanRoom", "room", "EXECUTE_CLEAN_ROOM_TASK"),
+    ("externalMetadata", "lineage", "MODIFY"),
+    ("stagingTable", "ml.fraud.staged", "SELECT"),
+];
+
+#[tokio::test]
+async fn every_securable_is_granted_on_under_the_name_its_key_has() {
+    let sim = Sim::start().await;
+    with_catalog(&sim).await;
+    let databricks = sim.system();
+    let mut keys = std::collections::BTreeSet::new();
+    for (key, name, word) in SECURABLES {
+        let grant: SecurableGrant =
+            serde_json::from_value(json!({*key: name, "privileges": [word]})).unwrap();
+        let (kind, named) = grant.securable().unwrap();
+        assert_eq!(named, *name);
+        if kind != "metastore" {
+            sim.seed(json!({"securables": [{"type": kind, "fullName": name, "owner": crate::sim::US}]}))
+                .await;
+        }
+        let (target, right) = (securable(kind, name), privilege(&team("team"), word));
+        for (add, remove, there) in [(true, false, true), (false, true, false)] {
+            let list = |wanted: bool| if wanted { vec![right.clone()] } else { Vec::new() };
+            let change = change(&target, &list(add), &list(remove));
+            databricks
+                .apply(&change)
+                .await
+                .unwrap_or_else(|error| panic!("{key}: {error}"));
+            assert_eq!(
+                databricks.see(&target).await.rows.contains(&right),
+                there,
+                "{key}"
+            );
+        }
+        keys.insert(*key);
+    }
+    let binding = serde_json::to_value(AccessBinding::crd()).unwrap();
+    let spec = &binding["spec"]["versions"][0]["schema"]["openAPIV3Schema"]["properties"]["spec"];
+    let grant = "/properties/databricks/properties/catalog/properties/grants/items/properties";
+    let all = spec
+        .pointer(grant)
+        .unwrap()
+        .as_object()
+        .unwrap()
+        .keys()
+        .map(String::as_str);
+    let all: std::collections::BTreeSet<&str> = all
+        .filter(|key| !["privileges", "foreign"].contains(key))
+        .collect();
+    assert_eq!(keys, all);
 }
 
 #[tokio::test]

@@ -20,7 +20,7 @@ pub struct Kind {
     pub word: &'static str,
     /// For messages.
     pub noun: &'static str,
-    /// From low to high.
+    /// From low to high, as core's table of the adapter under test has them (a test compares the two).
     pub levels: &'static [&'static str],
     pub ownership: Ownership,
     /// Whether the object has a path and inherits from the directories above it.

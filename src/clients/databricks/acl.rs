@@ -3,7 +3,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use lockstep_core::domain::access::catalog::{level_rank, object_type};
+use lockstep_core::domain::access::catalog::{current_level, join_levels, level_rank, object_type};
 use lockstep_core::domain::access::grant::{Principal, Privilege, Right};
 use lockstep_core::domain::plan::Change;
 use lockstep_core::domain::ports::{SystemError, SystemErrorKind};
@@ -65,8 +65,9 @@ impl Acl {
             let highest = all_permissions
                 .iter()
                 .filter(|held| !held.inherited)
-                .max_by_key(|held| level_rank(kind, &held.permission_level))
-                .map(|held| held.permission_level.clone());
+                .map(|held| current_level(kind, &held.permission_level))
+                .max_by_key(|level| level_rank(kind, level))
+                .map(ToOwned::to_owned);
             if let (Some(principal), Some(level)) = (who.principal(people), highest) {
                 levels.insert(principal, level);
             }
@@ -134,7 +135,9 @@ impl Object<'_> {
         let (add, remove) = (levels(&change.add), levels(&change.remove));
         let raises = |who: &Principal, level: &String| {
             remove.get(who).is_none_or(|old| {
-                level_rank(self.kind, old).is_some_and(|old| level_rank(self.kind, level) > Some(old))
+                old != level
+                    && level_rank(self.kind, old).is_some()
+                    && join_levels(self.kind, old, level) == level
             })
         };
         let only_raises = add.iter().all(|(who, level)| raises(who, level))
@@ -190,12 +193,10 @@ impl Object<'_> {
         // A row that has changed since the plan is another row, and not ours to take.
         wanted.retain(|who, level| level == OWNER || remove.get(who).is_none_or(|gone| gone != level));
         for (who, level) in add {
-            let keeps = wanted
-                .get(who)
-                .is_some_and(|now| level_rank(self.kind, now) > level_rank(self.kind, level));
-            if !keeps {
-                wanted.insert(who.clone(), level.clone());
-            }
+            // Somebody gave more since the plan, or something else: neither is taken here.
+            let held = wanted.get(who).map_or(level.as_str(), String::as_str);
+            let both = join_levels(self.kind, held, level).to_owned();
+            wanted.insert(who.clone(), both);
         }
         let owners = wanted.values().filter(|level| *level == OWNER).count();
         if OWNED.contains(&self.kind) && owners != 1 {

@@ -7,7 +7,8 @@ pub struct ObjectType {
     pub path: &'static str,
     /// Key of `reach` that covers it.
     pub reach: &'static str,
-    /// Levels that can be given directly, from the least to the greatest.
+    /// Levels that can be given directly, from the least to the greatest; of two, the later one holds the earlier,
+    /// but for those in [`BESIDE`].
     pub levels: &'static [&'static str],
 }
 
@@ -16,8 +17,6 @@ const fn row(path: &'static str, reach: &'static str, levels: &'static [&'static
 }
 
 const READ_RUN_EDIT: &[&str] = &["CAN_READ", "CAN_RUN", "CAN_EDIT", "CAN_MANAGE"];
-/// Dashboards, queries and alerts know `CAN_VIEW` as the older name of `CAN_READ`.
-const VIEW_RUN_EDIT: &[&str] = &["CAN_VIEW", "CAN_READ", "CAN_RUN", "CAN_EDIT", "CAN_MANAGE"];
 const USE_MANAGE: &[&str] = &["CAN_USE", "CAN_MANAGE"];
 
 /// Every object type (databricks.md 3.2, from the vendor's Terraform provider).
@@ -71,13 +70,13 @@ pub const OBJECT_TYPES: &[ObjectType] = &[
     row(
         "sql/warehouses",
         "warehouses",
-        &["CAN_USE", "CAN_MONITOR", "CAN_VIEW", "CAN_MANAGE", "IS_OWNER"],
+        &["CAN_VIEW", "CAN_USE", "CAN_MONITOR", "CAN_MANAGE", "IS_OWNER"],
     ),
-    row("dashboards", "dashboards", VIEW_RUN_EDIT),
-    row("dbsql-dashboards", "dashboards", VIEW_RUN_EDIT),
-    row("sql/queries", "dashboards", VIEW_RUN_EDIT),
-    row("sql/alerts", "dashboards", VIEW_RUN_EDIT),
-    row("alertsv2", "dashboards", VIEW_RUN_EDIT),
+    row("dashboards", "dashboards", READ_RUN_EDIT),
+    row("dbsql-dashboards", "dashboards", READ_RUN_EDIT),
+    row("sql/queries", "dashboards", READ_RUN_EDIT),
+    row("sql/alerts", "dashboards", READ_RUN_EDIT),
+    row("alertsv2", "dashboards", READ_RUN_EDIT),
     row("authorization", "tokens", &["CAN_USE"]),
     row("vector-search-endpoints", "vectorSearchEndpoints", USE_MANAGE),
     row("apps", "apps", USE_MANAGE),
@@ -94,9 +93,38 @@ pub fn object_type(path: &str) -> Option<&'static ObjectType> {
     OBJECT_TYPES.iter().find(|row| row.path == path)
 }
 
-/// How high a level stands on an object type; higher includes lower. `None`: the type does not know the level.
+/// Levels of which neither holds the other, with the least that holds both. On a warehouse CAN_VIEW sees everybody's
+/// queries and the monitoring but runs nothing, CAN_USE starts it and runs queries but sees nobody else's, and
+/// CAN_MONITOR may do exactly what the two may together
+/// (learn.microsoft.com/azure/databricks/security/auth/access-control, SQL warehouse ACLs).
+pub const BESIDE: &[(&str, [&str; 2], &str)] = &[("sql/warehouses", ["CAN_VIEW", "CAN_USE"], "CAN_MONITOR")];
+
+/// How high a level stands on an object type. `None`: the type does not know the level.
 pub fn level_rank(path: &str, level: &str) -> Option<usize> {
     object_type(path)?.levels.iter().position(|known| *known == level)
+}
+
+/// The least level that holds both; of one that the type does not know and another, the other.
+pub fn join_levels<'a>(path: &str, a: &'a str, b: &'a str) -> &'a str {
+    let beside = BESIDE
+        .iter()
+        .find(|(of, pair, _)| a != b && *of == path && pair.contains(&a) && pair.contains(&b));
+    match beside {
+        Some((_, _, both)) => both,
+        None if level_rank(path, b) > level_rank(path, a) => b,
+        None => a,
+    }
+}
+
+/// The name that a level has today: what was CAN_VIEW in the first API for SQL objects is CAN_READ now
+/// (databricks/terraform-provider-databricks, permissions/permission_definitions.go).
+pub fn current_level<'a>(path: &str, level: &'a str) -> &'a str {
+    let knows = |level| level_rank(path, level).is_some();
+    if level == "CAN_VIEW" && !knows("CAN_VIEW") && knows("CAN_READ") {
+        "CAN_READ"
+    } else {
+        level
+    }
 }
 
 /// Levels, permissions and privileges that rule over others' rights and so need `administrative`.
@@ -133,5 +161,44 @@ pub fn too_large_a_team(people: usize, systems: usize) -> Option<String> {
         ))
     } else {
         None
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_join_holds_both_and_is_the_least_that_does() {
+        for row in OBJECT_TYPES {
+            for a in row.levels {
+                for b in row.levels {
+                    let both = join_levels(row.path, a, b);
+                    assert_eq!(both, join_levels(row.path, b, a), "{} {a} {b}", row.path);
+                    for level in [a, b] {
+                        assert_eq!(join_levels(row.path, both, level), both, "{} {a} {b}", row.path);
+                    }
+                }
+            }
+        }
+        assert_eq!(
+            join_levels("sql/warehouses", "CAN_USE", "CAN_VIEW"),
+            "CAN_MONITOR"
+        );
+        assert_eq!(
+            join_levels("sql/warehouses", "CAN_USE", "CAN_MANAGE"),
+            "CAN_MANAGE"
+        );
+        assert_eq!(
+            join_levels("jobs", "CAN_MANAGE_RUN", "CAN_VIEW"),
+            "CAN_MANAGE_RUN"
+        );
+    }
+
+    #[test]
+    fn an_older_name_is_read_where_the_type_has_a_newer_one() {
+        assert_eq!(current_level("sql/queries", "CAN_VIEW"), "CAN_READ");
+        assert_eq!(current_level("jobs", "CAN_VIEW"), "CAN_VIEW");
+        assert_eq!(current_level("apps", "CAN_VIEW"), "CAN_VIEW");
     }
 }

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::Timestamp;
 
-use super::catalog::level_rank;
+use super::catalog::{join_levels, level_rank};
 use super::claims::{Claimant, Claims, Extent, World, is_clear};
 use super::declared::DeclaredRight;
 use super::grant::{Principal, Privilege, Right, System, Target};
@@ -242,8 +242,11 @@ pub fn rank(target: &Target, privilege: &Privilege) -> Option<usize> {
     }
 }
 
-/// The one of two values that holds the other; `None`: neither does.
+/// The least value that holds both; `None`: there is none.
 pub(super) fn wider(target: &Target, a: &Privilege, b: &Privilege) -> Option<Privilege> {
+    if let (Privilege::Level(a), Privilege::Level(b), Target::Object { kind, .. }) = (a, b, target) {
+        return Some(Privilege::Level(join_levels(kind, a, b).to_owned()));
+    }
     let wide = match (a, b) {
         (a, b) if a == b => a,
         (Privilege::Rule { .. }, Privilege::Rule { .. }) if holds(a, b) => a,
@@ -280,4 +283,23 @@ fn holds(wide: &Privilege, narrow: &Privilege) -> bool {
         _ => false,
     };
     permission == other_permission && action == other_action && (*force || !other_force) && ranges
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn levels_beside_each_other_are_joined_to_the_one_that_holds_both() {
+        let warehouse = Target::Object {
+            workspace: "1".into(),
+            kind: "sql/warehouses".into(),
+            id: "w".into(),
+        };
+        let level = |level: &str| Privilege::Level(level.into());
+        let joined = wider(&warehouse, &level("CAN_USE"), &level("CAN_VIEW"));
+        assert_eq!(joined, Some(level("CAN_MONITOR")));
+        let joined = wider(&warehouse, &level("CAN_USE"), &level("CAN_MANAGE"));
+        assert_eq!(joined, Some(level("CAN_MANAGE")));
+    }
 }
