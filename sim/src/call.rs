@@ -29,6 +29,8 @@ pub struct Call {
     pub empty_pages: bool,
     /// Account setting: whether listing account groups carries `members`.
     pub group_list_members: bool,
+    /// Account setting: whether the identity provider fills the groups that come from it.
+    pub automatic_identity: bool,
 }
 
 impl Call {

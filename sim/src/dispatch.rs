@@ -236,6 +236,7 @@ fn prepare(
         now: world.now(),
         empty_pages: settings.empty_pages,
         group_list_members: settings.group_list_members,
+        automatic_identity: settings.automatic_identity,
     };
     if route.plane == Plane::Open {
         call.form = url::form_urlencoded::parse(&incoming.body).into_owned().collect();

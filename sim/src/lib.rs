@@ -19,6 +19,7 @@ pub mod error;
 pub mod identity;
 pub mod limits;
 pub mod listen;
+pub mod memberships;
 pub mod oauth;
 pub mod objects;
 pub mod permissions;

@@ -1,7 +1,7 @@
 //! The table of all endpoints, and the older spellings of paths that mean the same.
 
 use crate::route::Table;
-use crate::{assignments, catalog, oauth, objects, permissions, rule_sets, scim};
+use crate::{assignments, catalog, memberships, oauth, objects, permissions, rule_sets, scim};
 
 /// Prefixes that are answered by another version of the same API.
 const ALIASES: &[(&str, &str)] = &[
@@ -30,6 +30,7 @@ pub fn table() -> Table {
         &scim::ACCOUNT_PRINCIPALS,
         &scim::OTHERS,
         assignments::ROUTES,
+        memberships::ROUTES,
         permissions::ROUTES,
         catalog::ROUTES,
         catalog::grants::ROUTES,

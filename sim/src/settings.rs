@@ -12,6 +12,8 @@ pub struct Settings {
     pub limits: bool,
     /// Whether listing account groups carries members; `false` like accounts created since 2025-08-22.
     pub group_list_members: bool,
+    /// Automatic identity management: members of account groups with an `externalId` come from the identity provider.
+    pub automatic_identity: bool,
     /// Paged listings (not SCIM) begin with an empty page that carries a token.
     pub empty_pages: bool,
     /// Every Nth SCIM request answers HTTP 500 with REQUEST_LIMIT_EXCEEDED in its text; 0: none.
@@ -32,6 +34,7 @@ impl Default for Settings {
             lag: 0.0,
             limits: false,
             group_list_members: true,
+            automatic_identity: false,
             empty_pages: false,
             scim_throttle_every: 0,
             clock_offset: 0,

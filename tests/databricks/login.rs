@@ -149,6 +149,27 @@ async fn a_probe_says_who_and_where_we_are() {
 }
 
 #[tokio::test]
+async fn a_probe_says_whether_an_identity_provider_fills_groups() {
+    let sim = Sim::start().await;
+    sim.seed(json!({"groups": [
+        {"displayName": "ours", "members": ["ada@example.com"]},
+        {"displayName": "theirs", "externalId": "entra-1", "members": ["bob@example.com"]},
+    ]}))
+    .await;
+    for (automatic, said) in [(false, "Manual"), (true, "Automatic")] {
+        sim.settings(json!({"automaticIdentity": automatic})).await;
+        let probe = sim.system().system.probe().await.unwrap();
+        assert_eq!(probe.status["identityManagement"], said);
+    }
+    // Where the newer API is missing, a provisioned group leaves it undecided.
+    let refusal =
+        json!({"Refuse": {"status": 404, "error_code": "ENDPOINT_NOT_FOUND", "message": "No API found"}});
+    sim.fault("GET", "*/direct-members", 1, refusal).await;
+    let probe = sim.system().system.probe().await.unwrap();
+    assert_eq!(probe.status.get("identityManagement"), None);
+}
+
+#[tokio::test]
 async fn a_probe_says_what_we_lack() {
     let sim = Sim::start().await;
     let app = "aaaaaaaa-0000-4000-8000-000000000009";

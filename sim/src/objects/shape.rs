@@ -79,12 +79,30 @@ pub fn read(call: &Call, state: &State, operation: Operation, shape: &'static Sh
     let size = call
         .query_number("page_size")?
         .or(call.query_number("max_results")?);
+    if shape.kind == "dbsql-dashboards" {
+        return counted(call, all, size, shape);
+    }
     let (rows, next) = page(call, all, size, 100, 1000)?;
     let mut body = json!({shape.list_key: rows});
     if let Some(next) = next {
         body["next_page_token"] = json!(next);
     }
     Ok(Reply::ok(body))
+}
+
+/// The oldest listing counts pages and hands out no tokens [GO service/sql/impl.go, DashboardsAPI.List].
+fn counted(call: &Call, mut all: Vec<Value>, size: Option<usize>, shape: &Shape) -> Answer {
+    if let Some(words) = call.query("q").map(str::to_lowercase) {
+        let name = |row: &Value| row[shape.name_field].as_str().unwrap_or_default().to_lowercase();
+        all.retain(|row| name(row).contains(&words));
+    }
+    let size = size.filter(|size| *size > 0).unwrap_or(25).min(250);
+    let page = call.query_number("page")?.unwrap_or(1).max(1);
+    let count = all.len();
+    let rows: Vec<Value> = all.into_iter().skip((page - 1) * size).take(size).collect();
+    Ok(Reply::ok(
+        json!({shape.list_key: rows, "count": count, "page": page, "page_size": size}),
+    ))
 }
 
 fn find<'a>(call: &Call, state: &'a State, shape: &'static Shape) -> Result<&'a Object, ApiError> {

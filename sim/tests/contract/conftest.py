@@ -95,10 +95,20 @@ def process():
         yield sim
 
 
+# Endpoints that the SDK has asked for in this run, by their templates.
+DRIVEN = set()
+
+
 @pytest.fixture
 def sim(process):
     process.control("POST", "reset")
-    return process
+    yield process
+    DRIVEN.update(route.split(" ", 1)[1] for route in process.control("GET", "counts")["routes"])
+
+
+def pytest_collection_modifyitems(items):
+    """What was driven is known at the end."""
+    items.sort(key=lambda item: item.module.__name__ == "test_routes")
 
 
 @pytest.fixture

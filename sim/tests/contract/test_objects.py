@@ -137,6 +137,26 @@ def test_the_rest_is_found_by_name(w):
     assert [row.name for row in w.apps.list()] == ["app"] and w.apps.get("app").name == "app"
     call("POST", "/api/2.0/database/instances", body={"name": "db", "capacity": "CU_1"})
     assert [row.name for row in w.database.list_database_instances()] == ["db"]
+    assert w.database.get_database_instance("db").name == "db"
+    with pytest.raises(NotFound):
+        w.database.get_database_instance("nothing")
+
+
+def test_alerts_dashboards_and_agents_are_found_by_listing(w, sim):
+    kinds = {
+        "alertsv2": lambda: [(row.id, row.display_name) for row in w.alerts_v2.list_alerts(page_size=2)],
+        "dbsql-dashboards": lambda: [(row.id, row.name) for row in w.dashboards.list(page_size=2)],
+        "knowledge-assistants": lambda: [
+            (row.id, row.display_name) for row in w.knowledge_assistants.list_knowledge_assistants(page_size=2)
+        ],
+        "supervisor-agents": lambda: [
+            (row.id, row.display_name) for row in w.supervisor_agents.list_supervisor_agents(page_size=2)
+        ],
+    }
+    for kind, listed in kinds.items():
+        ids = sim.seed(objects=[{"type": kind, "name": f"{kind}-{n}"} for n in range(5)])
+        assert sorted(listed()) == sorted((ids[f"{kind}:{kind}-{n}"], f"{kind}-{n}") for n in range(5)), kind
+    assert [row.name for row in w.dashboards.list(q="DASHBOARDS-3")] == ["dbsql-dashboards-3"]
 
 
 def test_only_who_manages_deletes(w, sim):

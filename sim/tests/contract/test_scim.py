@@ -10,7 +10,7 @@ from databricks.sdk.errors import (
     ResourceConflict,
     Unauthenticated,
 )
-from databricks.sdk.service import iam
+from databricks.sdk.service import iam, iamv2
 
 from conftest import SECOND, WORKSPACE
 
@@ -264,3 +264,37 @@ def test_throttling_dressed_as_an_internal_error(sim, w):
     sim.settings(scimThrottleEvery=1)
     with pytest.raises(InternalError, match="REQUEST_LIMIT_EXCEEDED"):
         w.api_client.do("GET", "/api/2.0/preview/scim/v2/Groups")
+
+
+def test_direct_members_say_where_they_come_from(sim, a):
+    ids = sim.seed(
+        users=[{"userName": "ada@x.org", "externalId": "entra-ada"}],
+        servicePrincipals=[{"applicationId": "aaaaaaaa-0000-4000-8000-000000000001", "displayName": "ci"}],
+        groups=[
+            {"displayName": "inner"},
+            {"displayName": "ours", "members": ["ada@x.org", "aaaaaaaa-0000-4000-8000-000000000001", "group:inner"]},
+            {"displayName": "theirs", "externalId": "entra-1", "members": ["ada@x.org"]},
+            {"displayName": "local", "workspace": WORKSPACE},
+        ],
+    )
+    ours, theirs = int(ids["ours"]), int(ids["theirs"])
+    listed = list(a.iam_v2.list_direct_group_members(ours, page_size=2))
+    assert sorted(row.principal_type.value for row in listed) == ["GROUP", "SERVICE_PRINCIPAL", "USER"]
+    assert {row.membership_source for row in listed} == {iamv2.GroupMembershipSource.INTERNAL}
+    assert all(row.group_id == ours for row in listed)
+    sim.settings(automaticIdentity=True, emptyPages=True)
+    [row] = a.iam_v2.list_direct_group_members(theirs)
+    assert row.membership_source == iamv2.GroupMembershipSource.IDENTITY_PROVIDER
+    assert (row.principal_id, row.external_id) == (int(ids["ada@x.org"]), "entra-ada")
+    sources = {row.membership_source for row in a.iam_v2.list_direct_group_members(ours)}
+    assert sources == {iamv2.GroupMembershipSource.INTERNAL}
+    for missing in (1, int(ids["local"])):
+        with pytest.raises(NotFound):
+            list(a.iam_v2.list_direct_group_members(missing))
+
+
+def test_users_of_the_account_are_listed_in_pages(sim, a):
+    sim.seed(users=[{"userName": f"u{n}@x.org", "workspaces": []} for n in range(105)])
+    names = [user.user_name for user in a.users.list(attributes="id,userName,active")]
+    assert len(names) == len(set(names)) and {f"u{n}@x.org" for n in range(105)} <= set(names)
+    assert [user.user_name for user in a.users.list(filter='userName eq "U7@x.org"')] == ["u7@x.org"]

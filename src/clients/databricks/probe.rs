@@ -245,7 +245,7 @@ async fn identity_management(
     }
     let members: Value = response.answer.json()?;
     let provided = members
-        .get("direct_members")
+        .get("direct_group_members")
         .and_then(Value::as_array)
         .into_iter()
         .flatten()
