@@ -29,7 +29,7 @@ pub(super) enum Door {
 }
 
 impl Door {
-    fn call(&self, method: Method, principal: Option<&str>) -> Call {
+    pub(super) fn call(&self, method: Method, principal: Option<&str>) -> Call {
         let (route, base) = match self {
             Self::Account { account, workspace } => (
                 "/api/2.0/accounts/{account}/workspaces/{workspace}/permissionassignments",

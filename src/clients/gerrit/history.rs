@@ -54,7 +54,7 @@ fn is_about(event: &AuditEvent, member: &Principal) -> bool {
 }
 
 /// Gerrit's times: UTC without saying so.
-fn time(text: &str) -> Option<Timestamp> {
+pub(super) fn time(text: &str) -> Option<Timestamp> {
     let civil: DateTime = text.replacen(' ', "T", 1).parse().ok()?;
     Some(civil.to_zoned(TimeZone::UTC).ok()?.timestamp())
 }

@@ -4,6 +4,7 @@ use reqwest::Method;
 use serde_json::{Value, json};
 use tokio::time::Instant;
 
+use super::super::plane::Plane;
 use super::{Bench, GROUPS, LOOK, PATCH, PRINCIPALS, PROPAGATION, USERS};
 use crate::clients::contract::{Broken, Held, demand};
 
@@ -167,6 +168,11 @@ pub(super) async fn remove_by_filter(b: &Bench<'_>) -> Result<Held, Broken> {
 
 pub(super) async fn listing(b: &Bench<'_>) -> Result<Held, Broken> {
     let id = b.group.get("scratch group")?;
+    listed(b, b.plane, GROUPS, &id).await
+}
+
+/// Whether a listing shows a group, which has a member, and whether it shows the member.
+pub(super) async fn listed(b: &Bench<'_>, plane: &Plane, path: &str, id: &str) -> Result<Held, Broken> {
     let (mut start, until) = (1_usize, Instant::now() + PROPAGATION);
     loop {
         let index = start.to_string();
@@ -175,7 +181,7 @@ pub(super) async fn listing(b: &Bench<'_>) -> Result<Held, Broken> {
             ("count", "100"),
             ("attributes", "id,members"),
         ];
-        let said = b.get(GROUPS, &query).await?;
+        let said = b.call(plane, Method::GET, path, &query, None).await?;
         demand(said.is_success(), || said.show())?;
         let page = said.json["Resources"].as_array().cloned().unwrap_or_default();
         if let Some(group) = page.iter().find(|group| group["id"] == json!(id)) {

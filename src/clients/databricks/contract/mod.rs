@@ -1,7 +1,12 @@
 //! What Lockstep takes for granted about Databricks, tried on scratch groups, a scratch job and a scratch directory
-//! that the suite makes and deletes. `groups` tries SCIM, `objects` the permissions API, Unity Catalog and roles.
+//! that the suite makes and deletes. `groups` tries SCIM, `objects` the permissions API and `lookups` the names that
+//! go with it, `grants` Unity Catalog, `account` groups and roles of the account, `entry` who may enter the workspace.
 
+mod account;
+mod entry;
+mod grants;
 mod groups;
+mod lookups;
 mod objects;
 
 use std::time::Duration;
@@ -12,7 +17,7 @@ use reqwest::Method;
 use serde_json::{Value, json};
 
 use super::limits::Family;
-use super::plane::Plane;
+use super::plane::{Plane, Response};
 use super::scim::equals;
 use super::system::DatabricksSystem;
 use crate::clients::contract::{Assumption, Broken, Fact, Finding, Made, Tell, demand, run};
@@ -32,6 +37,7 @@ const LOOK: Duration = Duration::from_millis(500);
 struct Bench<'a> {
     plane: &'a Plane,
     account: Option<(&'a str, &'a Plane)>,
+    workspace: String,
     prefix: String,
     group: Fact,
     principal: Fact,
@@ -39,6 +45,10 @@ struct Bench<'a> {
     job: Fact,
     directory: Fact,
     schema: Fact,
+    account_group: Fact,
+    account_principal: Fact,
+    /// Objects of other people that listings showed, by type: for questions that change nothing.
+    seen: Made<(&'static str, String)>,
     made: Made<Undo>,
 }
 
@@ -57,6 +67,10 @@ struct Said {
     status: u16,
     json: Value,
     words: String,
+    /// Somebody who was named is not known, in words that the adapter understands.
+    unknown_principal: bool,
+    /// What was asked for does not exist, in words that the adapter understands.
+    absent: bool,
 }
 
 impl Said {
@@ -97,9 +111,13 @@ impl Bench<'_> {
         query: &[(&str, &str)],
         body: Option<&Value>,
     ) -> Result<Said, SystemError> {
+        let of_account = path.contains("/accounts/") && path.contains("/scim/v2/");
         let (effect, family) = match method {
+            Method::GET if of_account => (Effect::Read, Family::AccountScimList),
             Method::GET => (Effect::Read, Family::Other),
-            _ if path.starts_with(GROUPS) && method == Method::PATCH => (Effect::Once, Family::GroupPatch),
+            Method::PATCH if of_account => (Effect::Once, Family::AccountScimPatch),
+            Method::PATCH if path.starts_with(GROUPS) => (Effect::Once, Family::GroupPatch),
+            _ if of_account => (Effect::Once, Family::AccountScimWrite),
             _ => (Effect::Once, Family::Other),
         };
         let mut call = Call::new(method, ROUTE, path, family.name(), effect);
@@ -109,13 +127,7 @@ impl Bench<'_> {
         if let Some(body) = body {
             call = call.json(body);
         }
-        let response = plane.send(call).await?;
-        let json = serde_json::from_slice(&response.answer.body).unwrap_or_default();
-        Ok(Said {
-            status: response.status(),
-            json,
-            words: response.refusal.to_string(),
-        })
+        Ok(said(&plane.send(call).await?))
     }
 
     async fn get(&self, path: &str, query: &[(&str, &str)]) -> Result<Said, SystemError> {
@@ -165,6 +177,16 @@ impl Bench<'_> {
     }
 }
 
+fn said(response: &Response) -> Said {
+    Said {
+        status: response.status(),
+        json: serde_json::from_slice(&response.answer.body).unwrap_or_default(),
+        words: response.refusal.to_string(),
+        unknown_principal: response.refusal.misses_principal(response.status()),
+        absent: response.proves_absence(),
+    }
+}
+
 impl DatabricksSystem {
     /// Tries every assumption under a prefix of its own, and cleans up.
     pub async fn contract(
@@ -174,7 +196,7 @@ impl DatabricksSystem {
         stop: impl Future<Output = ()> + Send,
     ) -> Result<Vec<Finding>, SystemError> {
         // Who we are comes first: a credential that is refused deviates from nothing.
-        self.0.facts().await?;
+        let facts = self.0.facts().await?;
         let bench = Bench {
             plane: &self.0.workspace.plane,
             account: self
@@ -182,6 +204,7 @@ impl DatabricksSystem {
                 .account
                 .as_ref()
                 .map(|(id, side)| (id.as_str(), &side.plane)),
+            workspace: facts.workspace.clone(),
             prefix: prefix.to_owned(),
             group: Fact::default(),
             principal: Fact::default(),
@@ -189,6 +212,9 @@ impl DatabricksSystem {
             job: Fact::default(),
             directory: Fact::default(),
             schema: Fact::default(),
+            account_group: Fact::default(),
+            account_principal: Fact::default(),
+            seen: Made::default(),
             made: Made::default(),
         };
         let rows = rows();
@@ -337,28 +363,100 @@ fn rows<'b>() -> Vec<Assumption<Bench<'b>>> {
             "400"
         ),
         row!(
+            objects::unknown,
+            "Terraform provider: the message begins with Principal",
+            "a group that does not exist is named as such by the permissions API",
+            "404 that names the principal"
+        ),
+        row!(
             objects::directory,
             "Permissions API",
             "a directory has permissions under its object id",
             "the level that was given"
         ),
         row!(
-            objects::schema,
+            lookups::found,
+            "SDK, one call or listing per type",
+            "a job and a directory are found by name",
+            "their ids alone"
+        ),
+        row!(
+            lookups::absent,
+            "SDK, one call or listing per type",
+            "for each type, a name that nothing has is answered with nothing",
+            "no object, and no error"
+        ),
+        row!(
+            lookups::levels,
+            "Terraform provider: permission_definitions.go; permissionLevels",
+            "each type has the levels that bindings may give",
+            "every level of Lockstep's table"
+        ),
+        row!(
+            entry::entitlement,
+            "SCIM API; Terraform provider: taking from nobody is refused with \"No such attribute\"",
+            "an entitlement of a group is given, seen, and taken twice",
+            "2xx, or 400 with those words the second time"
+        ),
+        row!(
+            grants::schema,
             "Unity Catalog API",
             "a schema can be made in some catalog",
             "a schema to try on"
         ),
         row!(
-            objects::grants,
+            grants::twice,
             "Unity Catalog API: PATCH changes",
             "granting and revoking twice is doing it once",
             "200 four times, and nothing left"
         ),
         row!(
-            objects::rule_set,
+            grants::pages,
+            "Unity Catalog API: max_results=0 and page_token",
+            "grants are read page by page to the end",
+            "every principal once, and a last page"
+        ),
+        row!(
+            grants::unknown,
+            "Unity Catalog API: PRINCIPAL_DOES_NOT_EXIST",
+            "a grant to somebody unknown names the principal",
+            "404 that names the principal"
+        ),
+        row!(
+            account::rule_set,
             "Account access control API",
             "a rule set written with an old etag is refused",
             "409"
+        ),
+        row!(
+            account::create,
+            "Account SCIM API",
+            "a group of the account is created once under a name",
+            "201 with an id, then 409"
+        ),
+        row!(
+            account::fill,
+            "Account SCIM API",
+            "a member of an account group is added twice as once, and seen",
+            "2xx twice, one member within 60 s"
+        ),
+        row!(
+            account::listing,
+            "accounts made since 2025-08-22 list groups without members",
+            "a listing of the account shows the group, with members or consistently without",
+            "the group is in the listing"
+        ),
+        row!(
+            entry::permission,
+            "Account API: workspace assignment; Terraform provider: permission assignment of the workspace",
+            "somebody enters the workspace, is seen there, and leaves it twice",
+            "2xx and USER, then nothing"
+        ),
+        row!(
+            account::clear,
+            "Account SCIM API: members[value eq \"…\"]",
+            "the member of an account group is taken out by a filter",
+            "2xx, no member within 60 s"
         ),
     ]
 }

@@ -1,13 +1,11 @@
-//! The permissions API, Unity Catalog and roles on service principals.
+//! The permissions API, on a scratch job and a scratch directory.
 
 use reqwest::Method;
 use serde_json::{Value, json};
 
 use super::super::segment;
-use super::{Bench, Undo};
+use super::Bench;
 use crate::clients::contract::{Broken, Held, demand};
-
-const CATALOG: &str = "/api/2.1/unity-catalog";
 
 /// Direct levels by principal; inherited ones are left out.
 fn direct(list: &Value) -> Vec<(String, String)> {
@@ -166,90 +164,11 @@ pub(super) async fn directory(b: &Bench<'_>) -> Result<Held, Broken> {
     Ok(None)
 }
 
-pub(super) async fn schema(b: &Bench<'_>) -> Result<Held, Broken> {
-    let said = b
-        .get(&format!("{CATALOG}/catalogs"), &[("max_results", "100")])
-        .await?;
-    if !said.is_success() {
-        return Err(Broken::Skipped(format!("no Unity Catalog here: {}", said.show())));
-    }
-    let catalogs = said.json["catalogs"].as_array().cloned().unwrap_or_default();
-    let name = b.prefix.replace('-', "_");
-    let mut why = "there is no catalog".to_owned();
-    for catalog in catalogs.iter().filter_map(|catalog| catalog["name"].as_str()) {
-        let body = json!({"name": name, "catalog_name": catalog});
-        let said = b.send(Method::POST, &format!("{CATALOG}/schemas"), &body).await?;
-        if said.is_success() {
-            let full = format!("{catalog}.{name}");
-            let path = format!("{CATALOG}/schemas/{}", segment(&full));
-            b.undo(&format!("schema {full}"), Method::DELETE, path, None);
-            b.schema.set(full);
-            return Ok(None);
-        }
-        why = said.show();
-    }
-    Err(Broken::Skipped(format!(
-        "the identity may not make a schema in any catalog: {why}"
-    )))
-}
-
-pub(super) async fn grants(b: &Bench<'_>) -> Result<Held, Broken> {
-    let schema = b.schema.get("scratch schema")?;
-    let application = b.application.get("service principal")?;
-    let path = format!("{CATALOG}/permissions/schema/{}", segment(&schema));
-    for verb in ["add", "add", "remove", "remove"] {
-        let body = json!({"changes": [{"principal": application, verb: ["USE_SCHEMA"]}]});
-        let said = b.send(Method::PATCH, &path, &body).await?;
-        demand(said.is_success(), || format!("{verb}: {}", said.show()))?;
-    }
-    let said = b.get(&path, &[("max_results", "0")]).await?;
-    demand(said.is_success(), || said.show())?;
-    let left = said.json["privilege_assignments"]
-        .as_array()
-        .is_some_and(|all| all.iter().any(|one| one["principal"] == json!(application)));
-    demand(!left, || said.json.to_string())?;
-    Ok(None)
-}
-
-pub(super) async fn rule_set(b: &Bench<'_>) -> Result<Held, Broken> {
-    let Some((account, plane)) = b.account else {
-        return Err(Broken::Skipped("the connection names no account".into()));
-    };
-    let path = format!("/api/2.0/accounts/{}/scim/v2/ServicePrincipals", segment(account));
-    let body = json!({"displayName": format!("{}-roles", b.prefix)});
-    let said = b.call(plane, Method::POST, &path, &[], Some(&body)).await?;
-    said.made("service principals in the account")?;
-    b.made.remember(Undo {
-        what: "service principal of the account".into(),
-        account: true,
-        method: Method::DELETE,
-        path: format!("{path}/{}", said.word("/id")),
-        body: None,
-    });
-    let name = format!(
-        "accounts/{account}/servicePrincipals/{}/ruleSets/default",
-        said.word("/applicationId")
-    );
-    let path = format!(
-        "/api/2.0/preview/accounts/{}/access-control/rule-sets",
-        segment(account)
-    );
-    let said = b
-        .call(plane, Method::GET, &path, &[("name", &name), ("etag", "")], None)
-        .await?;
-    demand(said.is_success(), || said.show())?;
-    let etag = said.word("/etag");
-    let principal = format!("servicePrincipals/{}", name.split('/').nth(3).unwrap_or_default());
-    let rules = |role: &str| {
-        json!({"name": name, "rule_set": {
-            "name": name, "etag": etag, "grant_rules": [{"role": role, "principals": [principal]}],
-        }})
-    };
-    let first = rules("roles/servicePrincipal.user");
-    let said = b.call(plane, Method::PUT, &path, &[], Some(&first)).await?;
-    demand(said.is_success(), || said.show())?;
-    let second = rules("roles/servicePrincipal.manager");
-    let said = b.call(plane, Method::PUT, &path, &[], Some(&second)).await?;
-    demand(said.status == 409, || said.show())?;
+pub(super) async fn unknown(b: &Bench<'_>) -> Result<Held, Broken> {
+    let path = job_path(b)?;
+    let nobody = format!("{}-nobody", b.prefix);
+    let body = json!({"access_control_list": [{"group_name": nobody, "permission_level": "CAN_VIEW"}]});
+    let said = b.send(Method::PATCH, &path, &body).await?;
+    demand(said.unknown_principal, || said.show())?;
     Ok(None)
 }

@@ -2,6 +2,7 @@
 //! Every row was first seen on a running Gerrit 3.13.5.
 
 mod groups;
+mod people;
 mod rights;
 
 use futures::FutureExt as _;
@@ -167,10 +168,40 @@ fn rows<'b>() -> Vec<Assumption<Bench<'b>>> {
             check: |b| groups::missing(b).boxed(),
         },
         Assumption {
+            name: "description, visibility and owner of a group are set and shown",
+            source: SEEN,
+            expected: "200 three times, and what was set",
+            check: |b| groups::describe(b).boxed(),
+        },
+        Assumption {
+            name: "a group is put into a group and taken out, each twice as once",
+            source: SEEN,
+            expected: "200 twice, one include; 204 twice, none",
+            check: |b| groups::nest(b).boxed(),
+        },
+        Assumption {
+            name: "a group's log says who added and removed whom, and when",
+            source: SEEN,
+            expected: "200, with our additions and removals by us",
+            check: |b| groups::audit(b).boxed(),
+        },
+        Assumption {
+            name: "a group is deleted, or the server says in so many words that it deletes none",
+            source: "a 404 of a server that deletes no groups is not \"gone\" (seen on Gerrit 3.13.5)",
+            expected: "2xx and then 404, or 404 with \"not enabled\"",
+            check: |b| groups::delete(b).boxed(),
+        },
+        Assumption {
             name: "an account is found by its whole e-mail address",
             source: "Gerrit's search for accounts matches prefixes, so that answers are compared whole",
             expected: "200 with the account among the answers",
-            check: |b| groups::by_email(b).boxed(),
+            check: |b| people::by_email(b).boxed(),
+        },
+        Assumption {
+            name: "accounts come in pages, inactive ones included when asked for",
+            source: SEEN,
+            expected: "two pages of one, two accounts, and word that there are more",
+            check: |b| people::pages(b).boxed(),
         },
         Assumption {
             name: "a scratch project can be made",
@@ -207,6 +238,24 @@ fn rows<'b>() -> Vec<Assumption<Bench<'b>>> {
             source: SEEN,
             expected: "422",
             check: |b| rights::rule_for_stranger(b).boxed(),
+        },
+        Assumption {
+            name: "a BLOCK is shown as such",
+            source: SEEN,
+            expected: "200, and BLOCK",
+            check: |b| rights::block(b).boxed(),
+        },
+        Assumption {
+            name: "an exclusive permission is shown as such",
+            source: SEEN,
+            expected: "200, and exclusive",
+            check: |b| rights::exclusive(b).boxed(),
+        },
+        Assumption {
+            name: "rights of several projects are read in one call, which one missing project fails",
+            source: SEEN,
+            expected: "200 with both projects; 404",
+            check: |b| rights::batch(b).boxed(),
         },
     ]
 }

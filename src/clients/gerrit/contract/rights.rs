@@ -9,8 +9,8 @@ use super::{Bench, PROJECT};
 use crate::clients::contract::{Broken, Held, demand};
 
 impl Bench<'_> {
-    /// Rules of one permission on the scratch ref, as the project shows them.
-    async fn rules(&self, permission: &str) -> Result<Value, Broken> {
+    /// One permission on the scratch ref, as the project shows it.
+    async fn permission(&self, permission: &str) -> Result<Value, Broken> {
         let path = format!(
             "a/projects/{}/access",
             segment(&self.project.get("scratch project")?)
@@ -18,7 +18,11 @@ impl Bench<'_> {
         let said = self.get(path, &[]).await?;
         let sections = said.json.get("local").cloned().unwrap_or_default();
         let section = sections.get(self.ref_name()).cloned().unwrap_or_default();
-        Ok(section["permissions"][permission]["rules"].clone())
+        Ok(section["permissions"][permission].clone())
+    }
+
+    async fn rules(&self, permission: &str) -> Result<Value, Broken> {
+        Ok(self.permission(permission).await?["rules"].clone())
     }
 }
 
@@ -113,5 +117,51 @@ pub(super) async fn rule_for_stranger(b: &Bench<'_>) -> Result<Held, Broken> {
     let section = json!({b.ref_name(): {"permissions": {"push": {"rules": rules}}}});
     let said = b.change_rights(json!({"add": section})).await?;
     demand(said.status == 422, || said.show())?;
+    Ok(None)
+}
+
+pub(super) async fn block(b: &Bench<'_>) -> Result<Held, Broken> {
+    b.group.get("scratch group")?;
+    let section = json!({b.ref_name(): {"permissions": allow(b, "delete", json!({"action": "BLOCK"}))}});
+    let said = b.change_rights(json!({"add": section})).await?;
+    demand(said.status == 200, || said.show())?;
+    let rule = b.rules("delete").await?[&b.uuid].clone();
+    demand(rule["action"] == json!("BLOCK"), || rule.to_string())?;
+    Ok(None)
+}
+
+pub(super) async fn exclusive(b: &Bench<'_>) -> Result<Held, Broken> {
+    b.group.get("scratch group")?;
+    let mut permissions = allow(b, "read", json!({"action": "ALLOW"}));
+    permissions["read"]["exclusive"] = json!(true);
+    let section = json!({b.ref_name(): {"permissions": permissions}});
+    let said = b.change_rights(json!({"add": section})).await?;
+    demand(said.status == 200, || said.show())?;
+    let read = b.permission("read").await?;
+    let holds = read["exclusive"] == json!(true) && read["rules"].get(&b.uuid).is_some();
+    demand(holds, || read.to_string())?;
+    Ok(None)
+}
+
+pub(super) async fn batch(b: &Bench<'_>) -> Result<Held, Broken> {
+    let project = b.project.get("scratch project")?;
+    let said = b
+        .get(format!("a/projects/{}/parent", segment(&project)), &[])
+        .await?;
+    let parent = said.json.as_str().map(ToOwned::to_owned);
+    let parent = parent.ok_or_else(|| Broken::Seen(format!("the project's parent: {}", said.show())))?;
+    let ask = |names: [&str; 2]| {
+        let query = names.map(|name| ("project", name.to_owned()));
+        async move { b.get("a/access/".into(), &query).await }
+    };
+    let said = ask([&project, &parent]).await?;
+    let both = [&project, &parent].iter().all(|name| {
+        said.json
+            .get(name.as_str())
+            .is_some_and(|found| found["local"].is_object())
+    });
+    demand(said.status == 200 && both, || said.show())?;
+    let said = ask([&project, &format!("{}-never", b.prefix)]).await?;
+    demand(said.status == 404, || said.show())?;
     Ok(None)
 }
