@@ -508,6 +508,42 @@ fn every_command_is_understood() {
     no(pages().iter().flat_map(wrong_commands).collect());
 }
 
+/// Subcommands as `lockstep --help` lists them.
+fn subcommands() -> Vec<String> {
+    let output = Command::new(env!("CARGO_BIN_EXE_lockstep"))
+        .arg("--help")
+        .output()
+        .unwrap();
+    let help = String::from_utf8(output.stdout).unwrap();
+    let (_, rest) = help.split_once("Commands:\n").unwrap();
+    rest.lines()
+        .take_while(|line| !line.is_empty())
+        .filter_map(|line| line.split_whitespace().next())
+        .filter(|name| *name != "help")
+        .map(ToOwned::to_owned)
+        .collect()
+}
+
+#[test]
+fn every_subcommand_has_a_section_and_no_other() {
+    let commands = subcommands();
+    assert!(commands.len() > 5, "{commands:?}");
+    let text = read("docs/cli.md");
+    let sections: BTreeSet<String> = split(&text)
+        .1
+        .lines()
+        .filter_map(|line| line.strip_prefix("## "))
+        .map(ToOwned::to_owned)
+        .collect();
+    assert_eq!(sections, commands.into_iter().collect());
+    for section in &sections {
+        let told = rows(&text)
+            .into_iter()
+            .any(|(_, cells)| cells[0] == format!("[`{section}`](#{section})"));
+        assert!(told, "the table of commands leaves out {section}");
+    }
+}
+
 #[test]
 fn every_make_target_exists() {
     no(pages().iter().flat_map(wrong_targets).collect());

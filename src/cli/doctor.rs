@@ -10,6 +10,7 @@ use lockstep_core::domain::ports::{Cluster as _, ConnectionKey, Probe};
 use serde::Serialize;
 use serde_json::Value;
 
+use super::doctor_tenants::tenants;
 use super::doctor_view;
 use super::output::{Format, Output};
 use super::progress::Progress;
@@ -31,7 +32,7 @@ made, also after a failure. It needs the rights that the operator needs.
 
 Exit codes:
   0   everything is as it should be
-  1   something is broken, or deviates from what Lockstep relies on
+  1   something is broken, deviates from what Lockstep relies on, or could not be tried
   64  the command line is not understood")]
 pub(super) struct DoctorArgs {
     /// Connections and bindings of all namespaces
@@ -138,6 +139,7 @@ async fn examine(args: &DoctorArgs, progress: &Progress) -> Result<Vec<Check>, F
     for key in &keys {
         progress.say(&format!("asking {key}"));
         checks.extend(connection(&reading, key).await);
+        checks.push(tenants(&reading, key));
     }
     let mut bindings = reading.listing.bindings();
     bindings.retain(|binding| wanted(&binding.namespace().unwrap_or_default()));
@@ -191,7 +193,7 @@ fn installation(installed: &Installation) -> Vec<Check> {
         Seen::Found(true) => (Mark::Good, "approvers are held to their own names".into()),
         Seen::Found(false) => (
             Mark::Bad,
-            "the policy is there but does not deny: no approval counts".into(),
+            "the policy is there but does not do what the chart's does: no approval counts".into(),
         ),
         Seen::Absent => (
             Mark::Bad,

@@ -12,6 +12,7 @@ mod access_view;
 mod approve;
 mod crds;
 mod doctor;
+mod doctor_tenants;
 mod doctor_view;
 mod manifests;
 mod output;

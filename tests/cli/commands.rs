@@ -370,6 +370,11 @@ async fn the_doctor_sees_connections_and_says_what_is_missing() {
     );
     assert!(good("accessbindings.lockstep.dev"), "{report}");
     assert!(!good("leader"), "{report}");
+    let tenants = checks.iter().filter(|check| {
+        let says = check["says"].as_str().unwrap();
+        says.starts_with(&format!("for {}: Access within ", team.prefix))
+    });
+    assert_eq!(tenants.count(), 2, "{report}");
     let plain = lockstep(&["doctor", "-n", &team.prefix], "");
     assert!(text(&plain.stdout).is_ascii(), "{}", told(&plain));
 }
