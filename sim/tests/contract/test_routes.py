@@ -15,6 +15,8 @@ NOT_IN_THE_SDK = {
     # Undocumented; as Terraform does [TF access/resource_permission_assignment.go].
     "/api/2.0/preview/permissionassignments",
 }
+# Not asked for by themselves: the code goes on from there.
+PREFIXES = {"/api/2.1/unity-catalog"}
 
 
 def asked():
@@ -28,9 +30,14 @@ def asked():
 
 
 def driven(path):
-    """Whether an endpoint that was asked for has this path, or begins with it where the code goes on from there."""
-    pattern = re.sub(r"\\\{[^/]*?\\\}", ".+", re.escape(path))
-    return any(re.fullmatch(f"{pattern}(/.*)?", route) for route in DRIVEN)
+    """Whether an endpoint that was asked for has this path."""
+    wanted = path.split("/")
+
+    def same(one, other):
+        return one == other or one.startswith("{") or other.startswith("{")
+
+    routes = (route.split("/") for route in DRIVEN)
+    return any(len(route) == len(wanted) and all(map(same, wanted, route)) for route in routes)
 
 
 def test_the_sdk_drives_whatever_the_adapter_asks_for(request):
@@ -40,4 +47,4 @@ def test_the_sdk_drives_whatever_the_adapter_asks_for(request):
         pytest.skip("only a whole run knows what is driven")
     paths = asked()
     assert len(paths) > 40, paths
-    assert [path for path in sorted(paths - NOT_IN_THE_SDK) if not driven(path)] == []
+    assert [path for path in sorted(paths - NOT_IN_THE_SDK - PREFIXES) if not driven(path)] == []

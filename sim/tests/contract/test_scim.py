@@ -277,7 +277,7 @@ def test_direct_members_say_where_they_come_from(sim, a):
             {"displayName": "local", "workspace": WORKSPACE},
         ],
     )
-    ours, theirs = int(ids["ours"]), int(ids["theirs"])
+    ours, theirs = int(ids["group:ours"]), int(ids["group:theirs"])
     listed = list(a.iam_v2.list_direct_group_members(ours, page_size=2))
     assert sorted(row.principal_type.value for row in listed) == ["GROUP", "SERVICE_PRINCIPAL", "USER"]
     assert {row.membership_source for row in listed} == {iamv2.GroupMembershipSource.INTERNAL}
@@ -288,7 +288,7 @@ def test_direct_members_say_where_they_come_from(sim, a):
     assert (row.principal_id, row.external_id) == (int(ids["ada@x.org"]), "entra-ada")
     sources = {row.membership_source for row in a.iam_v2.list_direct_group_members(ours)}
     assert sources == {iamv2.GroupMembershipSource.INTERNAL}
-    for missing in (1, int(ids["local"])):
+    for missing in (1, int(ids["group:local"])):
         with pytest.raises(NotFound):
             list(a.iam_v2.list_direct_group_members(missing))
 
