@@ -15,3 +15,6 @@ mod commands;
 
 #[path = "cli/queries.rs"]
 mod queries;
+
+#[path = "cli/proxies.rs"]
+mod proxies;

@@ -72,8 +72,34 @@ pub async fn connect() -> Result<Client, RunError> {
     // Two features of the tree bring their own default; the first to install wins, and ours is the one tested.
     let _ = rustls::crypto::ring::default_provider().install_default();
     let fail = |error: &dyn std::error::Error| RunError::Kubernetes(error.to_string());
-    let config = Config::infer().await.map_err(|error| fail(&error))?;
+    let mut config = Config::infer().await.map_err(|error| fail(&error))?;
+    if config.proxy_url.is_some() && config.proxy_url == shell_proxy() && needs_no_proxy(&config) {
+        config.proxy_url = None;
+    }
     Client::try_from(config).map_err(|error| fail(&error))
+}
+
+/// The proxy that kube takes where the kubeconfig names none.
+fn shell_proxy<T: std::str::FromStr>() -> Option<T> {
+    let named = ["HTTPS_PROXY", "https_proxy"].map(|name| std::env::var(name).unwrap_or_default());
+    named.iter().find(|proxy| !proxy.is_empty())?.parse().ok()
+}
+
+/// Whether the shell leaves the cluster out of its proxy, or the cluster is this machine. kube 5.0 compares NO_PROXY
+/// with the proxy's own address instead of the cluster's.
+fn needs_no_proxy(config: &Config) -> bool {
+    let host = config
+        .cluster_url
+        .host()
+        .unwrap_or_default()
+        .trim_matches(['[', ']']);
+    let here = host == "localhost"
+        || host
+            .parse()
+            .is_ok_and(|address: std::net::IpAddr| address.is_loopback());
+    here || hyper_util::client::proxy::matcher::Matcher::from_env()
+        .intercept(&config.cluster_url)
+        .is_none()
 }
 
 /// Runs the operator until it is asked to stop.

@@ -108,7 +108,9 @@ async fn the_table_of_levels_is_the_workspaces_own() {
                 .await;
             vec!["tokens".to_owned(), "passwords".to_owned()]
         } else {
-            let name = format!("/Shared/{}", row.path.replace('/', "-"));
+            let tree = ["paths", "experiments"].contains(&row.reach);
+            let directory = if tree { "/Shared/" } else { "" };
+            let name = format!("{directory}levels-{}", row.path.replace('/', "-"));
             let ids = sim
                 .seed(json!({"objects": [{"type": row.path, "name": name}]}))
                 .await;

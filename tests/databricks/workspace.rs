@@ -187,10 +187,14 @@ async fn every_securable_is_granted_on_under_the_name_its_key_has() {
             serde_json::from_value(json!({*key: name, "privileges": [word]})).unwrap();
         let (kind, named) = grant.securable().unwrap();
         assert_eq!(named, *name);
-        if kind != "metastore" {
-            sim.seed(json!({"securables": [{"type": kind, "fullName": name, "owner": crate::sim::US}]}))
-                .await;
-        }
+        // The metastore is there and somebody else's.
+        let grants = if kind == "metastore" {
+            json!({crate::sim::US: ["MANAGE"]})
+        } else {
+            json!({})
+        };
+        let thing = json!({"type": kind, "fullName": name, "owner": crate::sim::US, "grants": grants});
+        sim.seed(json!({"securables": [thing]})).await;
         let (target, right) = (securable(kind, name), privilege(&team("team"), word));
         for (add, remove, there) in [(true, false, true), (false, true, false)] {
             let list = |wanted: bool| if wanted { vec![right.clone()] } else { Vec::new() };

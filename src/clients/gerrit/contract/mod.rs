@@ -292,6 +292,18 @@ async fn delete_group(b: &Bench<'_>, uuid: &str) -> Option<Finding> {
         return None;
     }
     if said.status == 404 && said.text.contains("not enabled") {
+        let hidden = b
+            .write(
+                Method::PUT,
+                format!("{path}/options"),
+                json!({"visible_to_all": false}),
+            )
+            .await;
+        match hidden {
+            Ok(said) if said.status == 200 => {}
+            Ok(said) => return Some(Finding::left_behind(uuid, &said.show())),
+            Err(error) => return Some(Finding::left_behind(uuid, &error.to_string())),
+        }
         let name = super::names::tombstone(uuid, &b.prefix);
         let renamed = b
             .write(Method::PUT, format!("{path}/name"), json!({"name": name}))
