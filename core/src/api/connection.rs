@@ -57,6 +57,7 @@ pub struct Limits {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct CaBundle {
-    /// PEM certificates; key `ca.crt` unless named.
+    /// PEM certificates; key `ca.crt` unless named. The Secret names the connection's hosts in its annotation
+    /// `lockstep.dev/host`, as a credential's does.
     pub secret_ref: SecretKeyRef,
 }

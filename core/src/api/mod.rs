@@ -10,6 +10,7 @@ pub mod databricks_connection;
 pub mod gerrit_connection;
 mod object_rules;
 pub mod objects;
+pub mod permissions;
 pub mod plan_approval;
 pub mod reference;
 pub mod schema;

@@ -8,6 +8,8 @@ use kube::core::Rule;
 use schemars::{Schema, SchemaGenerator, json_schema};
 use serde_json::{Value, json};
 
+use super::permissions::PERMISSIONS;
+
 /// Namespaces named in one tenant entry, patterns in one key of `reach`.
 pub const PATTERNS: u32 = 256;
 /// Tenant entries of a connection.
@@ -68,8 +70,6 @@ strings! {
     project: 1..=255, r#"^[^/\x00-\x1f\x7f-\x9f\\?%*:<>|$~"]+(/[^/\x00-\x1f\x7f-\x9f\\?%*:<>|$~"]+)*$"#;
     /// A ref, a prefix of refs ending in `/*`, or a regular expression of refs.
     ref_pattern: 6..=255, r"^(refs/[^\x00-\x20\x7f-\xa0\\?\[~^:]+|\^refs/[^\x00-\x20\x7f-\xa0]+)$";
-    /// A permission as Gerrit spells it.
-    permission: 1..=64, "^[A-Za-z][A-Za-z-]*$";
     /// A label as Gerrit spells it.
     label: 1..=128, "^[A-Za-z][A-Za-z0-9-]*$";
     /// A word in capitals: permission levels, privileges.
@@ -93,6 +93,18 @@ strings! {
 /// Standing in a workspace.
 pub fn workspace_permission(_: &mut SchemaGenerator) -> Schema {
     json_schema!({"type": "string", "maxLength": 5, "enum": ["USER", "ADMIN"]})
+}
+
+/// A permission, in Gerrit's own spelling alone: Gerrit takes `Owner` for `owner`, so whoever judges it must not see
+/// two. What begins with `label` is a rule of its own.
+pub fn permission(_: &mut SchemaGenerator) -> Schema {
+    let known: Vec<String> = PERMISSIONS.iter().map(|name| format!("'{name}'")).collect();
+    let message = format!(
+        "must be a permission in Gerrit's spelling, one of {}",
+        PERMISSIONS.join(", ")
+    );
+    let rule = format!("self.startsWith('label') || self in [{}]", known.join(", "));
+    with_rules(string(1, 64, "^[A-Za-z][A-Za-z-]*$"), &[(rule, &message)])
 }
 
 /// The two things whose use can be granted in a workspace.

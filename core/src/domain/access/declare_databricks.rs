@@ -58,7 +58,7 @@ fn declare_group(
         system,
         name: group.name.clone(),
     };
-    if declared.admit(&named, tenancy.group(&group.name)) {
+    if declared.admit(&named, tenancy.target_group(&group.name)) {
         declared.groups.push(DeclaredGroup {
             connection: key.clone(),
             named,

@@ -182,7 +182,7 @@ fn declare_gerrit(
         name: group.name.clone(),
     };
     let owner_allowed = group.owner.as_ref().map_or(Ok(()), |owner| tenancy.group(owner));
-    if declared.admit(&named, tenancy.group(&group.name).and(owner_allowed)) {
+    if declared.admit(&named, tenancy.target_group(&group.name).and(owner_allowed)) {
         declared.groups.push(DeclaredGroup {
             connection: key.clone(),
             named,

@@ -2,6 +2,7 @@
 //! rows, observed access is a set of rows, and a plan is their difference.
 
 pub mod address;
+mod administrative;
 mod books;
 pub mod catalog;
 mod claim_group;
@@ -18,6 +19,7 @@ pub mod inventory;
 pub mod names;
 pub mod observed;
 pub mod overlap;
+mod patterns;
 pub mod people;
 pub mod pins;
 mod place;

@@ -199,7 +199,7 @@ fn concerns(who: &Who, system: &System) -> bool {
 }
 
 fn find<'a>(who: &Who, directory: &'a Directory) -> Result<&'a Account, Reason> {
-    let by_name = |name: &str| directory.by_username(name).ok_or(Reason::NoAccount);
+    let by_name = |name: &str| directory.one_named(name);
     match who {
         Who::ServiceUser(username) => by_name(username),
         Who::ServicePrincipal(id) => by_name(id),
@@ -213,7 +213,7 @@ fn find<'a>(who: &Who, directory: &'a Directory) -> Result<&'a Account, Reason> 
         } => by_name(&principal.subject),
         Who::Found {
             email: Some(email), ..
-        } => by_email(email, directory),
+        } => directory.one_by_email(email),
         Who::Person {
             email,
             gerrit_account,
@@ -224,13 +224,11 @@ fn find<'a>(who: &Who, directory: &'a Directory) -> Result<&'a Account, Reason> 
                 _ => databricks_user,
             };
             match written {
-                Some(name) => by_name(name).or_else(|missing| {
-                    // An account number is as good as a user name.
-                    directory
-                        .get(&Principal::new(PrincipalKind::Account, name, name))
-                        .ok_or(missing)
-                }),
-                None => by_email(email, directory),
+                // A number is an account's first: anybody may choose to be called by somebody else's.
+                Some(name) => directory
+                    .get(&Principal::new(PrincipalKind::Account, name, name))
+                    .map_or_else(|| by_name(name), Ok),
+                None => directory.one_by_email(email),
             }
         }
     }
@@ -242,30 +240,26 @@ fn candidates<'a>(who: &Who, directory: &'a Directory) -> Vec<&'a Account> {
         (Ok(account), _) => vec![account],
         (
             Err(Reason::Ambiguous),
-            Who::Person { email, .. }
-            | Who::Found {
+            Who::Person {
+                email,
+                gerrit_account,
+                databricks_user,
+            },
+        ) => {
+            let names = gerrit_account.iter().chain(databricks_user);
+            let named = names.flat_map(|name| directory.named(name));
+            directory.by_email(email).chain(named).collect()
+        }
+        (
+            Err(Reason::Ambiguous),
+            Who::Found {
                 email: Some(email), ..
             },
         ) => directory.by_email(email).collect(),
+        (Err(Reason::Ambiguous), Who::ServiceUser(name) | Who::ServicePrincipal(name)) => {
+            directory.named(name)
+        }
         (Err(_), _) => Vec::new(),
-    }
-}
-
-/// Exactly one active account with the address; inactive ones only count when there is no active one.
-fn by_email<'a>(email: &str, directory: &'a Directory) -> Result<&'a Account, Reason> {
-    let one = |accounts: Vec<&'a Account>| match accounts[..] {
-        [] => Err(Reason::NoAccount),
-        [one] => Ok(one),
-        _ => Err(Reason::Ambiguous),
-    };
-    let active: Vec<_> = directory
-        .by_email(email)
-        .filter(|account| account.active)
-        .collect();
-    if active.is_empty() {
-        one(directory.by_email(email).collect())
-    } else {
-        one(active)
     }
 }
 

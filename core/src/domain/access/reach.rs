@@ -2,9 +2,10 @@
 
 use std::collections::BTreeMap;
 
+use super::administrative::{misspelt, rules_by_membership, rules_over_refs};
 use super::catalog::{is_administrative, object_type};
 use super::grant::Privilege;
-use crate::api::access_binding::RefAction;
+use super::patterns::{any, refs};
 use crate::api::condition::Reason;
 use crate::api::connection::{NamespaceSelector, Use};
 use crate::api::databricks_connection::{DatabricksReach, DatabricksTenant};
@@ -23,33 +24,6 @@ pub struct Refusal {
 pub struct Tenancy {
     gerrit: Vec<(GerritReach, bool)>,
     databricks: Vec<(DatabricksReach, bool)>,
-}
-
-/// Whether `*` patterns match: `*` stands for any characters, `/` included.
-pub fn matches(pattern: &str, text: &str) -> bool {
-    let mut parts = pattern.split('*');
-    let first = parts.next().unwrap_or_default();
-    let Some(mut rest) = text.strip_prefix(first) else {
-        return false;
-    };
-    let parts: Vec<_> = parts.collect();
-    let Some((last, middle)) = parts.split_last() else {
-        return rest.is_empty();
-    };
-    for part in middle {
-        match rest.find(part) {
-            Some(at) => rest = &rest[at + part.len()..],
-            None => return false,
-        }
-    }
-    rest.len() >= last.len() && rest.ends_with(last)
-}
-
-fn any(patterns: Option<&Vec<String>>, text: &str) -> bool {
-    patterns
-        .into_iter()
-        .flatten()
-        .any(|pattern| matches(pattern, text))
 }
 
 fn selects(selector: &NamespaceSelector, namespace: &str, labels: Option<&BTreeMap<String, String>>) -> bool {
@@ -158,9 +132,19 @@ impl Tenancy {
         })
     }
 
-    /// A group, as target, member source or owner.
+    /// A group as member source or owner: who is in it is only read.
     pub fn group(&self, name: &str) -> Result<(), Refusal> {
-        self.decide(&format!("group {name:?}"), "groups", false, |reach| match reach {
+        self.group_with(name, false)
+    }
+
+    /// A group whose members are declared. Who fills the group of administrators makes administrators.
+    pub fn target_group(&self, name: &str) -> Result<(), Refusal> {
+        self.group_with(name, rules_by_membership(name))
+    }
+
+    fn group_with(&self, name: &str, administrative: bool) -> Result<(), Refusal> {
+        let what = format!("group {name:?}");
+        self.decide(&what, "groups", administrative, |reach| match reach {
             Reach::Gerrit(reach) => any(reach.groups.as_ref(), name),
             Reach::Databricks(reach) => any(reach.groups.as_ref(), name),
         })
@@ -169,13 +153,17 @@ impl Tenancy {
     /// A right on a ref of a project.
     pub fn ref_right(&self, project: &str, ref_name: &str, privilege: &Privilege) -> Result<(), Refusal> {
         let what = format!("{privilege} on {ref_name} of project {project:?}");
+        if let Some(message) = misspelt(privilege) {
+            let reason = Reason::InvalidSpec;
+            return Err(Refusal { reason, message });
+        }
         self.decide(
             &what,
             "projects and reach.refs",
             rules_over_refs(ref_name, privilege),
             |reach| match reach {
                 Reach::Gerrit(reach) => {
-                    any(reach.projects.as_ref(), project) && any(reach.refs.as_ref(), ref_name)
+                    any(reach.projects.as_ref(), project) && refs(reach.refs.as_ref(), ref_name)
                 }
                 Reach::Databricks(_) => false,
             },
@@ -292,45 +280,9 @@ fn object_patterns<'a>(reach: &'a DatabricksReach, key: &str) -> Option<&'a Vec<
     }
 }
 
-/// Rights that let their holder give rights, speak as others, or change what the gate reads. A BLOCK or DENY only
-/// takes away.
-fn rules_over_refs(ref_name: &str, privilege: &Privilege) -> bool {
-    let Privilege::Rule {
-        permission,
-        action: RefAction::Allow,
-        ..
-    } = privilege
-    else {
-        return false;
-    };
-    let config = super::overlap::ref_patterns_overlap(ref_name, "refs/meta/config");
-    permission == "owner"
-        || permission.starts_with("forge")
-        || permission.starts_with("labelAs-")
-        || permission == "submitAs"
-        || (config && permission != "read")
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn a_star_matches_any_characters() {
-        for (pattern, text, expected) in [
-            ("ml-*", "ml-fraud", true),
-            ("ml-*", "xml-fraud", false),
-            ("ml/*/prod", "ml/a/b/prod", true),
-            ("*", "", true),
-            ("a*a", "a", false),
-            ("a*b*c", "a-b-b-c", true),
-            ("exact", "exact", true),
-            ("exact", "exactly", false),
-            ("refs/heads/*", "refs/heads/*", true),
-        ] {
-            assert_eq!(matches(pattern, text), expected, "{pattern} {text}");
-        }
-    }
 
     #[test]
     fn without_an_entry_nobody_may() {
@@ -358,28 +310,51 @@ mod tests {
         );
     }
 
-    #[test]
-    fn rights_over_others_need_administrative() {
-        let rule = |permission: &str, action| Privilege::Rule {
-            permission: permission.into(),
-            action,
-            force: false,
-            range: None,
-        };
-        for (permission, ref_name, action, expected) in [
-            ("push", "refs/heads/*", RefAction::Allow, false),
-            ("owner", "refs/heads/*", RefAction::Allow, true),
-            ("forgeAuthor", "refs/heads/x", RefAction::Allow, true),
-            ("push", "refs/meta/config", RefAction::Allow, true),
-            ("read", "refs/meta/config", RefAction::Allow, false),
-            ("push", "refs/*", RefAction::Allow, true),
-            ("push", "refs/meta/config", RefAction::Block, false),
-        ] {
-            assert_eq!(
-                rules_over_refs(ref_name, &rule(permission, action)),
-                expected,
-                "{permission} {ref_name}"
-            );
+    fn tenancy(reach: GerritReach, administrative: bool) -> Tenancy {
+        Tenancy {
+            gerrit: vec![(reach, administrative)],
+            databricks: Vec::new(),
         }
+    }
+
+    #[test]
+    fn the_group_of_administrators_is_filled_by_administrative_entries_alone() {
+        let reach = GerritReach {
+            groups: Some(vec!["*".into()]),
+            ..GerritReach::default()
+        };
+        let modest = tenancy(reach.clone(), false);
+        for name in ["Administrators", "administrators", "admins", "Admins"] {
+            let refused = modest.target_group(name).expect_err(name);
+            assert_eq!(refused.reason, Reason::NeedsAdministrative, "{name}");
+            // Who is in it may be read, and it may own what a team fills.
+            assert_eq!(modest.group(name), Ok(()));
+            assert_eq!(tenancy(reach.clone(), true).target_group(name), Ok(()));
+        }
+        assert_eq!(modest.target_group("ml-admins"), Ok(()));
+    }
+
+    #[test]
+    fn a_permission_in_another_case_and_an_expression_beyond_the_reach_are_refused() {
+        let one = |text: &str| Some(vec![text.to_owned()]);
+        let reach = GerritReach {
+            projects: one("*"),
+            refs: one("refs/heads/*"),
+            ..GerritReach::default()
+        };
+        let right = |ref_name: &str, privilege: &str| {
+            let privilege = privilege.parse().expect("a privilege");
+            let verdict = tenancy(reach.clone(), false).ref_right("p", ref_name, &privilege);
+            verdict.map_err(|refusal| refusal.reason)
+        };
+        assert_eq!(right("refs/heads/x", "push"), Ok(()));
+        assert_eq!(right("refs/heads/x", "Push"), Err(Reason::InvalidSpec));
+        assert_eq!(right("refs/heads/x", "Owner"), Err(Reason::InvalidSpec));
+        assert_eq!(right("refs/heads/x", "owner"), Err(Reason::NeedsAdministrative));
+        assert_eq!(right("^refs/heads/(a|b)$", "push"), Ok(()));
+        assert_eq!(
+            right("^refs/heads/(a)|refs/tags/.*", "push"),
+            Err(Reason::OutOfReach)
+        );
     }
 }
