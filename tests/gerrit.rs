@@ -649,6 +649,30 @@ async fn rights_change_without_a_trace_of_the_traps() {
 }
 
 #[tokio::test]
+async fn what_an_exclusive_permission_shuts_out_stays_out_when_its_last_rule_goes() {
+    let c = corner_or_skip!();
+    let project = c.project("app").await;
+    let (team, uuid) = c.create("team", &[]).await;
+    let prod = c.on(&project, "refs/heads/prod");
+    let path = format!("projects/{}/access", project.replace('/', "%2F"));
+    // As people write it: in another case, and exclusive.
+    let rules = json!({&uuid: {"action": "ALLOW"}});
+    let by_hand =
+        json!({"add": {"refs/heads/prod": {"permissions": {"Push": {"exclusive": true, "rules": rules}}}}});
+    let (status, text) = c.by_hand(Method::POST, &path, by_hand).await;
+    assert_eq!(status, 200, "{text}");
+    assert_eq!(c.rights(&prod).await, ["team push"]);
+    c.change_rights(&prod, &[], &[(&uuid, "push")]).await.unwrap();
+    assert_eq!(c.rights(&prod).await, Vec::<String>::new());
+    let config = c.project_config(&project).await;
+    assert!(
+        config.to_lowercase().contains("exclusivegrouppermissions = push"),
+        "{config}"
+    );
+    c.delete(&team).await.unwrap();
+}
+
+#[tokio::test]
 async fn rights_that_gerrit_refuses_are_refusals() {
     let c = corner_or_skip!();
     let project = c.project("app").await;

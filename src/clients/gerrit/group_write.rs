@@ -76,7 +76,8 @@ impl GerritSystem {
         self.change_members(uuid, "delete", excess).await
     }
 
-    /// Creates a group under our own UUID, its first accounts in the same write, and returns what it holds then. A
+    /// Creates a group under our own UUID, its first accounts in the same write, and returns what it holds then; who
+    /// is missing is added by the caller. A
     /// group that has this UUID already is the work of an earlier attempt and is brought to the wanted properties.
     async fn create_group(
         &self,
@@ -94,12 +95,14 @@ impl GerritSystem {
             Some(owner) => owner.as_str(),
             None => facts.administrators(&self.rest)?,
         };
+        let mut first = accounts(members.iter().map(|(principal, _)| principal));
+        first.truncate(CHUNK);
         let input = GroupInput {
             uuid,
             owner_id: owner,
             description: wanted.description.as_deref(),
             visible_to_all: wanted.visible_to_all.unwrap_or(false),
-            members: accounts(members.iter().map(|(principal, _)| principal)),
+            members: first,
         };
         let _mark = self.touched_groups.mark_after(&by_name(name), &*self.clock);
         // One at a time: Gerrit 3.13.5 creates fewer groups a second on four threads than on one, since all write
@@ -123,10 +126,8 @@ impl GerritSystem {
                         return Err(answer.bad("created a group under another uuid than the one given"));
                     }
                     // The answer leaves the members out.
-                    group.members = members
-                        .iter()
-                        .filter(|(principal, _)| principal.kind == PrincipalKind::Account)
-                        .filter_map(|(principal, _)| principal.subject.parse().ok())
+                    let ids = input.members.iter().filter_map(|id| id.parse().ok());
+                    group.members = ids
                         .map(|id| super::wire::AccountInfo {
                             id,
                             ..Default::default()

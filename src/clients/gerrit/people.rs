@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use jiff::Timestamp;
 use lockstep_core::domain::access::directory::{Account, Directory};
 use lockstep_core::domain::access::grant::{Principal, System};
-use lockstep_core::domain::ports::SystemError;
+use lockstep_core::domain::ports::{SystemError, SystemErrorKind};
 
 use super::GerritSystem;
 use super::wire::AccountInfo;
@@ -13,25 +13,46 @@ use super::wire::AccountInfo;
 /// One human, several accounts: the address, and user names, of which the first is given rights.
 pub type Alias = (String, Vec<String>);
 
+/// How often a list of accounts that moved while it was read is read again.
+const REREADS: usize = 2;
+
 /// How Gerrit tags members of its group Service Users.
 const SERVICE_USER: &str = "SERVICE_USER";
 
 impl GerritSystem {
     pub(super) async fn read_directory(&self, begun: Timestamp) -> Result<Directory, SystemError> {
         let facts = self.facts().await?;
-        // Without a word on activity Gerrit adds `is:active`; an empty query is refused (3.13.5).
-        let query = "is:active OR is:inactive";
         // Others' secondary addresses need a capability; without it Gerrit refuses the option rather than ignore it.
         let all_emails = ["viewSecondaryEmails", "modifyAccount", "administrateServer"]
             .iter()
             .any(|capability| facts.may(capability));
-        let mut found: BTreeMap<i64, AccountInfo> = BTreeMap::new();
-        let mut start = 0;
+        let mut found = BTreeMap::new();
+        for _ in 0..=REREADS {
+            if self.page_accounts(all_emails, &mut found).await? {
+                break;
+            }
+        }
+        let system = System::Gerrit(facts.server.clone());
+        let mut accounts: Vec<Account> = found.into_values().map(account).collect();
+        join(&mut accounts, &self.aliases);
+        Ok(Directory::new(system, begun, accounts))
+    }
+
+    /// Adds all accounts to those found before; answers whether the list stood still meanwhile. It is in order of
+    /// names, so that who is renamed may move to a page that has been read; nobody is ever deleted, so what several
+    /// readings find is true together. Each page begins with the last account of the one before.
+    async fn page_accounts(
+        &self,
+        all_emails: bool,
+        found: &mut BTreeMap<i64, AccountInfo>,
+    ) -> Result<bool, SystemError> {
+        let (mut last, mut start, mut still) = (None, 0, true);
         loop {
             let mut parameters = vec![
-                ("q", query.to_owned()),
+                // Without a word on activity Gerrit adds `is:active`; an empty query is refused (3.13.5).
+                ("q", "is:active OR is:inactive".to_owned()),
                 ("o", "DETAILS".to_owned()),
-                ("n", self.page.to_string()),
+                ("n", (self.page + usize::from(last.is_some())).to_string()),
                 ("S", start.to_string()),
             ];
             if all_emails {
@@ -41,18 +62,19 @@ impl GerritSystem {
                 .rest
                 .get("/a/accounts/", "a/accounts/".into(), &parameters)
                 .await?;
-            let more = page.last().is_some_and(|last| last.more);
-            start += page.len();
-            // An account may show up on two pages when others come or go meanwhile.
+            if last.is_some() && page.len() < 2 {
+                let message = "the list of accounts ended although there was to be more of it";
+                return Err(self.rest.http.error(SystemErrorKind::Stale, message));
+            }
+            still &= last.is_none() || page.first().map(|account| account.id) == last;
+            let more = page.last().is_some_and(|account| account.more);
+            last = page.last().map(|account| account.id);
+            start += page.len().saturating_sub(1);
             found.extend(page.into_iter().map(|account| (account.id, account)));
             if !more {
-                break;
+                return Ok(still);
             }
         }
-        let system = System::Gerrit(facts.server.clone());
-        let mut accounts: Vec<Account> = found.into_values().map(account).collect();
-        join(&mut accounts, &self.aliases);
-        Ok(Directory::new(system, begun, accounts))
     }
 }
 

@@ -89,6 +89,12 @@ impl GerritSystem {
                 return Err(self.rest.http.error(SystemErrorKind::Stale, message));
             }
         }
+        if let Some((ref_name, permission)) = no_longer_exclusive(&before, &after, &goal) {
+            let message = format!(
+                "{permission} on {ref_name} of {project} is no longer exclusive, so that inherited rules apply there again: make it exclusive in Gerrit, or give {permission} there to a group"
+            );
+            return Err(self.rest.http.error(SystemErrorKind::Refused, message));
+        }
         Ok(())
     }
 
@@ -179,8 +185,8 @@ fn goal(before: &ProjectAccess, changes: &[&Change]) -> Result<BTreeMap<Place, O
 /// The call that leads there (all seen on Gerrit 3.13.5):
 /// * a rule that changes is removed first, else a second one is appended that no read shows;
 /// * a permission in `remove` always carries `rules`, else the whole section of the ref is deleted;
-/// * a permission whose last rule goes vanishes with its `exclusive` flag, so an addition repeats the flag, which is
-///   ignored where the permission stays.
+/// * a permission whose last rule goes vanishes with its `exclusive` flag, and what it shut out applies again, so the
+///   flag is added anew, with the rules that come or with none; where the permission stays it is ignored.
 fn difference(before: &ProjectAccess, goal: &BTreeMap<Place, Option<Privilege>>) -> AccessInput {
     let mut input = AccessInput::default();
     for (place, wanted) in goal {
@@ -195,17 +201,51 @@ fn difference(before: &ProjectAccess, goal: &BTreeMap<Place, Option<Privilege>>)
                 .insert(uuid.clone(), super::wire::Rule::default());
         }
         if let Some((_, rule)) = wanted.as_ref().and_then(rule) {
-            let exclusive = before
-                .local
-                .get(ref_name)
-                .and_then(|section| section.permissions.get(permission))
-                .is_some_and(|permission| permission.exclusive);
-            let added = permission_in(&mut input.add, ref_name, permission);
-            added.exclusive = exclusive;
-            added.rules.insert(uuid.clone(), rule);
+            permission_in(&mut input.add, ref_name, permission)
+                .rules
+                .insert(uuid.clone(), rule);
+        }
+    }
+    for (ref_name, permission, _) in goal.keys() {
+        if is_exclusive(before, ref_name, permission) && all_go(before, &input, ref_name, permission) {
+            permission_in(&mut input.add, ref_name, permission).exclusive = true;
         }
     }
     input
+}
+
+/// Whether every rule of a permission is removed, for good or to be added anew.
+fn all_go(before: &ProjectAccess, input: &AccessInput, ref_name: &str, permission: &str) -> bool {
+    let rules = |sections: &BTreeMap<String, Section>| {
+        let section = sections.get(ref_name)?;
+        Some(section.permissions.get(permission)?.rules.clone())
+    };
+    let (standing, gone) = (rules(&before.local), rules(&input.remove));
+    gone.is_some_and(|gone| {
+        standing
+            .into_iter()
+            .flatten()
+            .all(|(uuid, _)| gone.contains_key(&uuid))
+    })
+}
+
+fn is_exclusive(access: &ProjectAccess, ref_name: &str, permission: &str) -> bool {
+    let section = access.local.get(ref_name);
+    let permission = section.and_then(|section| section.permissions.get(permission));
+    permission.is_some_and(|permission| permission.exclusive)
+}
+
+/// A permission that the write has opened to inherited rules.
+fn no_longer_exclusive<'a>(
+    before: &ProjectAccess,
+    after: &ProjectAccess,
+    goal: &'a BTreeMap<Place, Option<Privilege>>,
+) -> Option<(&'a str, &'a str)> {
+    goal.keys()
+        .map(|(ref_name, permission, _)| (ref_name.as_str(), permission.as_str()))
+        .find(|(ref_name, permission)| {
+            is_exclusive(before, ref_name, permission) && !is_exclusive(after, ref_name, permission)
+        })
 }
 
 fn permission_in<'a>(
@@ -291,6 +331,21 @@ mod tests {
             call["add"]["refs/heads/prod"]["permissions"]["push"]["exclusive"],
             json!(true)
         );
+    }
+
+    #[test]
+    fn the_last_rule_of_an_exclusive_permission_leaves_it_exclusive() {
+        let revoke = change(&[], &[("team", "push")]);
+        assert_eq!(
+            call(&[&revoke]),
+            json!({"message": "",
+                "remove": {"refs/heads/prod": {"permissions": {"push": {"rules": {"team": {}}}}}},
+                "add": {"refs/heads/prod": {"permissions": {"push": {"exclusive": true, "rules": {}}}}}})
+        );
+        let goal = goal(&before(), &[&revoke]).unwrap();
+        let opened = no_longer_exclusive(&before(), &ProjectAccess::default(), &goal);
+        assert_eq!(opened, Some(("refs/heads/prod", "push")));
+        assert_eq!(no_longer_exclusive(&before(), &before(), &goal), None);
     }
 
     #[test]

@@ -180,6 +180,57 @@ async fn a_creation_whose_answer_was_lost_is_found_again_and_completed() {
 }
 
 #[tokio::test]
+async fn a_large_group_is_created_with_its_first_members_and_filled_in_further_calls() {
+    let add = format!("POST /a/groups/{UUID}/members.add");
+    let book = Book::default()
+        .on(CREATE, 201, json!({"id": UUID, "name": "team"}))
+        .on(&add, 200, json!([]));
+    let (system, book) = play(book).await;
+    let mut change = creation();
+    change.add = (1..=450)
+        .map(|number| (Principal::account(number, "x"), Privilege::Member))
+        .collect();
+    apply(&system, &change).await.unwrap();
+    let sent = |call: &str| book.body(call)["members"].as_array().unwrap().len();
+    assert_eq!((sent(CREATE), sent(&add), book.count(&add)), (200, 200, 2));
+}
+
+#[tokio::test]
+async fn accounts_that_move_to_a_page_already_read_are_found_by_reading_again() {
+    let page = |ids: &[i64], more: bool| {
+        let mut page: Vec<Value> = ids.iter().map(|id| json!({"_account_id": id})).collect();
+        if let Some(last) = page.last_mut().filter(|_| more) {
+            last["_more_accounts"] = json!(true);
+        }
+        Value::Array(page)
+    };
+    let listing = "GET /a/accounts/";
+    let system_of = |server: &str| System::Gerrit(server.into());
+    // Between two pages 3 was renamed and moved before 1; the second page begins with who stood before the last.
+    let book = Book::default()
+        .on(listing, 200, page(&[1, 2], true))
+        .on(listing, 200, page(&[1, 2, 4], false))
+        .on(listing, 200, page(&[3, 1], true))
+        .on(listing, 200, page(&[1, 2, 4], false));
+    let (system, book) = play(book).await;
+    let directory = system
+        .directory(&system_of("site"), Timestamp::now())
+        .await
+        .unwrap();
+    assert_eq!((directory.len(), book.count(listing)), (4, 4));
+    // More was promised and nothing came.
+    let book = Book::default()
+        .on(listing, 200, page(&[1, 2], true))
+        .on(listing, 200, page(&[2], false));
+    let (system, _) = play(book).await;
+    let error = system
+        .directory(&system_of("site"), Timestamp::now())
+        .await
+        .unwrap_err();
+    assert_eq!(error.kind, SystemErrorKind::Stale);
+}
+
+#[tokio::test]
 async fn a_creation_that_left_no_trace_is_left_to_a_later_pass() {
     let (system, book) = play(Book::default().on(CREATE, 504, json!("gateway timeout"))).await;
     let error = apply(&system, &creation()).await.unwrap_err();

@@ -2,8 +2,9 @@
 
 use std::collections::BTreeMap;
 
+use lockstep_core::api::permissions::canonical;
 use percent_encoding::percent_decode_str;
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize};
 
 /// An account, with the fields of `o=DETAILS` and `o=ALL_EMAILS`.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
@@ -96,7 +97,17 @@ pub struct NamedGroup {
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct Section {
+    #[serde(deserialize_with = "by_canonical_name")]
     pub permissions: BTreeMap<String, Permission>,
+}
+
+/// Gerrit keeps a permission as somebody once wrote it, and takes `Owner` for `owner` (seen on 3.13.5).
+fn by_canonical_name<'de, D: Deserializer<'de>>(
+    deserializer: D,
+) -> Result<BTreeMap<String, Permission>, D::Error> {
+    let written = BTreeMap::<String, Permission>::deserialize(deserializer)?;
+    let named = |(name, permission): (String, Permission)| (canonical(&name).unwrap_or(name), permission);
+    Ok(written.into_iter().map(named).collect())
 }
 
 /// Rules of one permission, by raw group UUID.
@@ -216,6 +227,16 @@ mod tests {
                 .rules
                 .contains_key("global:Registered-Users")
         );
+    }
+
+    #[test]
+    fn a_permission_is_known_in_whichever_case_somebody_wrote_it() {
+        let section: Section = serde_json::from_str(
+            r#"{"permissions":{"Owner":{"rules":{"team":{"action":"ALLOW"}}},"plugin-x-do":{"rules":{}}}}"#,
+        )
+        .unwrap();
+        let names: Vec<&String> = section.permissions.keys().collect();
+        assert_eq!(names, ["owner", "plugin-x-do"]);
     }
 
     #[test]
