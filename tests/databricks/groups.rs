@@ -54,6 +54,31 @@ async fn a_group_is_created_with_its_members_in_one_call() {
 }
 
 #[tokio::test]
+async fn a_large_group_is_created_with_its_first_members_and_filled_in_further_calls() {
+    let sim = Sim::start().await;
+    sim.seed(json!({"generate": {"users": 230, "groups": 0, "membersPerGroup": 0}}))
+        .await;
+    let databricks = sim.system();
+    let directory = databricks
+        .system
+        .directory(&account(), Timestamp::MIN)
+        .await
+        .unwrap();
+    let people = directory.iter().filter(|account| !account.service);
+    let members: Vec<_> = people
+        .take(230)
+        .map(|account| account.principal.clone())
+        .collect();
+    sim.forget().await;
+    let applied = databricks
+        .apply(&creation(&account(), "crowd", &members))
+        .await
+        .unwrap();
+    assert_eq!(sim.writes().await, 3, "{:?}", sim.asked().await);
+    assert_eq!(databricks.see(&applied.target).await.rows.len(), 230);
+}
+
+#[tokio::test]
 async fn a_change_is_one_call_and_deleting_twice_is_deleting() {
     let sim = Sim::start().await;
     let ids = sim

@@ -317,6 +317,28 @@ async fn an_object_that_is_gone_is_absent_and_taking_from_it_is_done() {
 }
 
 #[tokio::test]
+async fn the_root_of_all_directories_keeps_its_admins() {
+    let sim = Sim::start().await;
+    let databricks = sim.system();
+    let root = object("directories", "0");
+    let ada = databricks.who("ada@example.com").await;
+    let give = level(&ada, "CAN_READ");
+    databricks
+        .apply(&change(&root, std::slice::from_ref(&give), &[]))
+        .await
+        .unwrap();
+    databricks
+        .apply(&change(&root, &[], std::slice::from_ref(&give)))
+        .await
+        .unwrap();
+    let rows = databricks.see(&root).await.rows.clone();
+    assert!(
+        !rows.contains(&give) && rows.contains(&level(&team("admins"), "CAN_MANAGE")),
+        "{rows:?}"
+    );
+}
+
+#[tokio::test]
 async fn token_permissions_exist_from_the_first_token_on() {
     let sim = Sim::start().await;
     let databricks = sim.system();

@@ -245,6 +245,15 @@ fn set(call: &Call, state: &mut State) -> Answer {
         })?;
         rows.insert(owner, "IS_OWNER");
     }
+    if kind.path == "directories" && id == "0" {
+        // The root must keep its admins (the vendor's Terraform provider adds them to every list it writes).
+        let admins = state
+            .directory
+            .group_named(Scope::Workspace(workspace), SystemGroup::Admins.name());
+        if admins.is_some_and(|admins| rows.get(&admins.id) != Some(&"CAN_MANAGE")) {
+            return Err(ApiError::invalid("Cannot change permissions for group 'admins'."));
+        }
+    }
     if kind.path == "directories"
         && let Some(user) =
             acl::home_of(&old.name).filter(|user| old.name.len() == "/Users/".len() + user.len())

@@ -46,6 +46,25 @@ struct Held {
     inherited: bool,
 }
 
+/// Lists that only name `admins` keep them: the root of all directories, the use of tokens and passwords, and the
+/// registry of all models (permission definitions of the vendor's Terraform provider).
+const KEEPS_ADMINS: &[(&str, &str)] = &[
+    ("directories", "0"),
+    ("authorization", "tokens"),
+    ("authorization", "passwords"),
+    ("registered-models", "root"),
+];
+
+/// The level at which a list must name `admins`, who hold `held` there directly.
+fn admins_stay(kind: &str, id: &str, held: Option<&String>) -> Option<String> {
+    if !KEEPS_ADMINS.contains(&(kind, id)) {
+        return None;
+    }
+    // The root is refused without them, whatever a reading showed.
+    held.cloned()
+        .or_else(|| (kind == "directories").then(|| MANAGE.to_owned()))
+}
+
 /// A row as it is written.
 #[derive(Debug, Serialize)]
 struct Row<'a> {
@@ -189,6 +208,8 @@ impl Object<'_> {
     }
 
     fn merged(&self, held: Levels, add: &Levels, remove: &Levels) -> Result<Levels, SystemError> {
+        let admins = Principal::group(ADMINS, ADMINS);
+        let admins_row = admins_stay(self.kind, self.id, held.get(&admins));
         let mut wanted = held;
         // A row that has changed since the plan is another row, and not ours to take.
         wanted.retain(|who, level| level == OWNER || remove.get(who).is_none_or(|gone| gone != level));
@@ -211,12 +232,10 @@ impl Object<'_> {
         if !self.admin && levels.contains(&MANAGE) && !wanted.contains_key(self.me) {
             wanted.insert(self.me.clone(), MANAGE.to_owned());
         }
-        // "cannot change permissions for group admins" (TF#5712), except where they must be named to stay: on the
-        // root of all directories, and on tokens and passwords.
-        let admins = Principal::group(ADMINS, ADMINS);
+        // "cannot change permissions for group admins" (TF#5712), except where they must be named to stay.
         wanted.remove(&admins);
-        if self.kind == "directories" && self.id == "0" {
-            wanted.insert(admins, MANAGE.to_owned());
+        if let Some(level) = admins_row {
+            wanted.insert(admins, level);
         }
         Ok(wanted)
     }
@@ -270,4 +289,27 @@ fn levels(rights: &BTreeSet<Right>) -> Levels {
             _ => None,
         })
         .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn admins_are_named_where_a_list_would_lose_them() {
+        let manage = MANAGE.to_owned();
+        for (kind, id, held, sent) in [
+            ("directories", "0", None, Some(MANAGE)),
+            ("directories", "0", Some(&manage), Some(MANAGE)),
+            ("directories", "7", Some(&manage), None),
+            ("authorization", "tokens", Some(&manage), Some(MANAGE)),
+            ("authorization", "passwords", Some(&manage), Some(MANAGE)),
+            ("authorization", "tokens", None, None),
+            ("registered-models", "root", Some(&manage), Some(MANAGE)),
+            ("registered-models", "42", Some(&manage), None),
+            ("jobs", "0", Some(&manage), None),
+        ] {
+            assert_eq!(admins_stay(kind, id, held).as_deref(), sent, "{kind}/{id}");
+        }
+    }
 }

@@ -8,6 +8,7 @@ use lockstep_core::domain::access::grant::{Principal, PrincipalKind, Privilege, 
 use lockstep_core::domain::ports::SystemError;
 use reqwest::Method;
 
+use super::pages;
 use super::people::People;
 use super::plane::Plane;
 use super::scim::{self, Collection, GROUP_ATTRIBUTES, Scope, WireGroup, WireMember};
@@ -154,7 +155,7 @@ pub(super) struct Groups {
 
 impl Groups {
     pub async fn read(plane: &Plane, scope: &Scope) -> Result<Self, SystemError> {
-        let wire: Vec<WireGroup> = scim::list(plane, scope, Collection::Groups, GROUP_ATTRIBUTES).await?;
+        let wire: Vec<WireGroup> = pages::list(plane, scope, Collection::Groups, GROUP_ATTRIBUTES).await?;
         Ok(Self::new(wire))
     }
 

@@ -101,12 +101,20 @@ impl Desk<'_> {
         rights.iter().map(|(who, _)| self.number(who)).collect()
     }
 
-    /// Creates a group with its members in one call. Never twice: where an earlier attempt may have succeeded, and
-    /// where the name turns out to be taken, the vendor is asked for the name itself, not a listing of the past.
+    /// Creates a group with its first members in one call, and adds the others in as many as that takes.
     pub async fn create(&self, name: &str, members: &BTreeSet<Right>) -> Result<String, SystemError> {
         let members = self.numbers(members)?;
+        let (first, others) = members.split_at(members.len().min(CHUNK));
+        let id = self.create_with(name, first).await?;
+        self.edit(&id, batches(Vec::new(), others, &[])).await?;
+        Ok(id)
+    }
+
+    /// Creates a group with its members in one call. Never twice: where an earlier attempt may have succeeded, and
+    /// where the name turns out to be taken, the vendor is asked for the name itself, not a listing of the past.
+    async fn create_with(&self, name: &str, members: &[String]) -> Result<String, SystemError> {
         if self.creations.is_unknown(name)
-            && let Some(id) = self.found(name, &members).await?
+            && let Some(id) = self.found(name, members).await?
         {
             return Ok(id);
         }
@@ -117,21 +125,21 @@ impl Desk<'_> {
             .json(&json!({"schemas": [GROUP_SCHEMA], "displayName": name, "members": values}));
         let response = match self.plane.send(call).await {
             Ok(response) => response,
-            Err(error) => return self.after_loss(name, &members, error).await,
+            Err(error) => return self.after_loss(name, members, error).await,
         };
         if response.refusal.says_exists(response.status()) {
-            return self.taken(name, &members, &response).await;
+            return self.taken(name, members, &response).await;
         }
         if !response.answer.status.is_success() {
             let error = response.error();
-            return self.after_loss(name, &members, error).await;
+            return self.after_loss(name, members, error).await;
         }
         match response.answer.json::<WireGroup>() {
             Ok(group) => {
                 self.creations.note(name, self.now, Some(group.id.clone()));
                 Ok(group.id)
             }
-            Err(error) => self.after_loss(name, &members, error).await,
+            Err(error) => self.after_loss(name, members, error).await,
         }
     }
 
@@ -204,7 +212,11 @@ impl Desk<'_> {
             });
         }
         let (add, remove) = (self.numbers(&change.add)?, self.numbers(&change.remove)?);
-        for batch in batches(operations, &add, &remove) {
+        self.edit(id, batches(operations, &add, &remove)).await
+    }
+
+    async fn edit(&self, id: &str, batches: Vec<Vec<Operation>>) -> Result<(), SystemError> {
+        for batch in batches {
             let response = scim::patch(self.plane, self.scope, Collection::Groups, id, &batch).await?;
             if response.refusal.says_exists(response.status()) {
                 let advice = "another group has that name already";

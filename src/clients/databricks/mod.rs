@@ -17,6 +17,7 @@ mod lookup;
 mod membership;
 mod names;
 mod observe;
+mod pages;
 mod people;
 mod plane;
 mod probe;

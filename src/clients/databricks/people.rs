@@ -9,9 +9,10 @@ use lockstep_core::domain::access::directory::{Account, Directory};
 use lockstep_core::domain::access::grant::{Principal, PrincipalKind, System};
 use lockstep_core::domain::ports::SystemError;
 
+use super::pages;
 use super::plane::Plane;
 use super::scim::{
-    self, Collection, PRINCIPAL_ATTRIBUTES, Scope, USER_ATTRIBUTES, WirePrincipal, WireUser, WireValue,
+    Collection, PRINCIPAL_ATTRIBUTES, Scope, USER_ATTRIBUTES, WirePrincipal, WireUser, WireValue,
 };
 
 /// One listing of users and service principals.
@@ -32,9 +33,9 @@ impl People {
         system: System,
         taken: Timestamp,
     ) -> Result<Self, SystemError> {
-        let users: Vec<WireUser> = scim::list(plane, scope, Collection::Users, USER_ATTRIBUTES).await?;
+        let users: Vec<WireUser> = pages::list(plane, scope, Collection::Users, USER_ATTRIBUTES).await?;
         let principals: Vec<WirePrincipal> =
-            scim::list(plane, scope, Collection::ServicePrincipals, PRINCIPAL_ATTRIBUTES).await?;
+            pages::list(plane, scope, Collection::ServicePrincipals, PRINCIPAL_ATTRIBUTES).await?;
         Ok(Self::new(system, taken, users, principals))
     }
 

@@ -1,23 +1,16 @@
-//! SCIM on the wire: where its collections are in either plane, the shapes that are read, paging, and the PATCH
-//! envelope.
-
-use std::collections::BTreeSet;
+//! SCIM on the wire: where its collections are in either plane, the shapes that are read, and the PATCH envelope.
+//! Next: [`super::pages`], which lists them.
 
 use lockstep_core::domain::ports::SystemError;
 use reqwest::Method;
 use serde::Deserialize;
-use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 
 use super::limits::Family;
+use super::pages::Page;
 use super::plane::{Plane, Response};
 use super::segment;
 use crate::clients::http::{Call, Effect};
-
-/// The vendor's largest page.
-const PAGE: usize = 100;
-/// A listing that shrank while it was paged may have skipped somebody; read it again, but not for ever.
-const REREADS: usize = 2;
 
 pub(super) const GROUP_SCHEMA: &str = "urn:ietf:params:scim:schemas:core:2.0:Group";
 const PATCH_SCHEMA: &str = "urn:ietf:params:scim:api:messages:2.0:PatchOp";
@@ -77,7 +70,7 @@ const ROUTES: &[(bool, Collection, &str, &str)] = &[
 ];
 
 impl Collection {
-    fn word(self) -> &'static str {
+    pub fn word(self) -> &'static str {
         match self {
             Self::Users => "Users",
             Self::ServicePrincipals => "ServicePrincipals",
@@ -140,57 +133,9 @@ impl Scope {
     }
 }
 
-#[derive(Deserialize)]
-struct Page<T> {
-    #[serde(default = "Vec::new", rename = "Resources")]
-    resources: Vec<T>,
-    #[serde(default, rename = "totalResults")]
-    total: usize,
-}
-
 /// What has an id.
 pub(super) trait Identified {
     fn id(&self) -> &str;
-}
-
-/// Everything of a collection, in order of id, so that the pages of one listing fit together.
-pub(super) async fn list<T: DeserializeOwned + Identified>(
-    plane: &Plane,
-    scope: &Scope,
-    collection: Collection,
-    attributes: &str,
-) -> Result<Vec<T>, SystemError> {
-    let mut rereads = 0;
-    loop {
-        let (mut all, mut seen) = (Vec::new(), BTreeSet::new());
-        let (mut start, mut total, mut shrank) = (1, 0, false);
-        loop {
-            let call = scope
-                .all(collection, Method::GET, Effect::Read)
-                .query("attributes", attributes)
-                .query("sortBy", "id")
-                .query("startIndex", start.to_string())
-                .query("count", PAGE.to_string());
-            let page: Page<T> = plane.read(call).await?;
-            let rows = page.resources.len();
-            // What was added meanwhile moves others to the next page, where they come a second time.
-            for row in page.resources {
-                if seen.insert(row.id().to_owned()) {
-                    all.push(row);
-                }
-            }
-            shrank |= page.total < total;
-            total = page.total;
-            start += rows;
-            if rows == 0 || start > total {
-                break;
-            }
-        }
-        if !shrank || rereads == REREADS {
-            return Ok(all);
-        }
-        rereads += 1;
-    }
 }
 
 /// Groups of exactly this name, asked for by name: what a listing of the past cannot tell.
