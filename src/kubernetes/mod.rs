@@ -9,6 +9,7 @@
 
 mod approving;
 mod arrival;
+mod audience;
 mod backoff;
 mod cache;
 pub mod cluster;

@@ -68,31 +68,31 @@ impl Secrets {
                 ),
             )
         })?;
-        let bound = secret.metadata.annotations.as_ref().and_then(|all| all.get(HOST));
-        check_hosts(bound.map(String::as_str), hosts).map_err(|why| {
-            SystemError::new(
-                host,
-                SystemErrorKind::Connection(Reason::SecretHostMismatch),
-                format!("Secret {namespace}/{name} {why}: nothing is sent until its annotation {HOST} says {wanted}"),
-            )
-        })?;
+        demand_bound(&secret, namespace, name, hosts)?;
         values(secret, name, host)
     }
 
-    /// Reads one key that is no credential, such as a certificate: it is bound to no host.
+    /// Reads one key that is no credential, such as a certificate. Its Secret is bound to the hosts all the same: else
+    /// any value of the namespace could be tried as a bundle, and an authority meant for one host be trusted at
+    /// another.
     pub async fn public(
         &self,
         namespace: &str,
         name: &str,
         key: &str,
-        host: &str,
+        hosts: &[String],
     ) -> Result<(Vec<u8>, String), SystemError> {
+        let host = hosts.first().map(String::as_str).unwrap_or_default();
         let secret = self.get(namespace, name, host).await?.ok_or_else(|| {
             missing(
                 host,
-                format!("Secret {namespace}/{name} does not exist: create it with the key {key}"),
+                format!(
+                    "Secret {namespace}/{name} does not exist: create it with the key {key} and the annotation {HOST}: {}",
+                    hosts.join(",")
+                ),
             )
         })?;
+        demand_bound(&secret, namespace, name, hosts)?;
         let version = secret.metadata.resource_version.unwrap_or_default();
         let value = secret.data.and_then(|mut data| data.remove(key));
         let value = value.ok_or_else(|| {
@@ -122,6 +122,21 @@ impl Secrets {
             Err(_) => Err(unreachable("the API server did not answer in time".into())),
         }
     }
+}
+
+/// Refuses a Secret that is not meant for all of these hosts.
+fn demand_bound(secret: &Secret, namespace: &str, name: &str, hosts: &[String]) -> Result<(), SystemError> {
+    let bound = secret.metadata.annotations.as_ref().and_then(|all| all.get(HOST));
+    check_hosts(bound.map(String::as_str), hosts).map_err(|why| {
+        SystemError::new(
+            hosts.first().map(String::as_str).unwrap_or_default(),
+            SystemErrorKind::Connection(Reason::SecretHostMismatch),
+            format!(
+                "Secret {namespace}/{name} {why}: nothing is sent until its annotation {HOST} says {}",
+                hosts.join(",")
+            ),
+        )
+    })
 }
 
 /// Whether a Secret bound to `bound` may go to all of `hosts`.

@@ -13,6 +13,7 @@ use lockstep_core::domain::ports::{SystemError, SystemErrorKind};
 use secrecy::SecretString;
 use tokio::time::timeout;
 
+use super::audience::{is_the_api_servers, is_the_issuers};
 use super::secret::check_hosts;
 
 const DEADLINE: Duration = Duration::from_secs(10);
@@ -92,6 +93,16 @@ impl IdentityTokenRequests {
         hosts: &[String],
     ) -> Result<IdentityToken, SystemError> {
         let api: Api<ServiceAccount> = Api::namespaced(self.client.clone(), namespace);
+        let own = || {
+            let host = hosts.first().map(String::as_str).unwrap_or_default();
+            let message = format!(
+                "audience {audience:?} is the API server's own: who receives such a token could act in this cluster; choose one that nobody but the system outside accepts"
+            );
+            SystemError::new(host, SystemErrorKind::Connection(Reason::InvalidSpec), message)
+        };
+        if is_the_api_servers(audience) {
+            return Err(own());
+        }
         check_bound(&api, namespace, service_account, hosts).await?;
         let request = TokenRequest {
             spec: Some(TokenRequestSpec {
@@ -127,6 +138,7 @@ impl IdentityTokenRequests {
             }
         };
         match status.map(|status| (status.token, status.expiration_timestamp)) {
+            Some((Some(token), _)) if is_the_issuers(audience, &token) => Err(own()),
             Some((Some(token), Some(expires))) => Ok(IdentityToken {
                 token: SecretString::from(token),
                 expires: expires.0,

@@ -147,7 +147,7 @@ impl Adapters {
         let username = credential.take(keys[0], &secret_ref.name, &host)?;
         let password = credential.take(keys[1], &secret_ref.name, &host)?;
         let ca_pem = self
-            .ca(&namespace, spec.ca_bundle.as_ref(), &host, &mut versions)
+            .ca(&namespace, spec.ca_bundle.as_ref(), &hosts, &mut versions)
             .await?;
         let settings = Settings::Gerrit(Box::new(GerritSettings {
             url,
@@ -226,7 +226,7 @@ impl Adapters {
             }
         };
         let ca_pem = self
-            .ca(&namespace, spec.ca_bundle.as_ref(), &host, &mut versions)
+            .ca(&namespace, spec.ca_bundle.as_ref(), &hosts, &mut versions)
             .await?;
         let stated = spec.limits.as_ref().and_then(|limits| limits.requests_per_second);
         let budget = Budget::from_requests_per_second(stated);
@@ -251,7 +251,7 @@ impl Adapters {
         &self,
         namespace: &str,
         bundle: Option<&CaBundle>,
-        host: &str,
+        hosts: &[String],
         versions: &mut Vec<String>,
     ) -> Result<Option<Vec<u8>>, SystemError> {
         let Some(CaBundle { secret_ref }) = bundle else {
@@ -260,7 +260,7 @@ impl Adapters {
         let key = secret_ref.key.as_deref().unwrap_or(CA_KEY);
         let (pem, version) = self
             .secrets
-            .public(namespace, &secret_ref.name, key, host)
+            .public(namespace, &secret_ref.name, key, hosts)
             .await?;
         versions.push(version);
         Ok(Some(pem))

@@ -114,6 +114,28 @@ async fn a_token_vouches_for_the_service_account_towards_one_audience() {
         Some(true)
     );
 
+    // What the API server takes for itself is vouched to nobody else: its service, and the issuer of its tokens.
+    let claims = token.token.expose_secret().split('.').nth(1).unwrap();
+    let claims = {
+        use base64::Engine as _;
+        base64::engine::general_purpose::URL_SAFE_NO_PAD
+            .decode(claims)
+            .unwrap()
+    };
+    let claims: serde_json::Value = serde_json::from_slice(&claims).unwrap();
+    let issuer = claims["iss"].as_str().unwrap();
+    for audience in [issuer, "https://kubernetes.default.svc.cluster.local"] {
+        let refused = tokens
+            .token(&world.namespace, "dbx", audience, &hosts)
+            .await
+            .unwrap_err();
+        assert_eq!(
+            refused.kind,
+            SystemErrorKind::Connection(Reason::InvalidSpec),
+            "{refused}"
+        );
+    }
+
     let missing = tokens
         .token(&world.namespace, "none", "a", &hosts)
         .await

@@ -123,6 +123,12 @@ async fn an_unknown_certificate_is_refused_until_its_authority_is_named() {
     trusting["caBundle"] = json!({"secretRef": {"name": "corp-ca"}});
     team.connect_gerrit("tls", trusting).await;
     let message = team
+        .until_connection::<GerritConnection>("tls", "SecretHostMismatch")
+        .await;
+    assert!(message.contains("corp-ca"), "{message}");
+    team.secret("corp-ca", &host(&url), &json!({"ca.crt": bundle}))
+        .await;
+    let message = team
         .until_connection::<GerritConnection>("tls", "Forbidden")
         .await;
     assert!(!message.to_lowercase().contains("certificate"), "{message}");
