@@ -208,6 +208,12 @@ impl Elector {
         Ok(())
     }
 
+    /// Permits nothing more and lets the lease run out: what was permitted last may still be under way, and is over
+    /// before anybody else leads.
+    pub fn leave(&self) {
+        self.permit.revoke();
+    }
+
     /// Gives the lease back, so that another replica need not wait. Nothing may be under way any more.
     pub async fn release(&self) {
         self.permit.revoke();

@@ -19,7 +19,7 @@ use crate::kubernetes::{KindName, Subject};
 
 /// Longest time of one pass: a write that hangs ends earlier by itself.
 const PASS: Duration = Duration::from_mins(2);
-/// How long passes under way may take to end when the operator is asked to stop.
+/// See [`Controllers`]; shorter than the time a pod is given to end.
 const GRACE: Duration = Duration::from_secs(25);
 /// A year: nothing is due before something happens.
 const LONG: Duration = Duration::from_hours(24 * 365);
@@ -30,7 +30,18 @@ pub struct Controllers {
     concurrency: usize,
     /// Longest time of one pass.
     deadline: Duration,
+    /// How long passes under way may take to end when the operator is asked to stop.
+    grace: Duration,
     metrics: Arc<Metrics>,
+}
+
+/// How the passes under way ended when the operator was asked to stop.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Stopped {
+    /// Each by itself: nothing is under way any more.
+    AtRest,
+    /// Some in the middle: what they had sent may still have its effect, until the deadline of the call.
+    InTheMiddle,
 }
 
 /// Passes under way, and whose they are.
@@ -50,6 +61,7 @@ impl Controllers {
             passes: passes.collect(),
             concurrency: concurrency.max(1),
             deadline: PASS,
+            grace: GRACE,
             metrics,
         }
     }
@@ -60,7 +72,7 @@ impl Controllers {
         all: Vec<Subject>,
         woken: &mut UnboundedReceiver<Subject>,
         stop: impl Future<Output = ()>,
-    ) {
+    ) -> Stopped {
         let mut schedule = Schedule::default();
         let mut under_way = UnderWay::default();
         let mut stop = std::pin::pin!(stop.fuse());
@@ -94,12 +106,16 @@ impl Controllers {
         }
         let unfinished = under_way.whose.len();
         let ending = async { while under_way.tasks.join_next().await.is_some() {} };
-        if unfinished > 0 && timeout(GRACE, ending).await.is_err() {
-            tracing::warn!(
-                passes = under_way.tasks.len(),
-                "ended in the middle: the next pass continues"
-            );
+        if unfinished == 0 || timeout(self.grace, ending).await.is_ok() {
+            return Stopped::AtRest;
         }
+        tracing::warn!(
+            passes = under_way.tasks.len(),
+            "ended in the middle: the next pass continues"
+        );
+        // Ended and waited for, so that none of them sends anything more.
+        under_way.tasks.shutdown().await;
+        Stopped::InTheMiddle
     }
 
     fn wake(&self, schedule: &mut Schedule, subject: Subject) {

@@ -58,7 +58,7 @@ struct Running {
     seeing: UnboundedReceiver<String>,
     wake: UnboundedSender<Subject>,
     stop: Arc<Notify>,
-    done: tokio::task::JoinHandle<()>,
+    done: tokio::task::JoinHandle<Stopped>,
 }
 
 fn run(all: Vec<Subject>, deadline: Duration) -> Running {
@@ -71,11 +71,12 @@ fn run(all: Vec<Subject>, deadline: Duration) -> Running {
         Arc::new(Metrics::default()),
     );
     controllers.deadline = deadline;
+    controllers.grace = Duration::from_millis(50);
     let stopped = stop.clone();
     let done = tokio::spawn(async move {
         controllers
             .run(all, &mut woken, async move { stopped.notified().await })
-            .await;
+            .await
     });
     Running {
         gate,
@@ -131,7 +132,17 @@ async fn asked_to_stop_it_lets_a_pass_end_and_begins_no_other() {
     running.stop.notify_one();
     running.wake.send(subject("b")).unwrap();
     running.gate.open.add_permits(1);
-    running.done.await.unwrap();
+    assert_eq!(running.done.await.unwrap(), Stopped::AtRest);
     assert_eq!(running.gate.at_once.load(Ordering::SeqCst), 0, "the pass ended");
     assert!(running.seeing.try_recv().is_err(), "no other began");
+}
+
+#[tokio::test]
+async fn a_pass_that_will_not_end_is_ended_and_that_is_said() {
+    let mut running = run(vec![subject("hangs")], PASS);
+    running.gate.open.add_permits(1);
+    running.seeing.recv().await.unwrap();
+    running.stop.notify_one();
+    assert_eq!(running.done.await.unwrap(), Stopped::InTheMiddle);
+    assert_eq!(Arc::strong_count(&running.gate), 1, "nothing of it is left");
 }

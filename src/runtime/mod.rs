@@ -31,7 +31,7 @@ pub use adapters::Adapters;
 pub use args::RunArgs;
 pub use clients::Clients;
 pub use clock::SystemClock;
-pub use controller::Controllers;
+pub use controller::{Controllers, Stopped};
 pub use metrics::Metrics;
 pub use passes::{Passes, register};
 pub use reading::{Reading, ReadingOptions};
@@ -151,6 +151,14 @@ struct Replica {
     args: RunArgs,
 }
 
+/// How leading ended.
+enum Led {
+    /// The lease was lost, when everything permitted under it had run out as well.
+    WhileItLasted,
+    /// The operator was asked to stop.
+    Until(Stopped),
+}
+
 impl Replica {
     /// Returns once the caches are filled; from then on they stay current, whoever leads.
     async fn read_cluster(&self, tasks: &mut JoinSet<()>, health: &Health) {
@@ -173,37 +181,41 @@ impl Replica {
             }
             tracing::info!(identity = self.identity, "leading");
             self.metrics.leading(true);
-            let asked = self.lead(&mut shutdown).await;
+            let led = self.lead(&mut shutdown).await;
             self.metrics.leading(false);
-            self.elector.release().await;
-            if asked? {
+            if matches!(led, Ok(Led::Until(Stopped::InTheMiddle))) {
+                // What was sent may still arrive: who leads next must not begin before it has.
+                self.elector.leave();
+            } else {
+                self.elector.release().await;
+            }
+            if let Led::Until(_) = led? {
                 return Ok(());
             }
         }
     }
 
-    /// Runs the controllers while the lease lasts. Answers whether it was asked to stop.
-    async fn lead(&self, shutdown: &mut Shutdown) -> Result<bool, RunError> {
+    /// Runs the controllers while the lease lasts.
+    async fn lead(&self, shutdown: &mut Shutdown) -> Result<Led, RunError> {
         // Opened by the leader alone: the directory may be shared between replicas, and has one writer.
         let work = async {
             let record = tokio::select! {
-                () = shutdown.asked() => return Ok(true),
+                () = shutdown.asked() => return Ok(Led::Until(Stopped::AtRest)),
                 record = open_record(&self.args.record) => record?,
             };
             let controllers = self.controllers(Arc::new(record));
             let all = self.store.subjects();
             // Borrowed apart: the elector goes on renewing while the controllers run.
             let woken = &mut *self.woken.lock().await;
-            controllers.run(all, woken, shutdown.asked()).await;
-            Ok(true)
+            Ok(Led::Until(controllers.run(all, woken, shutdown.asked()).await))
         };
         tokio::select! {
             // Dropping the controllers ends every pass: without the lease it could write nothing any more.
             lost = self.elector.hold() => {
                 tracing::warn!("no longer leading: {lost}");
-                Ok(false)
+                Ok(Led::WhileItLasted)
             }
-            asked = work => asked,
+            led = work => led,
         }
     }
 
