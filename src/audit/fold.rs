@@ -7,7 +7,7 @@ use lockstep_core::api::access_binding::InventoryRow;
 use lockstep_core::domain::ports::{Entry, Event, KeepError};
 use serde::Deserialize;
 
-use super::line::About;
+use super::line::{About, Tip};
 use super::segments::{lines, list};
 
 /// Kinds that hold rights; others may share a name with one of them.
@@ -66,21 +66,28 @@ struct Whole {
 /// Namespace and name of an object.
 pub(super) type Whose = (String, String);
 
-/// Reads the record once for all the objects asked about; those it has never heard of are left out. Memory is
+/// Reads the record once for all the objects asked about, following its chain from the first entry; those it has
+/// never heard of are left out. Memory is
 /// bounded by what these objects hold.
 pub(super) fn inventories(
     directory: &Path,
     asked: &BTreeSet<Whose>,
 ) -> Result<HashMap<Whose, Vec<InventoryRow>>, KeepError> {
     let mut holdings: HashMap<Whose, Holding> = HashMap::new();
+    let mut tip = Tip::START;
     for (_, segment) in list(directory)? {
         let mut number = 0u64;
         lines(&segment, |line| {
             number += 1;
-            let broken = |error: serde_json::Error| KeepError {
+            let at = |why: String| KeepError {
                 what: "record",
-                message: format!("{} line {number}: {error}", segment.display()),
+                message: format!("{} line {number}: {why}", segment.display()),
             };
+            let broken = |error: serde_json::Error| at(error.to_string());
+            // What rights are taken back by must be what was written: opening looked at the last segment alone.
+            tip = tip
+                .follow(line)
+                .map_err(|wrong| at(format!("does not continue the chain: {wrong}")))?;
             let About { entry: about } = serde_json::from_slice(line).map_err(broken)?;
             let whose = (about.object.namespace, about.object.name);
             if HOLDERS.contains(&about.object.kind.as_str()) && asked.contains(&whose) {

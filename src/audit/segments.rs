@@ -43,6 +43,8 @@ pub(super) struct End {
     /// Length of what is complete and synced.
     pub(super) length: u64,
     pub(super) tip: Tip,
+    /// Whether bytes of an append that failed may stand behind `length`.
+    pub(super) torn: bool,
 }
 
 pub(super) fn failed(path: &Path, error: &io::Error) -> KeepError {
@@ -125,6 +127,7 @@ impl Directory {
             file,
             length: good,
             tip,
+            torn: false,
         };
         Ok((end, recovered))
     }
@@ -150,22 +153,36 @@ impl Directory {
             file,
             length: 0,
             tip,
+            torn: false,
         })
     }
 }
 
 impl End {
-    /// Appends complete lines and syncs them; what cannot be appended whole is taken back.
-    pub(super) fn append(&mut self, lines: &str, tip: Tip) -> io::Result<()> {
-        let written = self
-            .file
-            .write_all(lines.as_bytes())
-            .and_then(|()| self.file.sync_data());
-        if let Err(error) = written {
+    /// Takes back what an append that failed left behind. Until that has worked nothing more is written: a line behind
+    /// half a line would be acknowledged, and unreadable.
+    pub(super) fn mend(&mut self) -> io::Result<()> {
+        if self.torn {
             self.file.set_len(self.length)?;
             self.file.sync_all()?;
-            return Err(error);
+            self.torn = false;
         }
+        Ok(())
+    }
+
+    /// Appends complete lines and syncs them; what cannot be appended whole is taken back, now or before the next.
+    pub(super) fn append(&mut self, lines: &str, tip: Tip) -> io::Result<()> {
+        self.mend()?;
+        self.torn = true;
+        self.file
+            .write_all(lines.as_bytes())
+            .and_then(|()| self.file.sync_data())
+            .inspect_err(|_| {
+                if let Err(error) = self.mend() {
+                    tracing::error!(%error, "half an entry stands at the end of the record: nothing is written until it can be removed");
+                }
+            })?;
+        self.torn = false;
         self.length += lines.len() as u64;
         self.tip = tip;
         Ok(())

@@ -8,6 +8,7 @@ use jiff::Timestamp;
 use lockstep_core::api::access_binding::{InventoryRow, Origin};
 use lockstep_core::domain::ports::{Entry, Event, ObjectKey, Record};
 
+use super::segments::Directory;
 use super::{FileRecord, OpenError};
 
 /// A directory of its own, removed at the end.
@@ -212,4 +213,50 @@ async fn an_inventory_is_what_was_gained_less_what_was_given_up() {
         Some(vec![row("g1", &["p2", "p3"])])
     );
     assert_eq!(record.inventory_of("ml", "never").await.unwrap(), None);
+}
+
+#[tokio::test]
+async fn an_inventory_is_not_rebuilt_from_an_older_segment_that_was_changed() {
+    let scratch = Scratch::new();
+    let record = FileRecord::with_segments(&scratch.0, 1).unwrap();
+    for target in ["g1", "g2", "g3"] {
+        let gained = vec![row(target, &["p1"])];
+        record
+            .append(Entry {
+                gained,
+                ..entry("a", Event::Succeeded)
+            })
+            .await
+            .unwrap();
+    }
+    let path = scratch.segment(1);
+    let whole = fs::read_to_string(&path).unwrap();
+    fs::write(&path, whole.replace("p1", "p2")).unwrap();
+    let refused = record.inventory_of("ml", "a").await.unwrap_err();
+    assert!(refused.to_string().contains("chain"), "{refused}");
+    fs::remove_file(&path).unwrap();
+    assert!(record.inventory_of("ml", "a").await.is_err());
+    fs::write(&path, whole).unwrap();
+    assert_eq!(record.inventory_of("ml", "a").await.unwrap().unwrap().len(), 3);
+}
+
+#[test]
+fn nothing_is_written_behind_half_an_entry() {
+    let scratch = Scratch::new();
+    let directory = Directory::lock(&scratch.0).unwrap();
+    let (mut end, _) = directory.end().unwrap();
+    let (line, tip, _) = end.tip.extend("{}");
+    end.append(&line, tip).unwrap();
+    // A disk that takes half a line and then neither writes nor truncates: a handle that may only read.
+    let writable = std::mem::replace(&mut end.file, fs::File::open(scratch.segment(1)).unwrap());
+    (&writable).write_all(b"{\"seq\":2,\"prev").unwrap();
+    let (line, tip, _) = end.tip.extend("{}");
+    end.append(&line, tip).unwrap_err();
+    assert!(end.torn);
+    end.append(&line, tip).unwrap_err();
+    end.file = writable;
+    end.append(&line, tip).unwrap();
+    assert_eq!(scratch.lines().len(), 2);
+    drop((end, directory));
+    assert_eq!(reopen(&scratch).recovered(), None);
 }

@@ -61,12 +61,16 @@ fn write(directory: &Directory, end: &mut End, segment_bytes: u64, batch: Vec<Ap
         tip = next;
         ids.push(id);
     }
-    let result = rotate(directory, end, segment_bytes).and_then(|()| {
-        end.append(&lines, tip).map_err(|error| KeepError {
-            what: "record",
-            message: format!("cannot be written: {error}"),
-        })
-    });
+    let unwritten = |error: std::io::Error| KeepError {
+        what: "record",
+        message: format!("cannot be written: {error}"),
+    };
+    // A segment is left only when it is whole.
+    let result = end
+        .mend()
+        .map_err(unwritten)
+        .and_then(|()| rotate(directory, end, segment_bytes))
+        .and_then(|()| end.append(&lines, tip).map_err(unwritten));
     for (append, id) in batch.into_iter().zip(ids) {
         // Who no longer waits has been cancelled; the entry stands all the same.
         let _ = append.done.send(result.clone().map(|()| id));
