@@ -1,5 +1,7 @@
 //! What is asked of a system: one call, with the effect it may have.
 
+use std::fmt;
+
 use reqwest::Method;
 use reqwest::header::{HeaderMap, HeaderName, HeaderValue};
 use serde::Serialize;
@@ -15,8 +17,8 @@ pub enum Effect {
     Once,
 }
 
-/// A request body.
-#[derive(Clone, Debug, Default)]
+/// A request body. What it says is never printed: a login's form holds the token that is exchanged.
+#[derive(Clone, Default)]
 pub enum Body {
     #[default]
     None,
@@ -26,8 +28,22 @@ pub enum Body {
     Form(Vec<(String, String)>),
 }
 
+impl fmt::Debug for Body {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::None => f.write_str("None"),
+            Self::Json(text) => write!(f, "Json({} bytes)", text.len()),
+            Self::Form(fields) => {
+                let names = fields.iter().map(|(name, _)| name);
+                f.write_str("Form")?;
+                f.debug_list().entries(names).finish()
+            }
+        }
+    }
+}
+
 /// One call.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct Call {
     pub method: Method,
     /// The path's pattern, a label of metrics: `/a/groups/{uuid}`.
@@ -42,6 +58,35 @@ pub struct Call {
     /// Whose rate it counts against.
     pub family: &'static str,
     pub effect: Effect,
+}
+
+/// Names, and no values that may be secret.
+impl fmt::Debug for Call {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self {
+            method,
+            route,
+            path,
+            query,
+            body,
+            auth,
+            headers,
+            family,
+            effect,
+        } = self;
+        let query: Vec<_> = query.iter().map(|(name, _)| name).collect();
+        f.debug_struct("Call")
+            .field("method", method)
+            .field("route", route)
+            .field("path", path)
+            .field("query", &query)
+            .field("body", body)
+            .field("auth", &auth.is_some())
+            .field("headers", &headers.keys().collect::<Vec<_>>())
+            .field("family", family)
+            .field("effect", effect)
+            .finish()
+    }
 }
 
 impl Call {
@@ -109,5 +154,34 @@ impl Call {
     pub fn label(&self) -> String {
         let path: String = self.path.chars().take(160).collect();
         format!("{} /{}", self.method, path.trim_start_matches('/'))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn nothing_secret_is_printed() {
+        let secret = "planted-s3cr3t";
+        let value = HeaderValue::from_static("planted-s3cr3t");
+        let call = Call::new(
+            Method::POST,
+            "/oidc/v1/token",
+            "oidc/v1/token",
+            "login",
+            Effect::Repeatable,
+        )
+        .query("code", secret)
+        .auth(value.clone())
+        .header(HeaderName::from_static("x-token"), value)
+        .form(vec![("subject_token".into(), secret.into())]);
+        let shown = format!("{call:?}");
+        assert!(!shown.contains(secret), "{shown}");
+        for name in ["subject_token", "oidc/v1/token", "x-token", "code"] {
+            assert!(shown.contains(name), "{shown}");
+        }
+        let json = format!("{:?}", call.json(&secret).body);
+        assert_eq!(json, "Json(16 bytes)");
     }
 }
