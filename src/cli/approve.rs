@@ -11,6 +11,7 @@ use lockstep_core::api::condition::ConditionType;
 use lockstep_core::api::plan_approval::{PlanApprovalSpec, PlanRef};
 use lockstep_core::api::reference::Mode;
 use lockstep_core::api::{AccessBinding, text};
+use lockstep_core::domain::defaults::LONGEST_APPROVAL_DAYS;
 use lockstep_core::domain::ports::Cluster as _;
 
 use super::output::{clean, paint, show, style};
@@ -65,9 +66,7 @@ pub(super) struct ApproveArgs {
 pub(super) fn approve(args: ApproveArgs) -> Result<Outcome, Failure> {
     block_on(async move {
         let name = name(&args.object)?;
-        let lasts = text::Duration(args.expires.clone())
-            .seconds()
-            .map_err(|why| Failure(format!("--expires: {why}")))?;
+        let lasts = lasts(&args.expires)?;
         let place = args.scope.connect().await?;
         let (binding, plan) = fresh(&args, &place, name).await?;
         show(&plan_view::block(&plan))?;
@@ -222,6 +221,18 @@ fn ask(question: &str) -> Result<String, Failure> {
     Ok(line.trim().to_owned())
 }
 
+fn lasts(expires: &str) -> Result<u64, Failure> {
+    let lasts = text::Duration(expires.to_owned())
+        .seconds()
+        .map_err(|why| Failure(format!("--expires: {why}")))?;
+    if lasts > LONGEST_APPROVAL_DAYS.unsigned_abs() * 86_400 {
+        return Err(Failure(format!(
+            "--expires: no approval counts for longer than {LONGEST_APPROVAL_DAYS} days"
+        )));
+    }
+    Ok(lasts)
+}
+
 fn ends(lasts: u64) -> Result<Timestamp, Failure> {
     let lasts = i64::try_from(lasts).unwrap_or(i64::MAX);
     let ends = Timestamp::now().checked_add(SignedDuration::from_secs(lasts))?;
@@ -283,5 +294,10 @@ mod tests {
         }
         assert!(name("pod/b").is_err());
         assert!(name("accessbinding/").is_err());
+    }
+    #[test]
+    fn nobody_approves_for_longer_than_an_approval_counts() {
+        assert!(lasts("30d").is_ok());
+        assert!(lasts("31d").is_err_and(|why| why.0.contains("30 days")));
     }
 }

@@ -208,11 +208,13 @@ mod tests {
         let told = risk(&Risk {
             gaining: people(&["ada@x", "ben@x"]),
             losing: people(&[]),
+            ..Risk::default()
         });
         assert_eq!(told, "2 people gain: ada@x, ben@x; nobody loses");
         let told = risk(&Risk {
             gaining: people(&[]),
             losing: people(&["cy@x"]),
+            ..Risk::default()
         });
         assert_eq!(told, "nobody gains; 1 person loses: cy@x");
     }

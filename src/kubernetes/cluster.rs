@@ -13,6 +13,7 @@ use lockstep_core::api::{AccessBinding, DatabricksConnection, GerritConnection, 
 use lockstep_core::domain::ports::{Cluster, EntryId, KeepError, Note, ObjectKey, Permit};
 use serde_json::{Value, json};
 
+use super::approving::has_a_say;
 use super::arrival::{JOURNAL_FIELDS, Kind, report_digest};
 use super::cache::Cache;
 use super::index::Word;
@@ -29,7 +30,7 @@ pub struct KubeCluster {
     store: Arc<Store>,
     writer: Writer,
     notes: Notes,
-    /// Where approvals count besides the object's own namespace.
+    /// Where approvals count besides an object's own namespace.
     operator_namespace: String,
 }
 
@@ -177,21 +178,19 @@ impl Cluster for KubeCluster {
         Some(namespace.metadata.labels.clone().unwrap_or_default())
     }
 
-    fn approvals(&self, uid: &str) -> Vec<Arc<PlanApproval>> {
-        let names = self.store.find(Word::plan_of(uid), KindName::PlanApproval);
-        let counts = |approval: &Arc<PlanApproval>| {
-            let home = approval.metadata.namespace.as_deref();
-            home == Some(&self.operator_namespace) || home == Some(&approval.spec.plan_ref.namespace)
-        };
+    fn approvals(&self, object: &ObjectKey) -> Vec<Arc<PlanApproval>> {
+        let names = self
+            .store
+            .find(Word::plan_of(&object.uid), KindName::PlanApproval);
         names
             .iter()
             .filter_map(|name| self.store.approvals.get(name))
-            .filter(counts)
+            .filter(|approval| has_a_say(approval, object, &self.operator_namespace))
             .collect()
     }
 
-    fn approvals_protected(&self) -> bool {
-        self.store.protection.holds()
+    fn approvals_protected_since(&self) -> Option<Timestamp> {
+        self.store.protection.since()
     }
 
     fn kind_is_going(&self, kind: &str) -> bool {

@@ -19,10 +19,11 @@ use lockstep_core::api::{AccessBinding, DatabricksConnection, GerritConnection, 
 use lockstep_core::domain::access::declared::claim_words;
 use lockstep_core::domain::ports::{Cluster, ConnectionKind, EntryId, KeepError, Note, ObjectKey};
 
+use super::approving::has_a_say;
 use super::arrival::{Arrived, Body, Kind};
 use super::index::connections_of;
 use super::name::{KindName, Name};
-use super::protection::{POLICY, protects};
+use super::protection::{POLICY, since};
 
 /// Objects in one page of a listing.
 const PAGE: u32 = 500;
@@ -37,7 +38,7 @@ pub struct Listing {
     bindings: BTreeMap<Name, Arc<AccessBinding>>,
     approvals: Vec<Arc<PlanApproval>>,
     namespaces: BTreeMap<String, BTreeMap<String, String>>,
-    protected: bool,
+    protected_since: Option<Timestamp>,
     going: bool,
     operator_namespace: String,
     /// What could not be seen, for people.
@@ -84,7 +85,7 @@ impl Listing {
             list::<DatabricksConnection>(client, &namespaces),
             list::<PlanApproval>(client, &homes),
             namespace_labels(client, &namespaces),
-            approvals_protected(client),
+            protected_since(client),
             is_going(client),
         );
         let (gerrit, databricks, approvals) = (gerrit?, databricks?, approvals?);
@@ -110,7 +111,7 @@ impl Listing {
             .for_each(|found| listing.put_databricks(found));
         listing.approvals = approvals.objects.into_iter().map(Arc::new).collect();
         listing.namespaces = known;
-        listing.protected = protected;
+        listing.protected_since = protected;
         listing.going = going;
         Ok(listing)
     }
@@ -274,13 +275,13 @@ async fn namespace_labels(client: &Client, asked: &BTreeSet<String>) -> Result<L
     Ok((known, notes))
 }
 
-async fn approvals_protected(client: &Client) -> Result<(bool, Option<String>), Unreadable> {
+async fn protected_since(client: &Client) -> Result<(Option<Timestamp>, Option<String>), Unreadable> {
     let policies: Api<ValidatingAdmissionPolicy> = Api::all(client.clone());
     let bindings: Api<ValidatingAdmissionPolicyBinding> = Api::all(client.clone());
     match futures::join!(policies.get_opt(POLICY), bindings.get_opt(POLICY)) {
-        (Ok(policy), Ok(binding)) => Ok((protects(policy.as_ref(), binding.as_ref()), None)),
+        (Ok(policy), Ok(binding)) => Ok((since(policy.as_ref(), binding.as_ref()), None)),
         (Err(error), _) | (_, Err(error)) if is_forbidden(&error) => Ok((
-            true,
+            Some(Timestamp::UNIX_EPOCH),
             Some(format!(
                 "whether the admission policy {POLICY} is in force may not be seen: assumed that it is"
             )),
@@ -342,18 +343,16 @@ impl Cluster for Listing {
         self.namespaces.get(name).cloned()
     }
 
-    fn approvals(&self, uid: &str) -> Vec<Arc<PlanApproval>> {
-        let counts = |approval: &&Arc<PlanApproval>| {
-            let home = approval.metadata.namespace.as_deref();
-            let reference = &approval.spec.plan_ref;
-            reference.uid == uid
-                && (home == Some(&self.operator_namespace) || home == Some(&reference.namespace))
-        };
-        self.approvals.iter().filter(counts).cloned().collect()
+    fn approvals(&self, object: &ObjectKey) -> Vec<Arc<PlanApproval>> {
+        self.approvals
+            .iter()
+            .filter(|approval| has_a_say(approval, object, &self.operator_namespace))
+            .cloned()
+            .collect()
     }
 
-    fn approvals_protected(&self) -> bool {
-        self.protected
+    fn approvals_protected_since(&self) -> Option<Timestamp> {
+        self.protected_since
     }
 
     fn kind_is_going(&self, kind: &str) -> bool {

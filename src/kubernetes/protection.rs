@@ -3,10 +3,11 @@
 
 use std::sync::Arc;
 
+use jiff::Timestamp;
 use k8s_openapi::api::admissionregistration::v1::{
     MatchResources, NamedRuleWithOperations, ValidatingAdmissionPolicy, ValidatingAdmissionPolicyBinding,
 };
-use k8s_openapi::apimachinery::pkg::apis::meta::v1::LabelSelector;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::{LabelSelector, ObjectMeta};
 use kube::runtime::watcher;
 use kube::{Api, Client};
 use lockstep_core::api::GROUP;
@@ -56,14 +57,26 @@ impl Protection {
         self.binding.synced().await;
     }
 
-    /// Whether the policy is in force.
-    pub fn holds(&self) -> bool {
+    /// Since when the policy is in force; `None`: it is not.
+    pub fn since(&self) -> Option<Timestamp> {
         let name = Name::new("", POLICY);
-        protects(
+        since(
             self.policy.get(&name).as_deref(),
             self.binding.get(&name).as_deref(),
         )
     }
+}
+
+/// Since when both have been there, if they protect: what was approved before, nobody held to a name.
+pub(super) fn since(
+    policy: Option<&ValidatingAdmissionPolicy>,
+    binding: Option<&ValidatingAdmissionPolicyBinding>,
+) -> Option<Timestamp> {
+    if !protects(policy, binding) {
+        return None;
+    }
+    let made = |meta: &ObjectMeta| meta.creation_timestamp.as_ref().map(|time| time.0);
+    made(&policy?.metadata).max(made(&binding?.metadata))
 }
 
 /// Whether both exist, belong together, fail closed and deny, for every approval whatever its namespace and labels.

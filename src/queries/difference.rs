@@ -174,6 +174,12 @@ fn describe(
         abandon,
     } = planned;
     let plan = &decision.plan;
+    let of_abandoning = abandon.iter().flat_map(|abandon| &abandon.refused);
+    let not_released: BTreeSet<String> = refused
+        .iter()
+        .chain(of_abandoning)
+        .map(|refused| refused.message.clone())
+        .collect();
     let mut changes = Vec::new();
     for change in &plan.changes {
         changes.extend(lines(change, false));
@@ -216,7 +222,7 @@ fn describe(
                     .collect(),
             }),
         approved_by: approval.and_then(|(approval, _)| approval.metadata.name),
-        not_released: refused.into_iter().map(|refused| refused.message).collect(),
+        not_released: not_released.into_iter().collect(),
         conflicts: plan.conflicts.iter().map(trouble).collect(),
         problems,
         foreign: plan.foreign.iter().map(foreign).collect(),

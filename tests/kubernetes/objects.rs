@@ -14,7 +14,7 @@ use lockstep_core::api::condition::Reason;
 use lockstep_core::api::{AccessBinding, FINALIZER, PlanApproval};
 use lockstep_core::domain::ports::{
     AccessSystem, Cluster as _, ConnectionKey, Entry, EntryId, Journal as _, JournalState, KeepError, Note,
-    Probe, Probes, Record, SystemError, SystemErrorKind, Systems,
+    ObjectKey, Probe, Probes, Record, SystemError, SystemErrorKind, Systems,
 };
 use serde_json::{Value, json};
 
@@ -186,8 +186,16 @@ async fn an_approval_is_used_once() {
     .unwrap();
     let api = world.api::<PlanApproval>();
     api.create(&PostParams::default(), &approval).await.unwrap();
-    let uid = format!("uid-{}", world.namespace);
-    let approval = eventually("the approval is seen", || followed.cluster.approvals(&uid).pop()).await;
+    let object = ObjectKey {
+        kind: "AccessBinding".into(),
+        namespace: world.namespace.clone(),
+        name: "fraud".into(),
+        uid: format!("uid-{}", world.namespace),
+    };
+    let approval = eventually("the approval is seen", || {
+        followed.cluster.approvals(&object).pop()
+    })
+    .await;
     let (one, two) = (EntryId("1-aa".into()), EntryId("2-bb".into()));
     let at = Timestamp::now();
     let both = tokio::join!(
@@ -202,7 +210,7 @@ async fn an_approval_is_used_once() {
         1,
         "{both:?}"
     );
-    let used = followed.cluster.approvals(&uid).pop().unwrap();
+    let used = followed.cluster.approvals(&object).pop().unwrap();
     let status = used.status.clone().unwrap();
     assert_eq!(
         status.used_by,

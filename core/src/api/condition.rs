@@ -78,6 +78,7 @@ pub enum Reason {
     Superseded,
     ApproverMismatch,
     SelfApproval,
+    NotAPerson,
 }
 
 impl fmt::Display for Reason {

@@ -36,7 +36,7 @@ pub struct PlanApprovalSpec {
     /// Why, for the record.
     #[schemars(schema_with = "schema::sentence")]
     pub reason: String,
-    /// When the approval ends; unset: 24 hours after it was made.
+    /// When the approval ends, at most 30 days after it was made; unset: 24 hours after.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub expires: Option<Timestamp>,
 }

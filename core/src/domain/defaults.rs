@@ -10,6 +10,8 @@ use super::ports::{ConnectionKey, ConnectionKind};
 pub const INTERVAL: u64 = 600;
 /// How long a PlanApproval lives, in seconds.
 pub const APPROVAL_LIFETIME: i64 = 86_400;
+/// Days after which no PlanApproval counts, whatever it says: the world that its approver saw is another by then.
+pub const LONGEST_APPROVAL_DAYS: i64 = 30;
 
 pub fn mode(spec: &AccessBindingSpec) -> Mode {
     spec.mode.unwrap_or(Mode::Observe)

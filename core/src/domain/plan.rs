@@ -185,6 +185,10 @@ pub struct Risk {
     pub gaining: BTreeSet<String>,
     /// Everybody who would lose anything.
     pub losing: BTreeSet<String>,
+    /// Every address and user name of those who would gain: what an approver is compared with. Not for showing: a
+    /// plan is read by more people than a directory is.
+    #[serde(skip)]
+    pub gaining_identities: BTreeSet<String>,
 }
 
 /// Rows beyond what is declared that stay.

@@ -345,10 +345,15 @@ pub trait Cluster: Send + Sync {
     fn claimants(&self, words: &BTreeSet<String>) -> Vec<Arc<AccessBinding>>;
     /// Labels of a namespace; `None` while it is unknown.
     fn namespace_labels(&self, name: &str) -> Option<BTreeMap<String, String>>;
-    /// Approvals whose `planRef.uid` this is, from the operator's namespace and the object's own.
-    fn approvals(&self, uid: &str) -> Vec<Arc<PlanApproval>>;
-    /// Whether the admission policy is in force that holds `approver` to be the requester.
-    fn approvals_protected(&self) -> bool;
+    /// Approvals whose `planRef.uid` is this object's, from the operator's namespace and the object's own. Whoever may
+    /// make approvals anywhere else has no say, whatever they write into them.
+    fn approvals(&self, object: &ObjectKey) -> Vec<Arc<PlanApproval>>;
+    /// Since when the admission policy is in force that holds `approver` to be the requester; `None`: it is not.
+    fn approvals_protected_since(&self) -> Option<Timestamp>;
+    /// Whether that policy is in force.
+    fn approvals_protected(&self) -> bool {
+        self.approvals_protected_since().is_some()
+    }
     /// Whether the CRD of this kind is itself being deleted.
     fn kind_is_going(&self, kind: &str) -> bool;
 

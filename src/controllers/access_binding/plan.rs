@@ -1,14 +1,17 @@
 //! Decides, purely: what was gathered in, a plan and the approvals that release parts of it out.
 
 use std::collections::BTreeSet;
+use std::sync::Arc;
 
 use jiff::{SignedDuration, Timestamp};
-use lockstep_core::api::PlanApproval;
+use kube::ResourceExt as _;
+use lockstep_core::api::{CHANGED_BY, PlanApproval};
 use lockstep_core::domain::access::decide::{Decision, decide, release};
 use lockstep_core::domain::access::diff::Phase;
 use lockstep_core::domain::access::grant::Target;
 use lockstep_core::domain::approval::{Asked, Refused, find};
-use lockstep_core::domain::plan::{BlockedChange, Brake, BrakeRule, Change, EffectDigest, Plan};
+use lockstep_core::domain::plan::{BlockedChange, Brake, BrakeRule, Change, EffectDigest, Plan, Risk};
+use lockstep_core::domain::ports::{Cluster, ObjectKey};
 
 use super::super::Context;
 use super::Gathered;
@@ -34,6 +37,43 @@ pub struct Abandon {
     pub changes: Vec<Change>,
     pub digest: EffectDigest,
     pub approval: Option<PlanApproval>,
+    /// Why approvals do not count for this.
+    pub refused: Vec<Refused>,
+}
+
+/// The approvals there are for one object, and what they are all held against.
+struct Approvals<'a> {
+    object: &'a ObjectKey,
+    all: Vec<Arc<PlanApproval>>,
+    changed_by: Option<String>,
+    protected_since: Option<Timestamp>,
+    now: Timestamp,
+}
+
+impl<'a> Approvals<'a> {
+    fn of(object: &'a ObjectKey, cluster: &dyn Cluster, now: Timestamp) -> Self {
+        let binding = cluster.binding(&object.namespace, &object.name);
+        Self {
+            object,
+            all: cluster.approvals(object),
+            changed_by: binding.and_then(|binding| binding.annotations().get(CHANGED_BY).cloned()),
+            protected_since: cluster.approvals_protected_since(),
+            now,
+        }
+    }
+
+    /// The one that counts for this digest, else why none does.
+    fn find(&self, digest: &EffectDigest, risk: &Risk) -> Result<PlanApproval, Vec<Refused>> {
+        let asked = Asked {
+            object: self.object,
+            digest,
+            risk,
+            changed_by: self.changed_by.as_deref(),
+            protected_since: self.protected_since,
+            now: self.now,
+        };
+        find(self.all.iter().map(AsRef::as_ref), asked).cloned()
+    }
 }
 
 impl Planned {
@@ -53,20 +93,7 @@ impl Planned {
 /// Decides, and lets approvals release what brakes hold.
 pub fn decide_now(gathered: &Gathered, context: &Context, now: Timestamp) -> Planned {
     let mut decision = decide(&gathered.question, now);
-    let uid = &gathered.question.me.key.uid;
-    let approvals = context.cluster.approvals(uid);
-    let binding = &gathered.question.me.key;
-    let changed_by = context
-        .cluster
-        .binding(&binding.namespace, &binding.name)
-        .and_then(|binding| {
-            binding
-                .metadata
-                .annotations
-                .as_ref()?
-                .get(lockstep_core::api::CHANGED_BY)
-                .cloned()
-        });
+    let approvals = Approvals::of(&gathered.question.me.key, &*context.cluster, now);
     let mut planned_approval = None;
     let mut refused = Vec::new();
     // What a person released stays released while its writes are under way: the approval itself is used up.
@@ -88,19 +115,8 @@ pub fn decide_now(gathered: &Gathered, context: &Context, now: Timestamp) -> Pla
         release(&mut decision.plan);
     }
     if let Some(digest) = decision.plan.blocked_digest() {
-        let protected = context.cluster.approvals_protected();
-        let risk = decision.plan.risk.clone();
-        let asked = Asked {
-            uid,
-            digest: &digest,
-            risk: &risk,
-            changed_by: changed_by.as_deref(),
-            protected,
-            now,
-        };
-        match find(approvals.iter().map(std::convert::AsRef::as_ref), asked) {
+        match approvals.find(&digest, &decision.plan.risk) {
             Ok(approval) => {
-                let approval = approval.clone();
                 released.extend(blocked_targets(&decision.plan));
                 let takeovers = release(&mut decision.plan);
                 // Whoever approves a takeover approves that the group is Lockstep's from now on.
@@ -115,7 +131,7 @@ pub fn decide_now(gathered: &Gathered, context: &Context, now: Timestamp) -> Pla
             Err(why) => refused = why,
         }
     }
-    let abandon = abandon(gathered, context, &decision, now);
+    let abandon = abandon(gathered, &approvals, &decision);
     Planned {
         decision,
         approval: planned_approval,
@@ -130,7 +146,7 @@ fn blocked_targets(plan: &Plan) -> impl Iterator<Item = Target> {
 }
 
 /// A deletion whose connection is gone waits for a person who accepts what is left behind.
-fn abandon(gathered: &Gathered, context: &Context, decision: &Decision, now: Timestamp) -> Option<Abandon> {
+fn abandon(gathered: &Gathered, approvals: &Approvals<'_>, decision: &Decision) -> Option<Abandon> {
     if gathered.question.phase != Phase::Deleting || gathered.question.orphan {
         return None;
     }
@@ -150,26 +166,25 @@ fn abandon(gathered: &Gathered, context: &Context, decision: &Decision, now: Tim
         return None;
     }
     let digest = EffectDigest::of(&left);
-    let uid = &gathered.question.me.key.uid;
-    let approvals = context.cluster.approvals(uid);
-    let risk = decision.plan.risk.clone();
-    let protected = context.cluster.approvals_protected();
-    let asked = Asked {
-        uid,
-        digest: &digest,
-        risk: &risk,
-        changed_by: None,
-        protected,
-        now,
+    let (approval, refused) = match approvals.find(&digest, &decision.plan.risk) {
+        Ok(approval) => (Some(approval), Vec::new()),
+        Err(refused) => (None, refused),
     };
-    let approval = find(approvals.iter().map(std::convert::AsRef::as_ref), asked)
-        .ok()
-        .cloned();
     Some(Abandon {
         changes: left,
         digest,
         approval,
+        refused,
     })
+}
+
+/// Words for a condition about approvals that do not count; nothing where there are none.
+pub fn not_released(refused: &[Refused]) -> String {
+    if refused.is_empty() {
+        return String::new();
+    }
+    let why: Vec<&str> = refused.iter().map(|refused| refused.message.as_str()).collect();
+    format!("; not released: {}", why.join("; "))
 }
 
 /// The brakes of a plan in one sentence each.

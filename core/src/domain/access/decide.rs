@@ -154,7 +154,7 @@ pub fn decide(question: &Question, now: Timestamp) -> Decision {
     decision.pins = pins(found, &resolved, &decision.inventory, question);
     decision.members = members(&resolved);
     decision.doubtful = resolved.values().any(|resolved| resolved.doubtful);
-    decision.plan.risk = risk(&decision.plan, &resolved, &me.inventory);
+    decision.plan.risk = risk(&decision.plan, &resolved, &me.inventory, &question.world);
     decision.plan.problems = problems;
     decision.plan.conflicts = conflicts;
     decision

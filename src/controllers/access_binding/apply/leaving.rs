@@ -23,6 +23,7 @@ pub(super) async fn finish_deletion(
         changes,
         digest,
         approval: Some(approval),
+        refused: _,
     }) = &outcome.planned.abandon
     {
         let held = outcome.inventory.clone();

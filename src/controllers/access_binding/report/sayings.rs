@@ -120,8 +120,9 @@ impl<'a> Facts<'a> {
                 false,
                 Reason::RevokeWaiting,
                 format!(
-                    "no connection reaches what is still held; bring one back, or leave it behind with a PlanApproval of {}",
-                    abandon.digest
+                    "no connection reaches what is still held; bring one back, or leave it behind with a PlanApproval of {}{}",
+                    abandon.digest,
+                    plan::not_released(&abandon.refused)
                 ),
             );
         }
@@ -240,21 +241,9 @@ impl<'a> Facts<'a> {
         if !self.outcome.enforced {
             return None;
         }
-        let mut message = plan::reasons(&plan.blocked).join("; ");
-        let refused: Vec<_> = self
-            .outcome
-            .planned
-            .refused
-            .iter()
-            .map(|refused| refused.message.as_str())
-            .collect();
-        if !refused.is_empty() {
-            message = format!("{message}; not released: {}", refused.join("; "));
-        }
-        let reason = if self
-            .outcome
-            .planned
-            .refused
+        let refused = &self.outcome.planned.refused;
+        let message = plan::reasons(&plan.blocked).join("; ") + &plan::not_released(refused);
+        let reason = if refused
             .iter()
             .any(|refused| refused.reason == Reason::ApprovalsUnprotected)
         {
