@@ -6,6 +6,8 @@ mod support;
 
 #[path = "kubernetes/credentials.rs"]
 mod credentials;
+#[path = "kubernetes/departures.rs"]
+mod departures;
 #[path = "kubernetes/leading.rs"]
 mod leading;
 #[path = "kubernetes/memory.rs"]

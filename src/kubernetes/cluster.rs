@@ -193,6 +193,10 @@ impl Cluster for KubeCluster {
         self.store.protection.since()
     }
 
+    fn deletions(&self, since: Timestamp) -> Vec<Arc<AccessBinding>> {
+        self.store.departures.since(since)
+    }
+
     fn kind_is_going(&self, kind: &str) -> bool {
         KindName::parse(kind).is_some_and(|kind| self.store.kinds.is_going(kind))
     }

@@ -11,15 +11,17 @@ use k8s_openapi::api::core::v1::Namespace;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, ObjectMeta};
 use kube::core::PartialObjectMeta;
 use kube::runtime::watcher;
-use kube::{Api, Client, Resource};
-use lockstep_core::api::access_binding::AccessBindingStatus;
+use kube::{Api, Client};
 use lockstep_core::api::condition::ConditionType;
-use lockstep_core::api::{AccessBinding, DatabricksConnection, GerritConnection, PlanApproval, REQUESTED_AT};
+use lockstep_core::api::{AccessBinding, DatabricksConnection, GerritConnection, PlanApproval};
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 use tokio::task::JoinSet;
 
 use super::arrival::{Arrived, Kind};
 use super::cache::{Cache, Held};
+use super::changes::{asked_again, gave_up, lost_status, took_up};
+use super::departures::Departures;
+use super::holding::Holding;
 use super::index::{Index, Word, claims_of, connections_of, meets, secrets_of_databricks, secrets_of_gerrit};
 use super::kinds::Kinds;
 use super::name::{KindName, Name, Subject};
@@ -35,6 +37,7 @@ pub struct Store {
     pub namespaces: Arc<Cache<PartialObjectMeta<Namespace>>>,
     pub kinds: Kinds,
     pub protection: Protection,
+    pub(super) departures: Arc<Departures>,
     secrets: Arc<RotationWatch>,
     wiring: Arc<Wiring>,
 }
@@ -42,6 +45,7 @@ pub struct Store {
 /// What the listeners of the caches share.
 pub(super) struct Wiring {
     index: Mutex<Index>,
+    holding: Holding,
     wake: UnboundedSender<Subject>,
 }
 
@@ -51,12 +55,15 @@ impl Store {
         let (wake, woken) = unbounded_channel();
         let wiring = Arc::new(Wiring {
             index: Mutex::default(),
+            holding: Holding::default(),
             wake,
         });
         let secrets = RotationWatch::new(client.clone(), wiring.clone());
         let gerrit = (wiring.clone(), secrets.clone());
         let databricks = (wiring.clone(), secrets.clone());
         let (bindings, approvals, namespaces) = (wiring.clone(), wiring.clone(), wiring.clone());
+        let departures = Arc::new(Departures::default());
+        let going = departures.clone();
         let store = Self {
             gerrit_connections: Cache::new(move |name, old, new| {
                 let state = |connection: &GerritConnection| {
@@ -81,7 +88,11 @@ impl Store {
                     .0
                     .connection_changed(&subject, old, new, &databricks.1, state, reads);
             }),
-            bindings: Cache::new(move |name, old, new| bindings.binding_changed(name, old, new)),
+            bindings: Cache::new(move |name, old, new| {
+                let held = |held: Option<&Held<AccessBinding>>| held.and_then(|held| held.object.clone());
+                going.observe(held(old).as_ref(), held(new).as_ref());
+                bindings.binding_changed(name, old, new);
+            }),
             approvals: Cache::new(move |_, old, new| approvals.approval_changed(object(old), object(new))),
             namespaces: Cache::new(move |name, old, new| {
                 let labels = |held: Option<&Held<PartialObjectMeta<Namespace>>>| {
@@ -93,6 +104,7 @@ impl Store {
             }),
             kinds: Kinds::new(client),
             protection: Protection::new(),
+            departures,
             secrets,
             wiring,
         };
@@ -204,21 +216,6 @@ fn ready(conditions: &[Condition]) -> Option<bool> {
     said.map(|condition| condition.status == "True")
 }
 
-/// What people do to an object, as opposed to what we report about it.
-fn asked(meta: &ObjectMeta) -> (Option<&str>, Option<i64>, Option<&str>, bool) {
-    let request = meta.annotations.as_ref().and_then(|all| all.get(REQUESTED_AT));
-    (
-        meta.uid.as_deref(),
-        meta.generation,
-        request.map(String::as_str),
-        meta.deletion_timestamp.is_some(),
-    )
-}
-
-fn asked_again<K: Resource>(old: Option<&K>, new: Option<&K>) -> bool {
-    old.map(|old| asked(old.meta())) != new.map(|new| asked(new.meta()))
-}
-
 impl Wiring {
     fn index(&self) -> std::sync::MutexGuard<'_, Index> {
         self.index.lock().unwrap_or_else(PoisonError::into_inner)
@@ -258,6 +255,7 @@ impl Wiring {
     ) {
         let torn = undecodable(old) != undecodable(new);
         let (old, new) = (object(old), object(new));
+        self.holding.observe(subject, new.map(K::meta));
         let namespace = subject.name.namespace();
         let words = |connection: Option<&K>| -> BTreeSet<Word> {
             let names = connection.map(&reads).unwrap_or_default();
@@ -291,6 +289,13 @@ impl Wiring {
         if asked || torn || lost_status(old, new) {
             self.wake(subject.clone());
         }
+        if let Some(new) = new.filter(|_| took_up(old, new)) {
+            let connections = connections_of(name.namespace(), &new.spec);
+            let lacking = connections
+                .into_iter()
+                .filter(|connection| self.holding.lacks(connection));
+            lacking.for_each(|connection| self.wake(connection));
+        }
         let gave_up = gave_up(old, new);
         if !asked && !gave_up {
             return;
@@ -320,14 +325,19 @@ impl Wiring {
             for word in new_claims.difference(&old_claims) {
                 index.add(*word, &subject);
             }
-            // A connection is told of its first user and of its last: it holds a finalizer in between.
-            for connection in old_connections.difference(&new_connections) {
-                if index.remove(Word::connection(connection.kind, &connection.name), &subject) {
+            // A connection is told of its first user and of its last, as far as they may count: it holds a finalizer in
+            // between.
+            for connection in &old_connections {
+                let leaves = !new_connections.contains(connection);
+                let word = Word::connection(connection.kind, &connection.name);
+                let last = leaves && index.remove(word, &subject);
+                if last || ((leaves || gave_up) && self.holding.waits(connection)) {
                     others.insert(connection.clone());
                 }
             }
             for connection in new_connections.difference(&old_connections) {
-                if index.add(Word::connection(connection.kind, &connection.name), &subject) {
+                let word = Word::connection(connection.kind, &connection.name);
+                if index.add(word, &subject) || self.holding.lacks(connection) {
                     others.insert(connection.clone());
                 }
             }
@@ -362,29 +372,4 @@ impl Wiring {
         }
         self.wake(subject);
     }
-}
-
-/// Whether somebody wiped the status; we never leave one without conditions.
-fn lost_status(old: Option<&AccessBinding>, new: Option<&AccessBinding>) -> bool {
-    let has = |binding: &AccessBinding| {
-        let status = binding.status.as_ref();
-        status.is_some_and(|status| !status.conditions.is_empty())
-    };
-    old.is_some_and(has) && new.is_some_and(|new| !has(new))
-}
-
-/// Whether a target left the inventory: another claimant may hold it from now on.
-fn gave_up(old: Option<&AccessBinding>, new: Option<&AccessBinding>) -> bool {
-    let rows = |status: &AccessBindingStatus| -> BTreeSet<String> {
-        let rows = status.inventory.iter().flatten();
-        rows.map(|row| row.target.clone()).collect()
-    };
-    let (Some(old), Some(new)) = (old, new) else {
-        return false;
-    };
-    let (Some(old), Some(new)) = (&old.status, &new.status) else {
-        return false;
-    };
-    let len = |status: &AccessBindingStatus| status.inventory.as_ref().map_or(0, Vec::len);
-    len(old) > len(new) && !rows(old).is_subset(&rows(new))
 }

@@ -156,10 +156,10 @@ async fn a_flood_of_deletions_waits_for_a_person() {
         let name = team.name(binding.metadata.name.as_deref().unwrap());
         assert_eq!(team.gerrit.members(&name).await, Some(vec![ada]), "{name}");
     }
-    for binding in &held[5..] {
+    // Also the last few: what went just before counts on.
+    for binding in &held {
         team.approve(binding).await;
     }
-    // What is left is no flood any more.
     for name in &names {
         team.gone(name).await;
         assert_eq!(team.gerrit.members(&team.name(name)).await, None, "{name}");

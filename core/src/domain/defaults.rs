@@ -12,6 +12,8 @@ pub const INTERVAL: u64 = 600;
 pub const APPROVAL_LIFETIME: i64 = 86_400;
 /// Days after which no PlanApproval counts, whatever it says: the world that its approver saw is another by then.
 pub const LONGEST_APPROVAL_DAYS: i64 = 30;
+/// Deletions this close to each other are one flood, in seconds.
+pub const FLOOD: i64 = 600;
 
 pub fn mode(spec: &AccessBindingSpec) -> Mode {
     spec.mode.unwrap_or(Mode::Observe)

@@ -354,6 +354,11 @@ pub trait Cluster: Send + Sync {
     fn approvals_protected(&self) -> bool {
         self.approvals_protected_since().is_some()
     }
+    /// Bindings with our finalizer whose deletion began at this time or later, each as it stood then, be it gone by
+    /// now or not. Best effort: who has not watched since remembers less.
+    fn deletions(&self, _since: Timestamp) -> Vec<Arc<AccessBinding>> {
+        Vec::new()
+    }
     /// Whether the CRD of this kind is itself being deleted.
     fn kind_is_going(&self, kind: &str) -> bool;
 

@@ -30,7 +30,7 @@ use lockstep_core::domain::ports::{
     AccessSystem, Cluster, ConnectionKey, KeepError, SystemError, SystemErrorKind,
 };
 
-pub use connections::connections_of;
+pub use connections::{connections_of, depends_on};
 use connections::{facts, tenancy};
 use reader::Reader;
 
@@ -82,10 +82,7 @@ pub async fn gather(binding: &AccessBinding, context: &Context, oldest: Oldest) 
     let namespace = binding.namespace().unwrap_or_default();
     let status = binding.status.clone().unwrap_or_default();
     let deleting = binding.metadata.deletion_timestamp.is_some();
-    let has_finalizer = binding
-        .finalizers()
-        .iter()
-        .any(|finalizer| finalizer == FINALIZER);
+    let has_finalizer = is_ours(binding);
     let intents = status.intents.clone().unwrap_or_default();
     let known = pins::read(status.pins.as_deref().unwrap_or_default());
     let through = trust::read(status.through.as_deref().unwrap_or_default());
@@ -313,23 +310,44 @@ fn mass_deletion(binding: &AccessBinding, cluster: &dyn Cluster) -> Option<Strin
     if cluster.kind_is_going("AccessBinding") {
         return Some("the CRD of AccessBinding itself is being deleted, and every binding with it".into());
     }
-    let connections = |binding: &AccessBinding| connections_of(binding);
-    let mine = connections(binding);
-    let sharing: Vec<_> = cluster
+    let mine = connections_of(binding);
+    let counts = |other: &AccessBinding| mine.iter().any(|key| depends_on(cluster, other, key));
+    // Who goes without our finalizer takes nothing away, and is gone already as far as we are concerned.
+    let mut going: BTreeMap<Option<String>, bool> = cluster
         .bindings()
         .into_iter()
-        .filter(|other| !connections(other).is_disjoint(&mine))
+        .filter(|other| counts(other))
+        .filter_map(|other| match other.metadata.deletion_timestamp {
+            None => Some((other.uid(), false)),
+            Some(_) => is_ours(&other).then(|| (other.uid(), true)),
+        })
         .collect();
-    let going = sharing
-        .iter()
-        .filter(|other| other.metadata.deletion_timestamp.is_some())
-        .count();
-    is_mass_deletion(going, sharing.len()).then(|| {
+    // One after another they are as many: those that went shortly before this one count although they are gone.
+    let began = binding.metadata.deletion_timestamp.as_ref()?.0;
+    let since = began
+        .checked_sub(SignedDuration::from_secs(defaults::FLOOD))
+        .unwrap_or(began);
+    let gone = cluster.deletions(since);
+    going.extend(
+        gone.iter()
+            .filter(|other| counts(other))
+            .map(|other| (other.uid(), true)),
+    );
+    let (all, going) = (going.len(), going.values().filter(|going| **going).count());
+    is_mass_deletion(going, all).then(|| {
         format!(
-            "{going} of the connection's {} bindings are being deleted at once",
-            sharing.len()
+            "{going} of the connection's {all} bindings are being deleted, or were within {} minutes of this one",
+            defaults::FLOOD / 60
         )
     })
+}
+
+/// Whether we have something to do before the object may go.
+fn is_ours(binding: &AccessBinding) -> bool {
+    binding
+        .finalizers()
+        .iter()
+        .any(|finalizer| finalizer == FINALIZER)
 }
 
 async fn inventory_of(

@@ -8,7 +8,7 @@ mod gather;
 mod plan;
 mod report;
 
-pub use gather::{Gathered, Oldest, connections_of, gather, question};
+pub use gather::{Gathered, Oldest, connections_of, depends_on, gather, question};
 pub use plan::{Planned, decide_now};
 
 use std::collections::{BTreeMap, BTreeSet};

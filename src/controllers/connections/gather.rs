@@ -3,14 +3,14 @@
 use lockstep_core::domain::ports::{Probe, SystemError};
 
 use super::super::Context;
-use super::super::access_binding::connections_of;
+use super::super::access_binding::depends_on;
 use super::Connection;
 
 /// What a probe saw.
 pub struct Gathered {
     /// Not asked while the connection is going away.
     pub probe: Option<Result<Probe, SystemError>>,
-    /// Bindings that name the connection.
+    /// Bindings that may use the connection or hold something behind it.
     pub dependants: usize,
 }
 
@@ -19,7 +19,7 @@ pub async fn gather(connection: &Connection<'_>, context: &Context) -> Gathered 
         .cluster
         .bindings()
         .iter()
-        .filter(|binding| connections_of(binding).contains(&connection.key))
+        .filter(|binding| depends_on(&*context.cluster, binding, &connection.key))
         .count();
     // While something depends on it the connection is still needed, to take back what was given.
     let needed = connection.meta.deletion_timestamp.is_none() || dependants > 0;

@@ -11,6 +11,7 @@ use lockstep_core::api::connection::Use;
 use lockstep_core::domain::access::declared::ConnectionFacts;
 use lockstep_core::domain::access::grant::System;
 use lockstep_core::domain::access::reach::Tenancy;
+use lockstep_core::domain::access::trust;
 use lockstep_core::domain::defaults;
 use lockstep_core::domain::plan::Problem;
 use lockstep_core::domain::ports::{Cluster, ConnectionKey, ConnectionKind};
@@ -118,6 +119,28 @@ pub(super) fn tenancy(cluster: &dyn Cluster, key: &ConnectionKey, namespace: &st
             Tenancy::databricks(tenants, namespace, labels.as_ref(), Use::Access)
         }
     }
+}
+
+/// Whether a binding depends on a connection: it names it and may use it, or holds something that was given through
+/// it. Anybody may name any connection, and that alone must neither pin it nor count for anything.
+pub fn depends_on(cluster: &dyn Cluster, binding: &AccessBinding, key: &ConnectionKey) -> bool {
+    let namespace = binding.namespace().unwrap_or_default();
+    // Of a connection that is gone nobody can say whom it let in, and everybody may have been one.
+    let may = || is_gone(cluster, key) || has_entry(cluster, key, &namespace);
+    holds_through(binding, key) || (connections_of(binding).contains(key) && may())
+}
+
+fn is_gone(cluster: &dyn Cluster, key: &ConnectionKey) -> bool {
+    match key.kind {
+        ConnectionKind::Gerrit => cluster.gerrit_connection(&key.namespace, &key.name).is_none(),
+        ConnectionKind::Databricks => cluster.databricks_connection(&key.namespace, &key.name).is_none(),
+    }
+}
+
+/// Whether something that the binding holds, or began to write, goes back through this connection.
+fn holds_through(binding: &AccessBinding, key: &ConnectionKey) -> bool {
+    let through = binding.status.as_ref().and_then(|status| status.through.as_deref());
+    trust::read(through.unwrap_or_default()).values().any(|through| through == key)
 }
 
 /// Whether somebody has deleted a connection that is still there.

@@ -1,0 +1,58 @@
+//! What it means that an object is another than before: who did something, and what was given up.
+
+use std::collections::BTreeSet;
+
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
+use kube::Resource;
+use lockstep_core::api::access_binding::AccessBindingStatus;
+use lockstep_core::api::{AccessBinding, REQUESTED_AT};
+
+/// What people do to an object, as opposed to what we report about it.
+fn asked(meta: &ObjectMeta) -> (Option<&str>, Option<i64>, Option<&str>, bool) {
+    let request = meta.annotations.as_ref().and_then(|all| all.get(REQUESTED_AT));
+    (
+        meta.uid.as_deref(),
+        meta.generation,
+        request.map(String::as_str),
+        meta.deletion_timestamp.is_some(),
+    )
+}
+
+/// Whether people did any of it.
+pub(super) fn asked_again<K: Resource>(old: Option<&K>, new: Option<&K>) -> bool {
+    old.map(|old| asked(old.meta())) != new.map(|new| asked(new.meta()))
+}
+
+/// Whether somebody wiped the status; we never leave one without conditions.
+pub(super) fn lost_status(old: Option<&AccessBinding>, new: Option<&AccessBinding>) -> bool {
+    let has = |binding: &AccessBinding| {
+        let status = binding.status.as_ref();
+        status.is_some_and(|status| !status.conditions.is_empty())
+    };
+    old.is_some_and(has) && new.is_some_and(|new| !has(new))
+}
+
+/// Whether it holds something now, and did not before.
+pub(super) fn took_up(old: Option<&AccessBinding>, new: Option<&AccessBinding>) -> bool {
+    let holds = |binding: Option<&AccessBinding>| {
+        let inventory = binding.and_then(|binding| binding.status.as_ref()?.inventory.as_ref());
+        inventory.is_some_and(|rows| !rows.is_empty())
+    };
+    holds(new) && !holds(old)
+}
+
+/// Whether a target left the inventory: another claimant may hold it from now on.
+pub(super) fn gave_up(old: Option<&AccessBinding>, new: Option<&AccessBinding>) -> bool {
+    let rows = |status: &AccessBindingStatus| -> BTreeSet<String> {
+        let rows = status.inventory.iter().flatten();
+        rows.map(|row| row.target.clone()).collect()
+    };
+    let (Some(old), Some(new)) = (old, new) else {
+        return false;
+    };
+    let (Some(old), Some(new)) = (&old.status, &new.status) else {
+        return false;
+    };
+    let len = |status: &AccessBindingStatus| status.inventory.as_ref().map_or(0, Vec::len);
+    len(old) > len(new) && !rows(old).is_subset(&rows(new))
+}
