@@ -9,6 +9,8 @@ mod support;
 mod answers;
 #[path = "scenarios/approvals.rs"]
 mod approvals;
+#[path = "scenarios/approvers.rs"]
+mod approvers;
 #[path = "scenarios/brakes.rs"]
 mod brakes;
 #[path = "scenarios/claims.rs"]

@@ -7,10 +7,10 @@ use kube::api::DeleteParams;
 use lockstep_core::api::{DatabricksConnection, GerritConnection};
 use serde_json::json;
 
-use crate::support::approvals::{install, uninstall};
+use crate::support::approvals::{Yes, install, uninstall};
 use crate::support::operator::NAMESPACE;
 use crate::support::team::{Team, prepare_cluster};
-use crate::support::waiting::condition;
+use crate::support::waiting::{condition, digest};
 use crate::support::{PATIENCE, eventually, operator};
 
 #[tokio::test(flavor = "multi_thread")]
@@ -164,6 +164,18 @@ async fn a_kind_that_is_deleted_takes_nothing_with_it_unasked() {
     team.until_reason("crew", "Blocked", "ApprovalsUnprotected").await;
     assert_eq!(team.gerrit.members(&group).await, Some(vec![ada]));
     install(operator.stack).await;
+    // Nor afterwards: who said it then, nobody knows. It takes a yes of today.
+    team.until_message("crew", "Blocked", &["before the admission policy"])
+        .await;
+    assert_eq!(team.gerrit.members(&group).await, Some(vec![ada]));
+    let yes = Yes {
+        name: "today",
+        user: "lead@example.com",
+        approver: "lead@example.com",
+        digest: &digest(&binding),
+        expires: None,
+    };
+    team.say(&binding, yes).await.unwrap();
     eventually("the kind is gone", PATIENCE, || async {
         match crds.get_opt("accessbindings.lockstep.dev").await.unwrap() {
             None => Ok(()),
