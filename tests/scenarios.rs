@@ -19,6 +19,8 @@ mod claims;
 mod credentials;
 #[path = "scenarios/deletion.rs"]
 mod deletion;
+#[path = "scenarios/drift.rs"]
+mod drift;
 #[path = "scenarios/memory.rs"]
 mod memory;
 #[path = "scenarios/names.rs"]

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
-use lockstep_core::domain::ports::{Clock, Cluster, Journal, Probes, Record, Systems};
+use lockstep_core::domain::ports::{Clock, Cluster, Journal, Probes, Record, Systems, Tally};
 
 /// When an object is looked at again without anybody asking.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -40,6 +40,7 @@ pub struct Context {
     pub journal: Arc<dyn Journal>,
     pub record: Arc<dyn Record>,
     pub clock: Arc<dyn Clock>,
+    pub tally: Arc<dyn Tally>,
     /// Who writes, as the record names it.
     pub actor: String,
 }

@@ -9,6 +9,7 @@ use axum::extract::State;
 use axum::http::{StatusCode, header};
 use axum::response::IntoResponse;
 use axum::routing::get;
+use lockstep_core::domain::unattended::Unattended;
 use tokio::net::TcpListener;
 
 use super::metrics::Metrics;
@@ -42,6 +43,10 @@ async fn metrics(State(health): State<Arc<Health>>) -> impl IntoResponse {
     for kind in KindName::ALL {
         let (count, ready) = store.count(kind);
         health.metrics.objects(kind.as_str(), count, ready);
+    }
+    for why in Unattended::ALL {
+        let (_, unattended) = store.bindings.count(|binding| why.is(binding));
+        health.metrics.unattended(why, unattended);
     }
     let kind = "application/openmetrics-text; version=1.0.0; charset=utf-8";
     ([(header::CONTENT_TYPE, kind)], health.metrics.text())

@@ -4,6 +4,8 @@
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
+use lockstep_core::domain::ports::{ConnectionKind, Tally};
+use lockstep_core::domain::unattended::Unattended;
 use prometheus_client::encoding::EncodeLabelSet;
 use prometheus_client::encoding::text::encode;
 use prometheus_client::metrics::counter::Counter;
@@ -31,6 +33,16 @@ struct Held {
     kind: &'static str,
 }
 
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct Outside {
+    system_kind: &'static str,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct Why {
+    why: String,
+}
+
 fn seconds() -> Histogram {
     // 5 ms to 160 s: from a pass that finds nothing to do to one beyond its deadline.
     Histogram::new(exponential_buckets(0.005, 2.0, 16))
@@ -51,6 +63,8 @@ pub struct Metrics {
     unseen: Gauge,
     objects: Family<Held, Gauge>,
     ready: Family<Held, Gauge>,
+    drift: Family<Outside, Counter>,
+    unattended: Family<Why, Gauge>,
     clients: Arc<HttpMetrics>,
 }
 
@@ -71,6 +85,8 @@ impl Default for Metrics {
             unseen: Gauge::default(),
             objects: Family::default(),
             ready: Family::default(),
+            drift: Family::default(),
+            unattended: Family::default(),
             clients,
         };
         registry.register(
@@ -129,6 +145,16 @@ impl Default for Metrics {
             "Objects without a successful pass since this replica began to lead",
             metrics.unseen.clone(),
         );
+        registry.register(
+            "lockstep_drift",
+            "Things found changed by hand, by kind of system",
+            metrics.drift.clone(),
+        );
+        registry.register(
+            "lockstep_bindings_unattended",
+            "Bindings that hold rights although what would take them back is switched off",
+            metrics.unattended.clone(),
+        );
         *metrics.registry.lock().unwrap_or_else(PoisonError::into_inner) = registry;
         metrics
     }
@@ -151,6 +177,11 @@ impl Metrics {
     pub(super) fn objects(&self, kind: &'static str, count: usize, ready: usize) {
         self.objects.get_or_create(&Held { kind }).set(whole(count));
         self.ready.get_or_create(&Held { kind }).set(whole(ready));
+    }
+
+    pub(super) fn unattended(&self, why: Unattended, count: usize) {
+        let why = why.to_string();
+        self.unattended.get_or_create(&Why { why }).set(whole(count));
     }
 
     pub(super) fn schedule(&self, schedule: &Schedule) {
@@ -181,6 +212,16 @@ impl Metrics {
     }
 }
 
+impl Tally for Metrics {
+    fn drifted(&self, kind: ConnectionKind) {
+        let system_kind = match kind {
+            ConnectionKind::Gerrit => "gerrit",
+            ConnectionKind::Databricks => "databricks",
+        };
+        self.drift.get_or_create(&Outside { system_kind }).inc();
+    }
+}
+
 fn whole(count: usize) -> i64 {
     i64::try_from(count).unwrap_or(i64::MAX)
 }
@@ -194,12 +235,16 @@ mod tests {
         let metrics = Metrics::default();
         metrics.passed("AccessBinding", "success", Duration::from_millis(20));
         metrics.panicked("AccessBinding");
+        metrics.drifted(ConnectionKind::Gerrit);
+        metrics.unattended(Unattended::Orphan, 2);
         let text = metrics.text();
         for line in [
             r#"controller_runtime_reconcile_total{controller="AccessBinding",result="success"} 1"#,
             r#"controller_runtime_reconcile_time_seconds_count{controller="AccessBinding"} 1"#,
             r#"controller_runtime_reconcile_panics_total{controller="AccessBinding"} 1"#,
             "workqueue_depth 0",
+            r#"lockstep_drift_total{system_kind="gerrit"} 1"#,
+            r#"lockstep_bindings_unattended{why="Orphan"} 2"#,
         ] {
             assert!(text.contains(line), "{line} is missing in\n{text}");
         }

@@ -254,6 +254,7 @@ impl Replica {
             journal: Arc::new(journal),
             record,
             clock,
+            tally: self.metrics.clone(),
             actor: format!("lockstep/{}", self.identity),
         });
         let (store, context) = (&self.store, &context);

@@ -13,7 +13,7 @@ use lockstep_core::domain::access::grant::System;
 use lockstep_core::domain::outcome::{Saying, conditions};
 use lockstep_core::domain::ports::{
     Cluster as _, ConnectionKey, ConnectionKind, Entry, EntryId, Journal, JournalState, KeepError, ObjectKey,
-    Permit, Record, SystemError,
+    Permit, Record, SystemError, Tally,
 };
 use serde_json::{Value, json};
 
@@ -112,6 +112,7 @@ impl Reading {
             journal: Arc::new(Nothing),
             record: Arc::new(Nothing),
             clock,
+            tally: Arc::new(Nothing),
             actor: "lockstep cli".into(),
         };
         Self {
@@ -216,7 +217,7 @@ fn put_status(listing: &mut Listing, key: &ConnectionKey, status: Value) {
     }
 }
 
-/// Journal and record of a command: neither is written from here, and the record is the operator's to read.
+/// Journal, record and tally of a command: none is written from here, and the record is the operator's to read.
 struct Nothing;
 
 fn refused(what: &'static str) -> KeepError {
@@ -224,6 +225,10 @@ fn refused(what: &'static str) -> KeepError {
         what,
         message: "this command only reads".into(),
     }
+}
+
+impl Tally for Nothing {
+    fn drifted(&self, _kind: ConnectionKind) {}
 }
 
 #[async_trait]

@@ -8,7 +8,7 @@ use kube::ResourceExt as _;
 use kube::api::{DeleteParams, ListParams, Patch, PatchParams, PostParams};
 use lockstep::controllers::{Context, Next, Reconcile};
 use lockstep::kubernetes::{KindName, Look};
-use lockstep::runtime::{Ended, SystemClock, register};
+use lockstep::runtime::{Ended, Metrics, SystemClock, register};
 use lockstep_core::api::access_binding::{InventoryRow, Origin};
 use lockstep_core::api::condition::Reason;
 use lockstep_core::api::{AccessBinding, FINALIZER, PlanApproval};
@@ -301,6 +301,7 @@ async fn an_object_that_is_not_understood_is_told_so_and_harms_no_other() {
         journal: Arc::new(followed.journal),
         record: unused,
         clock: Arc::new(SystemClock),
+        tally: Arc::new(Metrics::default()),
         actor: "test".into(),
     });
     let passes = register(

@@ -6,3 +6,4 @@ pub mod defaults;
 pub mod outcome;
 pub mod plan;
 pub mod ports;
+pub mod unattended;

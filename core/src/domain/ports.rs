@@ -10,7 +10,8 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use super::access::directory::Directory;
-use super::access::grant::{System, Target};
+use super::access::drift::Deed;
+use super::access::grant::{Principal, System, Target};
 use super::access::observed::{Located, Named, Observed};
 use super::access::pins::Pin;
 use super::access::trust::Through;
@@ -153,6 +154,16 @@ pub trait AccessSystem: Send + Sync {
     /// Writes changes that share one [`Target::write_unit`], additions before removals unless a privilege shrinks,
     /// and re-reads nothing but what it must. What was written is invalid in every snapshot begun before.
     async fn apply(&self, changes: &[&Change]) -> Result<Vec<Applied>, SystemError>;
+
+    /// Who last did this to members of a group, as people call them; whom the system does not name is left out. For
+    /// people to read: nothing is decided by it.
+    async fn who(
+        &self,
+        _group: &Target,
+        _members: &[(Principal, Deed)],
+    ) -> Result<BTreeMap<Principal, String>, SystemError> {
+        Ok(BTreeMap::new())
+    }
 }
 
 /// A connection by kind, namespace and name.
@@ -209,6 +220,12 @@ pub trait Permit: Send + Sync {
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("no permit to write: {0}")]
 pub struct NoPermit(pub String);
+
+/// Counts what should be noticed by more people than those who look at the object.
+pub trait Tally: Send + Sync {
+    /// Something was changed by hand in a system of this kind.
+    fn drifted(&self, kind: ConnectionKind);
+}
 
 /// The time, so that tests can set it.
 pub trait Clock: Send + Sync {

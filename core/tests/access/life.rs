@@ -24,7 +24,7 @@ fn a_group_deleted_by_hand_is_made_anew_with_all_it_was_given_and_goes_whole() {
         decision
             .drift
             .iter()
-            .any(|line| line.contains("was deleted by hand")),
+            .any(|drift| drift.text.contains("was deleted by hand")),
         "{:?}",
         decision.drift
     );

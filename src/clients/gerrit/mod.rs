@@ -19,14 +19,15 @@ mod shared;
 mod tests;
 mod wire;
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use async_trait::async_trait;
 use jiff::Timestamp;
 use lockstep_core::domain::access::directory::Directory;
-use lockstep_core::domain::access::grant::{System, Target};
+use lockstep_core::domain::access::drift::Deed;
+use lockstep_core::domain::access::grant::{Principal, System, Target};
 use lockstep_core::domain::access::observed::{Located, Named, Observed};
 use lockstep_core::domain::plan::Change;
 use lockstep_core::domain::ports::{
@@ -37,7 +38,6 @@ use secrecy::SecretString;
 use tokio::sync::OnceCell;
 
 pub use group_write::Deletion;
-pub use history::Attribution;
 pub use people::Alias;
 
 use super::http::{BODY_LIMIT, FamilyLimit, Http, HttpMetrics, HttpOptions};
@@ -246,6 +246,18 @@ impl AccessSystem for GerritSystem {
             target: change.target.clone(),
         };
         Ok(changes.iter().map(applied).collect())
+    }
+
+    async fn who(
+        &self,
+        group: &Target,
+        members: &[(Principal, Deed)],
+    ) -> Result<BTreeMap<Principal, String>, SystemError> {
+        self.demand_ours(&group.system()).await?;
+        match group {
+            Target::GerritGroup { uuid, .. } => self.read_history(uuid, members).await,
+            _ => Err(self.not_ours(group)),
+        }
     }
 }
 

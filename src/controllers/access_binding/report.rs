@@ -1,5 +1,6 @@
 //! Owns status but for the journal's part: conditions, summary, events, and when to come back.
 
+mod hands;
 mod sayings;
 
 use jiff::Timestamp;
@@ -46,9 +47,10 @@ pub async fn report(
     if outcome.released {
         return Next::AwaitChange;
     }
-    let facts = Facts::new(gathered, &outcome);
+    let drifts = hands::told(gathered, &outcome).await;
+    let facts = Facts::new(gathered, &outcome, &drifts);
     let sayings = facts.sayings();
-    announce(binding, gathered, &outcome, &sayings, context).await;
+    announce(binding, gathered, &outcome, &drifts, &sayings, context).await;
     let members = (binding.spec.members.is_some() && facts.phase == Phase::Living)
         .then(|| shown(outcome.planned.decision.members.clone()));
     let fields = json!({ "members": members, "plan": facts.plan() });
@@ -96,6 +98,7 @@ async fn announce(
     binding: &AccessBinding,
     gathered: &Gathered,
     outcome: &Outcome,
+    drifts: &[String],
     sayings: &[Saying],
     context: &Context,
 ) {
@@ -110,12 +113,12 @@ async fn announce(
             .iter()
             .any(|old| old.type_ == kind.to_string() && old.reason == reason.to_string())
     };
-    let decision = &outcome.planned.decision;
+    hands::count(outcome, &previous, context);
     let mut notes = Vec::new();
-    if outcome.enforced && !decision.drift.is_empty() && !outcome.written.is_empty() {
+    if outcome.enforced && !drifts.is_empty() && !outcome.written.is_empty() {
         notes.push((
             Reason::Repaired,
-            format!("drift repaired: {}", decision.drift.join("; ")),
+            format!("drift repaired: {}", drifts.join("; ")),
             true,
         ));
     } else if !outcome.written.is_empty() {

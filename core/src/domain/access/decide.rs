@@ -8,6 +8,7 @@ use super::books::{follow_renames, keep_books, pins};
 use super::claim_right::wider;
 use super::claims::{Claimant, Claims, Extent, TargetClaims, World, join};
 use super::diff::{Phase, difference, same_slot};
+use super::drift::Drift;
 use super::grant::{Grant, Right, Target};
 use super::inventory::Inventory;
 use super::pins::Pin;
@@ -51,7 +52,8 @@ pub struct Decision {
     pub pending: BTreeMap<Target, Timestamp>,
     /// Writes that should have been seen by now.
     pub unconfirmed: Vec<String>,
-    pub drift: Vec<String>,
+    /// What somebody changed by hand.
+    pub drift: Vec<Drift>,
     /// Rights held from now on without a write of this pass, and rights found gone.
     pub adopted: Vec<Grant>,
     pub recovered: Vec<Grant>,

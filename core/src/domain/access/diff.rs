@@ -8,7 +8,8 @@ use jiff::{SignedDuration, Timestamp};
 use super::catalog::propagation_seconds;
 use super::claim_right::wider;
 use super::claims::TargetClaims;
-use super::grant::{Grant, Principal, Right, Target};
+use super::drift::{Deed, Drift};
+use super::grant::{Grant, Principal, Privilege, Right, Target};
 use super::inventory::Inventory;
 use super::observed::{GroupProperties, Observed};
 use crate::api::access_binding::Origin;
@@ -41,7 +42,35 @@ pub struct Difference {
     /// Undeclared and left alone.
     pub foreign: BTreeSet<Right>,
     /// What somebody changed by hand, for people.
-    pub drift: Vec<String>,
+    pub drift: Vec<Drift>,
+}
+
+impl Difference {
+    fn drifted(&mut self, text: String) {
+        self.drift.push(Drift {
+            target: self.change.target.clone(),
+            member: None,
+            text,
+        });
+    }
+
+    /// Somebody came or went by hand.
+    fn touched(&mut self, label: &str, (principal, privilege): &Right, deed: Deed) {
+        let name = &principal.name;
+        let (is_member, what) = match privilege {
+            Privilege::Member => (true, name.clone()),
+            privilege => (false, format!("{name} {privilege}")),
+        };
+        let verb = match deed {
+            Deed::Added => "added",
+            Deed::Removed => "removed",
+        };
+        self.drift.push(Drift {
+            target: self.change.target.clone(),
+            member: is_member.then(|| (principal.clone(), deed)),
+            text: format!("{label}: {what} was {verb} by hand"),
+        });
+    }
 }
 
 /// Compares one target. `created_by_others` are rights that another binding gave and still claims.
@@ -139,7 +168,7 @@ fn group_itself(
         }
         out.gone = held.is_some();
         if out.gone && phase == Phase::Living {
-            out.drift.push(match written {
+            out.drifted(match written {
                 None => format!("{} was deleted by hand", claims.label),
                 Some(_) => format!("{} was made, but never seen since", claims.label),
             });
@@ -177,8 +206,7 @@ fn group_itself(
     };
     let renamed = *name != is.name && !name.eq_ignore_ascii_case(&is.name);
     if renamed {
-        out.drift
-            .push(format!("{} was renamed to {:?} by hand", claims.label, is.name));
+        out.drifted(format!("{} was renamed to {:?} by hand", claims.label, is.name));
     }
     if renamed
         || describe
@@ -220,17 +248,14 @@ fn add(
             }
             out.change.remove.insert(existing.clone());
             if ours && !held.contains(existing) {
-                out.drift.push(format!(
+                out.drifted(format!(
                     "{}: {} was changed to {} by hand",
                     claims.label, principal.name, existing.1
                 ));
             }
         }
         if held.contains(right) && !out.unconfirmed.contains(right) && out.change.create.is_none() {
-            out.drift.push(format!(
-                "{}: {} {privilege} was removed by hand",
-                claims.label, principal.name
-            ));
+            out.touched(&claims.label, right, Deed::Removed);
         }
         out.change.add.insert(right.clone());
     }
@@ -271,10 +296,7 @@ fn remove(
             let instead = claims.rights.iter().find(|(other, _)| same_slot(other, right));
             out.change.add.extend(instead.map(|(right, _)| right.clone()));
             if !mine && inventory.authoritative.contains(&target) {
-                out.drift.push(format!(
-                    "{}: {} {} was added by hand",
-                    claims.label, right.0.name, right.1
-                ));
+                out.touched(&claims.label, right, Deed::Added);
             }
         } else if held.is_none() && is_of_interest(&target, claims, &right.0) {
             out.foreign.insert(right.clone());

@@ -14,6 +14,7 @@ mod declare_databricks;
 pub mod declared;
 pub mod diff;
 pub mod directory;
+pub mod drift;
 pub mod grant;
 pub mod inventory;
 pub mod names;

@@ -25,13 +25,15 @@ const LINES: usize = 20;
 pub(super) struct Facts<'a> {
     gathered: &'a Gathered,
     outcome: &'a Outcome,
+    /// What was changed by hand, one sentence each.
+    drifts: &'a [String],
     pub(super) phase: Phase,
     problems: Vec<&'a Problem>,
     classes: Vec<ErrorClass>,
 }
 
 impl<'a> Facts<'a> {
-    pub(super) fn new(gathered: &'a Gathered, outcome: &'a Outcome) -> Self {
+    pub(super) fn new(gathered: &'a Gathered, outcome: &'a Outcome, drifts: &'a [String]) -> Self {
         let errors = gathered
             .errors
             .iter()
@@ -46,6 +48,7 @@ impl<'a> Facts<'a> {
         Self {
             gathered,
             outcome,
+            drifts,
             phase: gathered.question.phase,
             problems,
             classes,
@@ -217,13 +220,15 @@ impl<'a> Facts<'a> {
         if !self.outcome.enforced {
             let differs = !decision.plan.is_empty();
             let (reason, message) = if differs {
-                (Reason::Drifted, self.counts())
+                let counts = std::iter::once(self.counts());
+                let all: Vec<String> = counts.chain(self.drifts.iter().cloned()).collect();
+                (Reason::Drifted, all.join("; "))
             } else {
                 (Reason::InStep, "in step".to_owned())
             };
             return Saying::new(ConditionType::Drifted, differs, reason, message);
         }
-        if decision.drift.is_empty() {
+        if self.drifts.is_empty() {
             return Saying::new(ConditionType::Drifted, false, Reason::InStep, "");
         }
         let repaired = self.outcome.failed.is_empty() && decision.plan.blocked.is_empty();
@@ -232,7 +237,7 @@ impl<'a> Facts<'a> {
         } else {
             Reason::Drifted
         };
-        Saying::new(ConditionType::Drifted, true, reason, decision.drift.join("; "))
+        Saying::new(ConditionType::Drifted, true, reason, self.drifts.join("; "))
     }
 
     fn blocked(&self) -> Option<Saying> {
