@@ -21,6 +21,8 @@ mod credentials;
 mod deletion;
 #[path = "scenarios/drift.rs"]
 mod drift;
+#[path = "scenarios/labels.rs"]
+mod labels;
 #[path = "scenarios/memory.rs"]
 mod memory;
 #[path = "scenarios/names.rs"]

@@ -173,7 +173,8 @@ pub struct Extent {
 }
 
 impl Extent {
-    /// Pages of every listing, once: groups and people of both systems.
+    /// Pages of every listing, once: groups and people of both systems. No team declares a right on a label, so no
+    /// project's labels are read; with them it would be one read more for each such project.
     pub fn pages(self) -> u64 {
         let Self {
             gerrit_groups,

@@ -12,6 +12,7 @@ use serde::{Deserialize, Serialize};
 use super::access::directory::Directory;
 use super::access::drift::Deed;
 use super::access::grant::{Principal, System, Target};
+use super::access::labels::Labels;
 use super::access::observed::{Located, Named, Observed};
 use super::access::pins::Pin;
 use super::access::trust::Through;
@@ -154,6 +155,11 @@ pub trait AccessSystem: Send + Sync {
     /// Writes changes that share one [`Target::write_unit`], additions before removals unless a privilege shrinks,
     /// and re-reads nothing but what it must. What was written is invalid in every snapshot begun before.
     async fn apply(&self, changes: &[&Change]) -> Result<Vec<Applied>, SystemError>;
+
+    /// Labels on which changes to a ref's project are voted, with their values; `None`: none there, or not told.
+    async fn labels(&self, _on: &Target, _fresh: Timestamp) -> Result<Option<Arc<Labels>>, SystemError> {
+        Ok(None)
+    }
 
     /// Who last did this to members of a group, as people call them; whom the system does not name is left out. For
     /// people to read: nothing is decided by it.

@@ -321,6 +321,7 @@ pub fn world(outside: &Outside, me: &Claimant, others: &[Claimant], intents: &[I
             .collect(),
         located,
         observed: targets.into_iter().map(observe).collect(),
+        labels: BTreeMap::new(),
         failures: BTreeMap::new(),
         frozen: BTreeSet::new(),
     }

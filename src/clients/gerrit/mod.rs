@@ -2,13 +2,14 @@
 //! written but planned changes, and what was written counts in no older reading.
 //!
 //! `facts` says which server this is, `people`, `groups` and `rights` read it, `group_write` and `rights_write` change
-//! it, `history` says who else did.
+//! it, `labels` says what may be voted, `history` who else changed a group.
 
 mod contract;
 mod facts;
 mod group_write;
 mod groups;
 mod history;
+mod labels;
 mod names;
 mod people;
 mod rest;
@@ -28,6 +29,7 @@ use jiff::Timestamp;
 use lockstep_core::domain::access::directory::Directory;
 use lockstep_core::domain::access::drift::Deed;
 use lockstep_core::domain::access::grant::{Principal, System, Target};
+use lockstep_core::domain::access::labels::Labels;
 use lockstep_core::domain::access::observed::{Located, Named, Observed};
 use lockstep_core::domain::plan::Change;
 use lockstep_core::domain::ports::{
@@ -43,6 +45,7 @@ pub use people::Alias;
 use super::http::{BODY_LIMIT, FamilyLimit, Http, HttpMetrics, HttpOptions};
 use facts::Facts;
 use groups::Listing;
+use labels::ByProject;
 use rest::Rest;
 use rights::Rights;
 use shared::{Shared, Touched};
@@ -82,6 +85,7 @@ pub struct GerritSystem {
     touched_groups: Touched,
     rights: Rights,
     touched_projects: Touched,
+    labels: ByProject,
     /// Groups that a server said it had deleted, at our word.
     deleted: Mutex<BTreeSet<String>>,
     creating: tokio::sync::Mutex<()>,
@@ -133,6 +137,7 @@ impl GerritSystem {
             touched_groups: Touched::default(),
             rights: Rights::default(),
             touched_projects: Touched::default(),
+            labels: ByProject::default(),
             deleted: Mutex::default(),
             creating: tokio::sync::Mutex::new(()),
             clock,
@@ -246,6 +251,14 @@ impl AccessSystem for GerritSystem {
             target: change.target.clone(),
         };
         Ok(changes.iter().map(applied).collect())
+    }
+
+    async fn labels(&self, on: &Target, fresh: Timestamp) -> Result<Option<Arc<Labels>>, SystemError> {
+        self.demand_ours(&on.system()).await?;
+        match on {
+            Target::GerritRef { project, .. } => self.labels_of(project, fresh).await,
+            _ => Err(self.not_ours(on)),
+        }
     }
 
     async fn who(

@@ -391,3 +391,27 @@ async fn the_same_rights_are_not_written_twice() {
     apply(&system, &prod("push")).await.unwrap();
     assert_eq!(book.count("POST /a/projects/p/access"), 0);
 }
+
+#[tokio::test]
+async fn labels_of_a_project_are_read_once_for_all_who_ask_and_hidden_ones_are_not_known() {
+    let labels = json!([{"name": "Verified", "values": {"-1": "no", " 0": "-", "+1": "yes"}}]);
+    let hidden = "GET /a/projects/hidden/labels/";
+    let book =
+        Book::default()
+            .on("GET /a/projects/p/labels/", 200, labels)
+            .on(hidden, 403, json!("not permitted"));
+    let (system, book) = play(book).await;
+    let on = |project: &str, ref_name: &str| Target::GerritRef {
+        server: "site".into(),
+        project: project.into(),
+        ref_name: ref_name.into(),
+    };
+    let fresh = Timestamp::now();
+    let (heads, tags) = (on("p", "refs/heads/*"), on("p", "refs/tags/*"));
+    let (one, two) = futures::join!(system.labels(&heads, fresh), system.labels(&tags, fresh));
+    assert_eq!(one, two);
+    assert_eq!(one.unwrap().unwrap()["Verified"], (-1..=1).collect());
+    assert_eq!(book.count("GET /a/projects/p/labels/"), 1);
+    assert_eq!(system.labels(&on("hidden", "refs/*"), fresh).await, Ok(None));
+    assert_eq!(book.count(hidden), 1);
+}

@@ -144,6 +144,16 @@ pub struct AccessInput {
     pub message: String,
 }
 
+/// A label of a project, with what is read of it.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(default)]
+pub struct LabelInfo {
+    pub name: String,
+    /// What each vote means, by vote: ` 0`, `+1`, `-1`.
+    pub values: BTreeMap<String, String>,
+    pub can_override: bool,
+}
+
 /// What a server says about itself.
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(default)]

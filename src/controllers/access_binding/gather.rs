@@ -1,6 +1,7 @@
 //! Reads the object, what it refers to, and the outside world. Nothing here writes.
 
 mod connections;
+mod labels;
 mod reader;
 mod sources;
 

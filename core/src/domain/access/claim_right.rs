@@ -9,6 +9,7 @@ use super::catalog::{join_levels, level_rank};
 use super::claims::{Claimant, Claims, Extent, World, is_clear};
 use super::declared::DeclaredRight;
 use super::grant::{Principal, Privilege, Right, System, Target};
+use super::labels::fault;
 use super::observed::Named;
 use super::place::{Place, place, place_of_other};
 use crate::api::access_binding::{Foreign, Membership};
@@ -61,6 +62,25 @@ pub(super) fn claim_rights<'a>(
                 continue;
             }
         };
+        let faults: Vec<String> = world.labels.get(&target).map_or_else(Vec::new, |labels| {
+            let privileges = right.privileges.iter();
+            privileges
+                .filter_map(|privilege| fault(privilege, labels))
+                .collect()
+        });
+        if !faults.is_empty() {
+            // What the group holds there stays until the label is clear.
+            let entry = claims.targets.entry(target).or_default();
+            entry.untouched.insert(principal);
+            if mine {
+                claims.problems.extend(faults.into_iter().map(|message| Problem {
+                    label: right.on.label(),
+                    reason: Some(Reason::LevelNotSupported),
+                    message,
+                }));
+            }
+            continue;
+        }
         for privilege in &right.privileges {
             bids.put(
                 claims,

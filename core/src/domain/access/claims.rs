@@ -12,6 +12,7 @@ use super::declared::Declared;
 use super::directory::Directory;
 use super::grant::{Grant, Principal, Privilege, Right, System, Target};
 use super::inventory::Inventory;
+use super::labels::Labels;
 use super::observed::{GroupProperties, Located, Named, Observed};
 use super::people::{Resolved, Who, is_person, resolve};
 use super::pins::Pin;
@@ -39,6 +40,8 @@ pub struct World {
     pub directories: BTreeMap<System, Arc<Directory>>,
     pub located: BTreeMap<Named, Located>,
     pub observed: BTreeMap<Target, Arc<Observed>>,
+    /// Labels of the projects of refs on which rights to vote are declared.
+    pub labels: BTreeMap<Target, Arc<Labels>>,
     /// Why something could not be read, by the address of the system, or the label of the thing.
     pub failures: BTreeMap<String, Problem>,
     /// Systems of connections that cannot be used now: what is held there stays as it is.

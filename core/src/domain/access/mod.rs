@@ -17,6 +17,7 @@ pub mod directory;
 pub mod drift;
 pub mod grant;
 pub mod inventory;
+pub mod labels;
 pub mod names;
 pub mod observed;
 pub mod overlap;

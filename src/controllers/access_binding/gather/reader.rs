@@ -330,6 +330,9 @@ impl Reader<'_> {
                 Err(error) => self.fail(named.label(), error),
             }
         }
+        for unclear in self.read_labels(me).await {
+            targets.remove(&unclear);
+        }
         self.observe(targets).await;
     }
 
@@ -421,7 +424,7 @@ fn stands(other: &AccessBinding) -> Option<Stands> {
 }
 
 /// Runs readings side by side, a few at once, and keeps their order.
-async fn at_once<T: Send + 'static>(reads: impl Iterator<Item = BoxFuture<'static, T>>) -> Vec<T> {
+pub(super) async fn at_once<T: Send + 'static>(reads: impl Iterator<Item = BoxFuture<'static, T>>) -> Vec<T> {
     let reads: Vec<_> = reads.collect();
     futures::stream::iter(reads).buffered(READS).collect().await
 }
