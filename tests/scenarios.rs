@@ -29,6 +29,8 @@ mod memory;
 mod names;
 #[path = "scenarios/outages.rs"]
 mod outages;
+#[path = "scenarios/pace.rs"]
+mod pace;
 #[path = "scenarios/people.rs"]
 mod people;
 #[path = "scenarios/story.rs"]

@@ -243,8 +243,19 @@ async fn connection(reading: &Reading, key: &ConnectionKey) -> Vec<Check> {
         says,
     };
     match reading.context.probes.probe(key).await {
-        Ok(Probe { status, lacks }) => {
+        Ok(Probe {
+            status,
+            lacks,
+            allowance: _,
+        }) => {
             let mut checks = vec![check(Mark::Good, facts(&status))];
+            checks.extend(reading.pace(key).map(|pace| {
+                let says = format!(
+                    "drift is looked for at {} % of the intervals: {} reads a check, {} a minute allowed",
+                    pace.interval_percent, pace.reads_per_check, pace.budget_per_minute
+                );
+                check(Mark::Note, says)
+            }));
             checks.extend(
                 lacks
                     .into_iter()

@@ -8,6 +8,7 @@ use async_trait::async_trait;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
 use kube::Client;
 use lockstep_core::api::condition::Reason;
+use lockstep_core::api::connection::Pace;
 use lockstep_core::api::{DatabricksConnection, GerritConnection};
 use lockstep_core::domain::access::grant::System;
 use lockstep_core::domain::outcome::{Saying, conditions};
@@ -94,6 +95,21 @@ impl Reading {
                 .and_then(|found| Some(found.status.as_ref()?.conditions.clone())),
         };
         found.unwrap_or_default()
+    }
+
+    /// How far its drift checks are slowed down, as its status says.
+    pub fn pace(&self, key: &ConnectionKey) -> Option<Pace> {
+        let (namespace, name) = (&key.namespace, &key.name);
+        match key.kind {
+            ConnectionKind::Gerrit => {
+                let found = self.listing.gerrit_connection(namespace, name)?;
+                found.status.as_ref()?.pace.clone()
+            }
+            ConnectionKind::Databricks => {
+                let found = self.listing.databricks_connection(namespace, name)?;
+                found.status.as_ref()?.pace.clone()
+            }
+        }
     }
 
     fn is_probed(&self, key: &ConnectionKey) -> bool {

@@ -61,3 +61,15 @@ pub struct CaBundle {
     /// `lockstep.dev/host`, as a credential's does.
     pub secret_ref: SecretKeyRef,
 }
+
+/// How drift checks are slowed down because the request budget cannot hold them.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct Pace {
+    /// Reads that one check of everything takes, of those that share the tightest budget.
+    pub reads_per_check: i64,
+    /// Requests a minute which that budget allows.
+    pub budget_per_minute: i64,
+    /// How long intervals are, in percent of what bindings ask for: 250 makes 25 minutes of 10.
+    pub interval_percent: i64,
+}

@@ -5,7 +5,7 @@ use kube::{CustomResource, KubeSchema};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::connection::{CaBundle, Limits, NamespaceSelector, Use};
+use super::connection::{CaBundle, Limits, NamespaceSelector, Pace, Use};
 use super::reference::{SecretKeyRef, SecretRef, ServiceAccountRef};
 use super::schema;
 
@@ -268,6 +268,9 @@ pub struct DatabricksConnectionStatus {
     pub identity: Option<DatabricksIdentity>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub identity_management: Option<IdentityManagement>,
+    /// Set while the request budget cannot hold the intervals that bindings ask for.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub pace: Option<Pace>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 1024))]
     pub last_handled_request: Option<String>,

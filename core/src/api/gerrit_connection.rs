@@ -6,7 +6,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
-use super::connection::{CaBundle, Limits, NamespaceSelector, Use};
+use super::connection::{CaBundle, Limits, NamespaceSelector, Pace, Use};
 use super::reference::SecretRef;
 use super::schema;
 use super::text::Duration;
@@ -163,6 +163,9 @@ pub struct GerritConnectionStatus {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 512))]
     pub webhook_path: Option<String>,
+    /// Set while the request budget cannot hold the intervals that bindings ask for.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub pace: Option<Pace>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 1024))]
     pub last_handled_request: Option<String>,

@@ -4,6 +4,7 @@ pub mod access;
 pub mod approval;
 pub mod defaults;
 pub mod outcome;
+pub mod pace;
 pub mod plan;
 pub mod ports;
 pub mod unattended;

@@ -16,6 +16,7 @@ use super::access::labels::Labels;
 use super::access::observed::{Located, Named, Observed};
 use super::access::pins::Pin;
 use super::access::trust::Through;
+use super::pace::Allowance;
 use super::plan::{Change, EffectDigest};
 use crate::api::access_binding::{Intent, InventoryRow};
 use crate::api::condition::Reason;
@@ -407,6 +408,8 @@ pub struct Probe {
     pub status: serde_json::Value,
     /// What the identity lacks for what Lockstep does, one sentence each.
     pub lacks: Vec<String>,
+    /// What the system may be asked a minute.
+    pub allowance: Allowance,
 }
 
 /// Asks a connection's system who it is, whom we are there and what we may do.

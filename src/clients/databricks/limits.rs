@@ -3,6 +3,8 @@
 
 use std::num::NonZeroU32;
 
+use lockstep_core::domain::pace::{Allowance, Lane};
+
 /// What a request counts against.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Family {
@@ -22,6 +24,17 @@ pub enum Family {
     /// Everything the vendor publishes no number for.
     Other,
 }
+
+/// Tenths of the published limits that we use: calls sent evenly arrive unevenly, and people share the limit.
+pub(super) const SHARE: u32 = 9;
+
+/// What things that are read one by one count against.
+const LANES: [(Lane, Family); 4] = [
+    (Lane::AccountGroups, Family::AccountScimRead),
+    (Lane::Roles, Family::Other),
+    (Lane::Grants, Family::Other),
+    (Lane::Objects, Family::PermissionsRead),
+];
 
 /// So many requests in so many seconds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -92,6 +105,28 @@ impl Budget {
                 .map_or(Self::Lifted, Self::PerSecond),
         }
     }
+
+    /// What may be asked a minute.
+    pub(super) fn allowance(self) -> Allowance {
+        let a_minute = |family: Family| {
+            let row = PUBLISHED.iter().find(|row| row.family == family)?;
+            Some(u64::from(row.requests * 60 / row.seconds.max(1) * SHARE / 10))
+        };
+        let lanes = LANES
+            .into_iter()
+            .filter_map(|(lane, family)| Some((lane, a_minute(family)?)));
+        match self {
+            Self::Lifted => Allowance::default(),
+            Self::Published => Allowance {
+                lanes: lanes.collect(),
+                all: None,
+            },
+            Self::PerSecond(number) => Allowance {
+                lanes: lanes.collect(),
+                all: Some(u64::from(number.get()) * 60),
+            },
+        }
+    }
 }
 
 #[cfg(test)]
@@ -107,6 +142,19 @@ mod tests {
             Budget::from_requests_per_second(Some(7)),
             Budget::PerSecond(NonZeroU32::new(7).unwrap())
         );
+    }
+
+    #[test]
+    fn what_may_be_asked_a_minute_is_nine_tenths_of_what_is_published() {
+        let allowance = Budget::Published.allowance();
+        assert_eq!(allowance.lanes[&Lane::Objects], 5_400);
+        assert_eq!(allowance.lanes[&Lane::AccountGroups], 1_080);
+        assert_eq!(allowance.lanes[&Lane::Grants], 810);
+        assert_eq!(
+            Budget::from_requests_per_second(Some(2)).allowance().all,
+            Some(120)
+        );
+        assert_eq!(Budget::Lifted.allowance(), Allowance::default());
     }
 
     #[test]

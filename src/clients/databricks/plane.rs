@@ -13,7 +13,7 @@ use secrecy::ExposeSecret as _;
 use serde::de::DeserializeOwned;
 use url::Url;
 
-use super::limits::{Budget, PUBLISHED};
+use super::limits::{Budget, PUBLISHED, SHARE};
 use super::login::{Bearer, Login, Realm};
 use super::settings::DatabricksSettings;
 use super::vendor::Refusal;
@@ -24,9 +24,6 @@ use crate::clients::http::{
 
 /// How long a new principal takes to be known to every part of the vendor's (databricks.md 2.2).
 const KNOWN_AFTER: SignedDuration = SignedDuration::from_secs(60);
-
-/// Tenths of the published limits that we use: calls sent evenly arrive unevenly, and people share the limit.
-const SHARE: u32 = 9;
 
 /// What every connection hands to its planes.
 pub(super) struct Outfit {

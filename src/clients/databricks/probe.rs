@@ -168,6 +168,7 @@ impl DatabricksSystem {
         Ok(Probe {
             status: filled(status),
             lacks,
+            allowance: inner.budget.allowance(),
         })
     }
 }

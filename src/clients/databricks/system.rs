@@ -43,6 +43,7 @@ pub(super) struct Inner {
     /// The account, where the connection names one.
     pub account: Option<(String, Arc<Side>)>,
     pub auth: Auth,
+    pub budget: Budget,
     pub clock: Arc<dyn Clock>,
     pub facts: Arc<Snapshot<Facts>>,
     pub metastore: tokio::sync::OnceCell<String>,
@@ -87,6 +88,7 @@ impl DatabricksSystem {
             workspace: Arc::new(Side::new(workspace, Scope::Workspace, &clock)),
             account,
             auth: settings.auth,
+            budget: settings.budget,
             facts: Arc::new(Snapshot::new(Arc::clone(&clock))),
             metastore: tokio::sync::OnceCell::new(),
             assignments: Arc::new(Snapshot::new(Arc::clone(&clock))),

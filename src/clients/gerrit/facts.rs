@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use lockstep_core::domain::access::grant::System;
+use lockstep_core::domain::pace::Allowance;
 use lockstep_core::domain::ports::{Probe, SystemError, SystemErrorKind};
 use serde_json::{Value, json};
 
@@ -143,6 +144,7 @@ impl Facts {
                 "capabilities": capabilities,
             }),
             lacks,
+            allowance: Allowance::default(),
         }
     }
 }

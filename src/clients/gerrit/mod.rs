@@ -31,6 +31,7 @@ use lockstep_core::domain::access::drift::Deed;
 use lockstep_core::domain::access::grant::{Principal, System, Target};
 use lockstep_core::domain::access::labels::Labels;
 use lockstep_core::domain::access::observed::{Located, Named, Observed};
+use lockstep_core::domain::pace::Lane;
 use lockstep_core::domain::plan::Change;
 use lockstep_core::domain::ports::{
     AccessSystem, Applied, Clock, Permit, Probe, SystemError, SystemErrorKind,
@@ -77,6 +78,8 @@ pub struct GerritSettings {
 pub struct GerritSystem {
     rest: Rest,
     clock: Arc<dyn Clock>,
+    /// Reads a second, at most; 0: no limit.
+    rate: u32,
     aliases: Vec<Alias>,
     page: usize,
     facts: OnceCell<Facts>,
@@ -111,7 +114,8 @@ impl GerritSystem {
             allow_loopback,
             page,
         } = settings;
-        let limit = |family| match requests_per_second.unwrap_or(DEFAULT_RATE) {
+        let rate = requests_per_second.unwrap_or(DEFAULT_RATE);
+        let limit = |family| match rate {
             0 => FamilyLimit::lifted(family),
             rate => FamilyLimit::per_second(family, rate),
         };
@@ -129,6 +133,7 @@ impl GerritSystem {
         let http = Arc::new(Http::new(options, permit, Arc::clone(&clock), metrics)?);
         Ok(Self {
             rest: Rest::new(http, &username, &password)?,
+            rate,
             aliases,
             page: page.max(1),
             facts: OnceCell::new(),
@@ -159,7 +164,12 @@ impl GerritSystem {
             return Err(self.rest.http.error(SystemErrorKind::Stale, message));
         }
         let skew = self.rest.http.clock_skew().map(|skew| skew.as_secs());
-        Ok(now.probe(skew))
+        let mut probe = now.probe(skew);
+        if self.rate > 0 {
+            let a_minute = u64::from(self.rate) * 60;
+            probe.allowance.lanes.insert(Lane::Gerrit, a_minute);
+        }
+        Ok(probe)
     }
 
     async fn facts(&self) -> Result<&Facts, SystemError> {

@@ -31,7 +31,7 @@ use lockstep_core::domain::ports::{
     AccessSystem, Cluster, ConnectionKey, KeepError, SystemError, SystemErrorKind,
 };
 
-pub use connections::{connections_of, depends_on};
+pub use connections::{connections_of, depends_on, interval};
 use connections::{facts, tenancy};
 use reader::Reader;
 

@@ -8,6 +8,7 @@ mod gather;
 mod plan;
 mod report;
 
+use gather::interval;
 pub use gather::{Gathered, Oldest, connections_of, depends_on, gather, question};
 pub use plan::{Planned, decide_now};
 
@@ -124,7 +125,7 @@ impl Reconcile for Controller {
         let status = binding.status.as_ref();
         let request = binding.annotations().get(lockstep_core::api::REQUESTED_AT);
         let echoed = status.and_then(|status| status.last_handled_request.as_ref());
-        let interval = defaults::interval(binding.spec.interval.as_ref());
+        let interval = interval(&*context.cluster, &binding);
         let asked = self.is_asked_anew(&binding.uid().unwrap_or_default(), request, echoed);
         let fresh = if asked { now } else { freshness(now, interval) };
         let oldest = Oldest {

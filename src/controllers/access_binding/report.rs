@@ -15,6 +15,7 @@ use serde_json::json;
 
 use super::super::{Context, Next};
 use super::apply::Outcome;
+use super::gather::interval;
 use super::{Gathered, key};
 use sayings::Facts;
 
@@ -58,7 +59,7 @@ pub async fn report(
         tracing::warn!(%error, "status could not be written");
         return Next::Backoff;
     }
-    facts.next(binding, now)
+    facts.next(now, interval(&*context.cluster, binding))
 }
 
 /// A status shows some of those who could not be found, and counts the rest.

@@ -27,7 +27,13 @@ pub async fn report(connection: &Connection<'_>, gathered: Gathered, context: &C
         Duration::try_from(next_check(now, defaults::INTERVAL).duration_since(now)).unwrap_or_default(),
     );
     let (mut sayings, mut status) = match probe {
-        Ok(Probe { status, lacks }) => {
+        Ok(Probe {
+            mut status,
+            lacks,
+            allowance,
+        }) => {
+            // What does not fit now fits again when bindings go: the field goes with them.
+            status["pace"] = json!(gathered.demand.pace(&allowance));
             let message = if lacks.is_empty() {
                 String::new()
             } else {

@@ -7,12 +7,13 @@ use kube::ResourceExt;
 use lockstep_core::api::AccessBinding;
 use lockstep_core::api::access_binding::Member;
 use lockstep_core::api::condition::{ConditionType, Reason};
-use lockstep_core::api::connection::Use;
+use lockstep_core::api::connection::{Pace, Use};
 use lockstep_core::domain::access::declared::ConnectionFacts;
 use lockstep_core::domain::access::grant::System;
 use lockstep_core::domain::access::reach::Tenancy;
 use lockstep_core::domain::access::trust;
 use lockstep_core::domain::defaults;
+use lockstep_core::domain::pace::stretched;
 use lockstep_core::domain::plan::Problem;
 use lockstep_core::domain::ports::{Cluster, ConnectionKey, ConnectionKind};
 
@@ -141,6 +142,24 @@ fn is_gone(cluster: &dyn Cluster, key: &ConnectionKey) -> bool {
 fn holds_through(binding: &AccessBinding, key: &ConnectionKey) -> bool {
     let through = binding.status.as_ref().and_then(|status| status.through.as_deref());
     trust::read(through.unwrap_or_default()).values().any(|through| through == key)
+}
+
+/// Seconds between two checks of a binding: what it asks for, or longer where a connection cannot hold that.
+pub fn interval(cluster: &dyn Cluster, binding: &AccessBinding) -> u64 {
+    let paces: Vec<Pace> = connections_of(binding)
+        .iter()
+        .filter_map(|key| match key.kind {
+            ConnectionKind::Gerrit => {
+                let connection = cluster.gerrit_connection(&key.namespace, &key.name)?;
+                connection.status.as_ref()?.pace.clone()
+            }
+            ConnectionKind::Databricks => {
+                let connection = cluster.databricks_connection(&key.namespace, &key.name)?;
+                connection.status.as_ref()?.pace.clone()
+            }
+        })
+        .collect();
+    stretched(defaults::interval(binding.spec.interval.as_ref()), &paces)
 }
 
 /// Whether somebody has deleted a connection that is still there.

@@ -3,11 +3,9 @@
 use std::time::Duration;
 
 use jiff::Timestamp;
-use lockstep_core::api::AccessBinding;
 use lockstep_core::api::access_binding::PlanStatus;
 use lockstep_core::api::condition::{ConditionType, Reason};
 use lockstep_core::domain::access::diff::Phase;
-use lockstep_core::domain::defaults;
 use lockstep_core::domain::outcome::{Saying, most_urgent, next_check};
 use lockstep_core::domain::plan::{EffectDigest, Plan, Problem};
 use lockstep_core::domain::ports::ErrorClass;
@@ -310,7 +308,8 @@ impl<'a> Facts<'a> {
         )
     }
 
-    pub(super) fn next(&self, binding: &AccessBinding, now: Timestamp) -> Next {
+    /// When to come back; `interval` is what the connections can hold.
+    pub(super) fn next(&self, now: Timestamp, interval: u64) -> Next {
         let decision = &self.outcome.planned.decision;
         match most_urgent(self.classes.iter().cloned()) {
             Some(ErrorClass::RetrySoon) => return Next::Backoff,
@@ -326,10 +325,7 @@ impl<'a> Facts<'a> {
         if self.outcome.enforced && !decision.drift.is_empty() && repaired {
             return Next::After(CONFIRM);
         }
-        Next::After(until(
-            now,
-            next_check(now, defaults::interval(binding.spec.interval.as_ref())),
-        ))
+        Next::After(until(now, next_check(now, interval)))
     }
 }
 
