@@ -57,6 +57,11 @@ impl Principal {
         self.kind != PrincipalKind::Group
     }
 
+    /// Whether this may be a human: a service principal and a group are none. Gerrit's rows do not tell bots apart.
+    pub fn may_be_human(&self) -> bool {
+        matches!(self.kind, PrincipalKind::Account | PrincipalKind::User)
+    }
+
     fn identity(&self) -> (PrincipalKind, &str) {
         (self.kind, &self.subject)
     }

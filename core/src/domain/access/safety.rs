@@ -46,11 +46,13 @@ pub fn brakes(
             format!("{label}: taking CAN_USE deletes the personal access tokens of everybody concerned"),
         );
     }
-    if let Some(who) = change
+    // A group that goes takes everybody in it along.
+    let going_with_it = change.delete.then_some(&observed.rows);
+    if let Some((who, _)) = change
         .remove
         .iter()
-        .map(|(who, _)| who)
-        .find(|who| observed.protected.contains(who))
+        .chain(going_with_it.into_iter().flatten())
+        .find(|(who, _)| observed.protected.contains(who))
     {
         brake(
             BrakeRule::OperatorLosesAccess,
@@ -73,17 +75,28 @@ pub fn brakes(
     } else {
         members(&change.remove)
     };
+    let name = observed.group.as_ref().map_or("", |group| group.name.as_str());
+    // We administer as well, and are nobody whom people could turn to.
+    let humans_left = there
+        .union(&coming)
+        .filter(|who| who.may_be_human() && !observed.protected.contains(*who) && !going.contains(*who))
+        .count();
+    if ADMINISTRATORS.contains(&name) && !going.is_empty() && humans_left == 0 {
+        brake(
+            BrakeRule::LastAdministrator,
+            format!("{label} would lose its last administrator"),
+        );
+    }
+    if circumstances.phase == Phase::Deleting {
+        // Who deletes the object means it; only a flood of deletions is an accident, and a system that nobody rules.
+        return brakes;
+    }
     let declared: BTreeSet<_> = inventory.on(&change.target).map(|((who, _), _)| who).collect();
     // People whom others put there never count: removing strangers is the point, however many they are.
     let counted = going
         .iter()
         .filter(|who| declared.contains(*who) && !claims.inactive.contains(*who))
         .count();
-
-    if circumstances.phase == Phase::Deleting {
-        // Who deletes the object means it; only a flood of deletions is an accident.
-        return brakes;
-    }
     if counted > 1 && counted * 100 > declared.len() * circumstances.limits.max_removals as usize {
         brake(
             BrakeRule::MaxRemovals,
@@ -133,17 +146,6 @@ pub fn brakes(
             format!("{source} suddenly yields nobody: {label} would lose {counted} people"),
         );
     }
-    let name = observed.group.as_ref().map_or("", |group| group.name.as_str());
-    let humans_left = there
-        .union(&coming)
-        .filter(|who| who.is_person() && !going.contains(*who))
-        .count();
-    if ADMINISTRATORS.contains(&name) && !going.is_empty() && humans_left == 0 {
-        brake(
-            BrakeRule::LastAdministrator,
-            format!("{label} would lose its last administrator"),
-        );
-    }
     brakes
 }
 
@@ -161,7 +163,7 @@ pub fn is_mass_deletion(going: usize, all: usize) -> bool {
 mod tests {
     use super::*;
     use crate::api::access_binding::Origin;
-    use crate::domain::access::grant::Grant;
+    use crate::domain::access::grant::{Grant, PrincipalKind};
     use crate::domain::access::inventory::Held;
     use crate::domain::access::observed::GroupProperties;
     use crate::domain::defaults;
@@ -328,5 +330,33 @@ mod tests {
         admins.claims.inactive = (0..2).map(|n| person(n).0).collect();
         admins.change.remove = (0..2).map(person).collect();
         assert_eq!(rules(&admins), [BrakeRule::LastAdministrator]);
+        // Whoever deletes the object means the object, not the last administrator.
+        admins.circumstances.phase = Phase::Deleting;
+        assert_eq!(rules(&admins), [BrakeRule::LastAdministrator]);
+        admins.change.remove = BTreeSet::from([person(0)]);
+        assert_eq!(rules(&admins), []);
+        // Neither a service principal nor the operator itself is a human.
+        let bot = Principal::new(PrincipalKind::ServicePrincipal, "app", "bot");
+        admins.observed.rows.insert((bot, Privilege::Member));
+        admins.observed.protected = BTreeSet::from([person(1).0]);
+        assert_eq!(rules(&admins), [BrakeRule::LastAdministrator]);
+    }
+
+    #[test]
+    fn the_operator_stays_in_whatever_it_needs() {
+        let mut needed = case(3, 0);
+        needed.observed.protected = BTreeSet::from([person(2).0]);
+        needed.change.remove = BTreeSet::from([person(1)]);
+        assert_eq!(rules(&needed), []);
+        needed.change.remove = BTreeSet::from([person(2)]);
+        assert_eq!(rules(&needed), [BrakeRule::OperatorLosesAccess]);
+        // A group that is deleted need not name those who go with it.
+        needed.change.remove.clear();
+        needed.change.delete = true;
+        needed.circumstances.phase = Phase::Deleting;
+        assert_eq!(rules(&needed), [BrakeRule::OperatorLosesAccess]);
+        // Elsewhere protected, not in here: nothing is lost.
+        needed.observed.rows.remove(&person(2));
+        assert_eq!(rules(&needed), []);
     }
 }
