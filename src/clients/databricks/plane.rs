@@ -103,6 +103,11 @@ impl Plane {
         self.http.name_system(system);
     }
 
+    /// What to say of the host's clock, if it misleads.
+    pub fn clock_is_off(&self) -> Option<String> {
+        self.http.clock_is_off()
+    }
+
     /// An error of this system in words of our own.
     pub fn error(&self, kind: SystemErrorKind, message: impl Into<String>) -> SystemError {
         self.http.error(kind, message)

@@ -151,6 +151,13 @@ impl DatabricksSystem {
             (Some((id, side)), Some(true)) => identity_management(id, side, inner).await?,
             _ => None,
         };
+        let account_clock = || {
+            inner
+                .account
+                .as_ref()
+                .and_then(|(_, side)| side.plane.clock_is_off())
+        };
+        lacks.extend(inner.workspace.plane.clock_is_off().or_else(account_clock));
         let (metastore_id, cloud) = metastore.map_or((None, None), |found| (found.metastore_id, found.cloud));
         let status = json!({
             "workspaceId": facts.workspace,

@@ -12,8 +12,6 @@ use super::wire::{AccountInfo, GroupInfo, ServerInfo};
 
 /// Oldest Gerrit whose access calls behave as is assumed here (`requireChangeForConfigUpdate` and its `:review` forms).
 const OLDEST: (u32, u32) = (3, 11);
-/// A clock further off than this makes times in records and windows misleading.
-const SKEW_SECONDS: i64 = 60;
 /// The capability to which nothing is invisible.
 pub(super) const ALL_SEEING: &str = "administrateServer";
 pub(super) const ADMINISTRATORS: &str = "Administrators";
@@ -92,7 +90,7 @@ impl Facts {
     }
 
     /// What the connection's status shows.
-    pub fn probe(&self, skew_seconds: Option<i64>) -> Probe {
+    pub fn probe(&self, clock_is_off: Option<String>) -> Probe {
         let Self {
             server,
             version,
@@ -133,9 +131,7 @@ impl Facts {
                 "auth.gitBasicAuthPolicy is {policy}: auth tokens are not accepted there, so none can be rotated"
             ));
         }
-        if let Some(skew) = skew_seconds.filter(|skew| skew.abs() > SKEW_SECONDS) {
-            lacks.push(format!("the server's clock differs from ours by {skew} s"));
-        }
+        lacks.extend(clock_is_off);
         Probe {
             status: json!({
                 "server": server,
@@ -226,13 +222,13 @@ mod tests {
             info: ServerInfo::default(),
         };
         facts.info.auth.git_basic_auth_policy = Some("LDAP".into());
-        let lacks = facts.probe(Some(-400)).lacks.join("\n");
+        let lacks = facts.probe(Some("the clock is off".into())).lacks.join("\n");
         for word in [
             "3.10.1",
             "administrateServer",
             "createGroup",
             "LDAP",
-            "-400 s",
+            "the clock is off",
             "instanceId",
         ] {
             assert!(lacks.contains(word), "{word} in {lacks}");
@@ -243,6 +239,6 @@ mod tests {
         for (capability, _, _) in NEEDS {
             facts.capabilities.insert((*capability).into(), true);
         }
-        assert_eq!(facts.probe(Some(3)).lacks, Vec::<String>::new());
+        assert_eq!(facts.probe(None).lacks, Vec::<String>::new());
     }
 }

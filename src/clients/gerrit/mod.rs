@@ -163,8 +163,7 @@ impl GerritSystem {
             let message = format!("the server was {} and is {} now", known.server, now.server);
             return Err(self.rest.http.error(SystemErrorKind::Stale, message));
         }
-        let skew = self.rest.http.clock_skew().map(|skew| skew.as_secs());
-        let mut probe = now.probe(skew);
+        let mut probe = now.probe(self.rest.http.clock_is_off());
         if self.rate > 0 {
             let a_minute = u64::from(self.rate) * 60;
             probe.allowance.lanes.insert(Lane::Gerrit, a_minute);

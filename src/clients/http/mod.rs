@@ -42,6 +42,8 @@ use limit::Families;
 pub const BODY_LIMIT: usize = 8 * 1024 * 1024;
 /// How often one call is sent at most.
 const ATTEMPTS: usize = 3;
+/// A clock further off than this makes times in records and windows misleading.
+const SKEW_SECONDS: i64 = 60;
 /// No server's date has been seen yet.
 const UNKNOWN_SKEW: i64 = i64::MIN;
 
@@ -196,6 +198,12 @@ impl Http {
     pub fn clock_skew(&self) -> Option<SignedDuration> {
         let seconds = self.skew.load(Ordering::Relaxed);
         (seconds != UNKNOWN_SKEW).then(|| SignedDuration::from_secs(seconds))
+    }
+
+    /// What to say of the server's clock, if it is so far off that times in records and windows mislead.
+    pub fn clock_is_off(&self) -> Option<String> {
+        let skew = self.clock_skew()?.as_secs();
+        (skew.abs() > SKEW_SECONDS).then(|| format!("the server's clock differs from ours by {skew} s"))
     }
 
     /// An error of this system.

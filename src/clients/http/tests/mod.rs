@@ -315,8 +315,10 @@ async fn the_servers_clock_is_compared_with_ours() {
     let server = Server::start(vec![reply("200 OK", date, "{}")]).await;
     let http = client(&server.url);
     assert_eq!(http.clock_skew(), None);
+    assert_eq!(http.clock_is_off(), None);
     http.send(read()).await.unwrap();
     assert_eq!(http.clock_skew().map(|skew| skew.as_secs()), Some(420));
+    assert!(http.clock_is_off().unwrap().contains("420 s"));
 }
 
 #[tokio::test]
