@@ -1,11 +1,12 @@
 //! What an object holds, according to the record: everything it gained, less everything it gave up.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::path::Path;
 
 use lockstep_core::api::access_binding::InventoryRow;
-use lockstep_core::domain::ports::{Entry, Event, KeepError};
+use lockstep_core::domain::ports::{Entry, Event, KeepError, ObjectKey};
 use serde::Deserialize;
+use serde::de::IgnoredAny;
 
 use super::line::{About, Tip};
 use super::segments::{lines, list};
@@ -20,7 +21,7 @@ struct Holding(BTreeMap<(String, String), InventoryRow>);
 impl Holding {
     fn take_in(&mut self, entry: Entry) {
         // An intent is no outcome, and a failure changed nothing.
-        if matches!(entry.event, Event::Intent | Event::Failed) {
+        if changes_nothing(entry.event) {
             return;
         }
         // First what was given up: a row that moved is given up and gained in one entry.
@@ -58,22 +59,43 @@ impl Holding {
     }
 }
 
+fn changes_nothing(event: Event) -> bool {
+    matches!(event, Event::Intent | Event::Failed)
+}
+
 #[derive(Deserialize)]
 struct Whole {
     entry: Entry,
 }
 
+/// What says whether a line gains something, read without the rest of it.
+#[derive(Deserialize)]
+struct Gaining {
+    entry: GainingEntry,
+}
+
+#[derive(Deserialize)]
+struct GainingEntry {
+    object: ObjectKey,
+    event: Event,
+    #[serde(default)]
+    gained: Vec<IgnoredAny>,
+}
+
 /// Namespace and name of an object.
 pub(super) type Whose = (String, String);
 
-/// Reads the record once for all the objects asked about, following its chain from the first entry; those it has
-/// never heard of are left out. Memory is
-/// bounded by what these objects hold.
-pub(super) fn inventories(
+/// Whether an entry makes its object hold more.
+pub(super) fn gains(kind: &str, event: Event, rows: usize) -> bool {
+    HOLDERS.contains(&kind) && rows > 0 && !changes_nothing(event)
+}
+
+/// Calls back for each line of the record with what is read of it, following its chain from the first entry: what
+/// rights are taken back by must be what was written, and opening looked at the last segment alone.
+fn read<T: serde::de::DeserializeOwned>(
     directory: &Path,
-    asked: &BTreeSet<Whose>,
-) -> Result<HashMap<Whose, Vec<InventoryRow>>, KeepError> {
-    let mut holdings: HashMap<Whose, Holding> = HashMap::new();
+    mut each: impl FnMut(&[u8], T) -> Result<(), serde_json::Error>,
+) -> Result<(), KeepError> {
     let mut tip = Tip::START;
     for (_, segment) in list(directory)? {
         let mut number = 0u64;
@@ -83,20 +105,49 @@ pub(super) fn inventories(
                 what: "record",
                 message: format!("{} line {number}: {why}", segment.display()),
             };
-            let broken = |error: serde_json::Error| at(error.to_string());
-            // What rights are taken back by must be what was written: opening looked at the last segment alone.
             tip = tip
                 .follow(line)
                 .map_err(|wrong| at(format!("does not continue the chain: {wrong}")))?;
-            let About { entry: about } = serde_json::from_slice(line).map_err(broken)?;
-            let whose = (about.object.namespace, about.object.name);
-            if HOLDERS.contains(&about.object.kind.as_str()) && asked.contains(&whose) {
-                let Whole { entry } = serde_json::from_slice(line).map_err(broken)?;
-                holdings.entry(whose).or_default().take_in(entry);
-            }
-            Ok(())
+            serde_json::from_slice(line)
+                .and_then(|about| each(line, about))
+                .map_err(|error| at(error.to_string()))
         })?;
     }
+    Ok(())
+}
+
+/// Every object that ever gained something.
+pub(super) fn holders(directory: &Path) -> Result<HashSet<Whose>, KeepError> {
+    let mut all = HashSet::new();
+    read(directory, |_, Gaining { entry }| {
+        let GainingEntry {
+            object,
+            event,
+            gained,
+        } = entry;
+        if gains(&object.kind, event, gained.len()) {
+            all.insert((object.namespace, object.name));
+        }
+        Ok(())
+    })?;
+    Ok(all)
+}
+
+/// Reads the record once for all the objects asked about; those it has never heard of are left out. Memory is
+/// bounded by what these objects hold.
+pub(super) fn inventories(
+    directory: &Path,
+    asked: &BTreeSet<Whose>,
+) -> Result<HashMap<Whose, Vec<InventoryRow>>, KeepError> {
+    let mut holdings: HashMap<Whose, Holding> = HashMap::new();
+    read(directory, |line, About { entry: about }| {
+        let whose = (about.object.namespace, about.object.name);
+        if HOLDERS.contains(&about.object.kind.as_str()) && asked.contains(&whose) {
+            let Whole { entry } = serde_json::from_slice(line)?;
+            holdings.entry(whose).or_default().take_in(entry);
+        }
+        Ok(())
+    })?;
     let rows = holdings
         .into_iter()
         .map(|(whose, holding)| (whose, holding.0.into_values().collect()));

@@ -9,8 +9,10 @@
 //! * `segments`: the files, and how they are found again after a crash.
 //! * `writer`: the one thread that appends; many entries share one sync.
 //! * `fold`: what an object holds, according to the record.
+//! * `heard`: who ever held anything, kept in memory.
 
 mod fold;
+mod heard;
 mod line;
 pub mod record;
 mod segments;

@@ -11,6 +11,7 @@ use tokio::sync::mpsc::Sender;
 use tokio::sync::oneshot;
 
 use super::fold::{Whose, inventories};
+use super::heard::{Heard, gaining};
 use super::segments::{Directory, OpenError, Recovered};
 use super::writer::{Append, start};
 
@@ -27,6 +28,7 @@ pub struct FileRecord {
     /// Who waits for the next reading; all who wait share it.
     asking: Mutex<Vec<(Whose, oneshot::Sender<Answer>)>>,
     reading: tokio::sync::Mutex<()>,
+    heard: Heard,
 }
 
 impl FileRecord {
@@ -47,6 +49,7 @@ impl FileRecord {
             recovered,
             asking: Mutex::default(),
             reading: tokio::sync::Mutex::default(),
+            heard: Heard::default(),
         })
     }
 
@@ -85,6 +88,8 @@ fn gone() -> KeepError {
 #[async_trait]
 impl Record for FileRecord {
     async fn append(&self, entry: Entry) -> Result<EntryId, KeepError> {
+        let whose = gaining(&entry);
+        self.heard.hear(whose.as_ref());
         let entry = serde_json::to_string(&entry).map_err(|error| KeepError {
             what: "record",
             message: error.to_string(),
@@ -94,17 +99,32 @@ impl Record for FileRecord {
             .send(Append { entry, done })
             .await
             .map_err(|_| gone())?;
-        wait.await.map_err(|_| gone())?
+        let id = wait.await.map_err(|_| gone())?;
+        self.heard.hear(whose.as_ref());
+        id
     }
 
     async fn inventory_of(&self, namespace: &str, name: &str) -> Answer {
-        let (answer, wait) = oneshot::channel();
         let whose = (namespace.to_owned(), name.to_owned());
+        let count = self.heard.count(&whose);
+        let (answer, wait) = oneshot::channel();
         self.asking
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
-            .push((whose, answer));
+            .push((whose.clone(), answer));
         self.read_for_all().await;
-        wait.await.map_err(|_| gone())?
+        let found = wait.await.map_err(|_| gone())?;
+        if let (Ok(Some(rows)), Some(count)) = (&found, count)
+            && rows.is_empty()
+        {
+            // Not to be read again for as long as nothing is gained under this name.
+            self.heard.forget(&whose, count);
+        }
+        found
+    }
+
+    async fn may_hold(&self, namespace: &str, name: &str) -> Result<bool, KeepError> {
+        let whose = (namespace.to_owned(), name.to_owned());
+        self.heard.of(&whose, &self.directory).await
     }
 }

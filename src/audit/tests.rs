@@ -260,3 +260,42 @@ fn nothing_is_written_behind_half_an_entry() {
     drop((end, directory));
     assert_eq!(reopen(&scratch).recovered(), None);
 }
+
+#[tokio::test]
+async fn a_name_that_holds_nothing_costs_no_reading() {
+    let scratch = Scratch::new();
+    let gain = |name: &str| Entry {
+        gained: vec![row("g1", &["p1"])],
+        ..entry(name, Event::Succeeded)
+    };
+    let record = FileRecord::open(&scratch.0).unwrap();
+    record.append(gain("before")).await.unwrap();
+    drop(record);
+    let record = reopen(&scratch);
+    assert!(record.may_hold("ml", "before").await.unwrap());
+    record.append(gain("since")).await.unwrap();
+    assert!(record.may_hold("ml", "since").await.unwrap());
+    // Only meant, and given up again.
+    record
+        .append(Entry {
+            gained: vec![row("g1", &["p1"])],
+            ..entry("meant", Event::Intent)
+        })
+        .await
+        .unwrap();
+    record
+        .append(Entry {
+            gave_up: vec![row("g1", &["p1"])],
+            ..entry("since", Event::Succeeded)
+        })
+        .await
+        .unwrap();
+    assert_eq!(record.inventory_of("ml", "since").await.unwrap(), Some(vec![]));
+    // From here on nothing can be read.
+    fs::remove_dir_all(&scratch.0).unwrap();
+    for name in ["never", "meant", "since"] {
+        assert!(!record.may_hold("ml", name).await.unwrap(), "{name}");
+    }
+    assert!(record.may_hold("ml", "before").await.unwrap());
+    assert!(record.inventory_of("ml", "before").await.is_err());
+}

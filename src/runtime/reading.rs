@@ -267,4 +267,9 @@ impl Record for Nothing {
     ) -> Result<Option<Vec<lockstep_core::api::access_binding::InventoryRow>>, KeepError> {
         Err(refused("record"))
     }
+
+    /// A command cannot know, and takes what looks new for new.
+    async fn may_hold(&self, _namespace: &str, _name: &str) -> Result<bool, KeepError> {
+        Ok(false)
+    }
 }

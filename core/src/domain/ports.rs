@@ -280,6 +280,12 @@ pub trait Record: Send + Sync {
     /// What the record says an object holds; `None`: the record has never heard of it.
     async fn inventory_of(&self, namespace: &str, name: &str)
     -> Result<Option<Vec<InventoryRow>>, KeepError>;
+
+    /// Whether an object of this name may hold something: `false` is certain. Asked of whatever looks new, so it must
+    /// cost little where the name never was in use.
+    async fn may_hold(&self, namespace: &str, name: &str) -> Result<bool, KeepError> {
+        Ok(self.inventory_of(namespace, name).await?.is_some())
+    }
 }
 
 /// Journal or record could not be written or read.

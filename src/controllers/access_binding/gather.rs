@@ -358,20 +358,25 @@ async fn inventory_of(
     name: &str,
     context: &Context,
 ) -> Result<(Inventory, bool, bool), KeepError> {
-    match rows {
-        Some(rows) => match Inventory::read(rows) {
-            (inventory, unreadable) if unreadable.is_empty() => Ok((inventory, false, false)),
-            // Written by a newer version: what is not understood must not be lost by writing the rest anew.
-            (_, unreadable) => Err(KeepError {
-                what: "status.inventory",
-                message: format!("this version does not understand: {}", unreadable.join("; ")),
-            }),
-        },
-        None if !has_finalizer => Ok((Inventory::default(), false, false)),
-        // The finalizer says that something was held, the status does not: it was lost.
-        None => match context.record.inventory_of(namespace, name).await? {
-            Some(rows) => Ok((Inventory::read(&rows).0, true, false)),
-            None => Ok((Inventory::default(), false, true)),
-        },
+    if let Some(rows) = rows {
+        let (inventory, unreadable) = Inventory::read(rows);
+        if unreadable.is_empty() {
+            return Ok((inventory, false, false));
+        }
+        // Written by a newer version: what is not understood must not be lost by writing the rest anew.
+        return Err(KeepError {
+            what: "status.inventory",
+            message: format!("this version does not understand: {}", unreadable.join("; ")),
+        });
+    }
+    // Without a finalizer it is new, or somebody took the finalizer away and made the object again.
+    if !has_finalizer && !context.record.may_hold(namespace, name).await? {
+        return Ok((Inventory::default(), false, false));
+    }
+    match context.record.inventory_of(namespace, name).await? {
+        Some(rows) if rows.is_empty() && !has_finalizer => Ok((Inventory::default(), false, false)),
+        Some(rows) => Ok((Inventory::read(&rows).0, true, false)),
+        // The finalizer says that something was held, neither status nor record does: it was lost.
+        None => Ok((Inventory::default(), false, has_finalizer)),
     }
 }

@@ -97,6 +97,22 @@ pub(super) async fn finish_deletion(
             );
             context.record.append(left).await?;
         }
+        if !outcome.inventory.is_empty() {
+            // Else it would belong to the next object of this name, which could take it away.
+            let note = "what was there before stays".to_owned();
+            let rows = outcome.inventory.write();
+            let left = entry(
+                object,
+                Event::Abandoned,
+                vec![],
+                None,
+                vec![],
+                rows,
+                note,
+                context,
+            );
+            context.record.append(left).await?;
+        }
         context.cluster.remove_finalizer(object, FINALIZER).await?;
         outcome.released = true;
     }
