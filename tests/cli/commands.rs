@@ -1,30 +1,19 @@
 //! Exit codes, shapes and refusals of the built binary. No operator runs for these: what a command says it must
 //! find out by itself.
 
-use std::io::Write as _;
-use std::process::{Command, Output, Stdio};
+use std::process::Output;
 
 use kube::api::ListParams;
 use serde_json::{Value, json};
 
+use crate::support::cli;
 use crate::support::stack::stack;
 use crate::support::team::Team;
 
-/// Runs the binary with stdin from `input`; nobody watches it.
+/// Runs the binary with stdin from `input`.
 fn lockstep(args: &[&str], input: &str) -> Output {
     let stack = stack().expect("only called where the stack is up");
-    let mut child = Command::new(env!("CARGO_BIN_EXE_lockstep"))
-        .args(args)
-        .env("KUBECONFIG", stack.get("KUBECONFIG"))
-        .env("LOCKSTEP_ALLOW_LOOPBACK", "true")
-        .env_remove("CLICOLOR_FORCE")
-        .stdin(Stdio::piped())
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped())
-        .spawn()
-        .unwrap();
-    child.stdin.take().unwrap().write_all(input.as_bytes()).unwrap();
-    child.wait_with_output().unwrap()
+    cli::lockstep(stack, args, input)
 }
 
 fn text(bytes: &[u8]) -> String {

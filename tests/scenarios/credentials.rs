@@ -4,6 +4,7 @@ use lockstep_core::api::{DatabricksConnection, GerritConnection};
 use serde_json::json;
 
 use crate::support::gate::Gate;
+use crate::support::secrets::search;
 use crate::support::team::{Team, host};
 use crate::support::{becomes, world};
 
@@ -27,9 +28,12 @@ async fn a_secret_that_is_missing_or_wrong_stops_everything_until_it_is_right() 
     let wrong = json!({"username": world::GERRIT_USER, "password": "zanzibar-but-wrong"});
     let right = json!({"username": world::GERRIT_USER, "password": world::GERRIT_PASSWORD});
     team.secret("late", &host, &wrong).await;
-    team.until_connection::<GerritConnection>("late", "Unauthorized")
+    let said = team
+        .until_connection::<GerritConnection>("late", "Unauthorized")
         .await;
-    team.until_message("crew", "Ready", &["Unauthorized"]).await;
+    search("what the connection says", &said);
+    let said = team.until_message("crew", "Ready", &["Unauthorized"]).await;
+    search("what the binding says", &said);
     assert_eq!(gate.writes(), 0);
     // Nothing more is tried with it on behalf of the binding.
     let before = gate.requests();

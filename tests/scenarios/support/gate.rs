@@ -31,9 +31,25 @@ pub enum Trouble {
     RefuseWrites(String, u16, String),
 }
 
+/// A request as it arrived.
+#[derive(Clone, Debug)]
+pub struct Arrival {
+    pub method: Method,
+    pub path: String,
+    /// Whether it showed a credential in its headers.
+    pub authorized: bool,
+}
+
+impl Arrival {
+    /// Whether a token was asked for.
+    pub fn is_login(&self) -> bool {
+        self.method == Method::POST && self.path.contains("/oidc/")
+    }
+}
+
 #[derive(Default)]
 struct Counter {
-    requests: AtomicUsize,
+    arrivals: Mutex<Vec<Arrival>>,
     writes: AtomicUsize,
     /// Hold after so many more writes; 0: never.
     hold_after: AtomicUsize,
@@ -78,7 +94,13 @@ impl Gate {
 
     /// Requests that arrived so far, whatever became of them.
     pub fn requests(&self) -> usize {
-        self.0.requests.load(Ordering::SeqCst)
+        self.0.arrivals.lock().unwrap().len()
+    }
+
+    /// How many requests of one kind arrived so far.
+    pub fn arrived(&self, kind: impl Fn(&Arrival) -> bool) -> usize {
+        let arrivals = self.0.arrivals.lock().unwrap();
+        arrivals.iter().filter(|arrival| kind(arrival)).count()
     }
 
     /// Writes that took effect so far.
@@ -159,7 +181,11 @@ fn troubled(trouble: Trouble, method: &Method, path: &str, headers: &HeaderMap) 
 
 async fn pass(State(passage): State<Passage>, request: Request) -> Response {
     let counter = &passage.counter;
-    counter.requests.fetch_add(1, Ordering::SeqCst);
+    counter.arrivals.lock().unwrap().push(Arrival {
+        method: request.method().clone(),
+        path: request.uri().path().to_owned(),
+        authorized: request.headers().contains_key("authorization"),
+    });
     if counter.held.load(Ordering::SeqCst) {
         return std::future::pending().await;
     }

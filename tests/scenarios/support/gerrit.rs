@@ -129,6 +129,12 @@ impl Gerrit {
         assert_eq!(status, 200, "{answer}");
     }
 
+    pub async fn delete_group(&self, name: &str) {
+        let path = format!("/groups/{}", encode(name));
+        let (status, answer) = self.call(reqwest::Method::DELETE, &path, None).await;
+        assert!(matches!(status, 200 | 204), "{status} {answer}");
+    }
+
     /// Gives an address to an account.
     pub async fn give_email(&self, account: i64, email: &str) {
         let path = format!("/accounts/{account}/emails/{}", encode(email));

@@ -1,9 +1,11 @@
 //! What every scenario stands on: the stack, an operator process, and a world of its own.
 
 pub mod approvals;
+pub mod cli;
 pub mod gate;
 pub mod gerrit;
 pub mod operator;
+pub mod secrets;
 pub mod sim;
 pub mod stack;
 pub mod team;
@@ -48,6 +50,21 @@ pub async fn becomes<T: PartialEq + std::fmt::Debug, F: Future<Output = T>>(
         }
     })
     .await;
+}
+
+/// Looks several times a second, for so long, that something stays what it is.
+pub async fn stays<T: PartialEq + std::fmt::Debug, F: Future<Output = T>>(
+    what: &str,
+    seconds: u64,
+    wanted: T,
+    mut look: impl FnMut() -> F,
+) {
+    let mut ticks = tokio::time::interval(Duration::from_millis(200));
+    let end = tokio::time::Instant::now() + Duration::from_secs(seconds);
+    while tokio::time::Instant::now() < end {
+        ticks.tick().await;
+        assert_eq!(look().await, wanted, "{what}");
+    }
 }
 
 /// Seconds to wait for what takes a few on a machine with nothing else to do.

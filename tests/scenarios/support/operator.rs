@@ -53,6 +53,11 @@ pub async fn alone() -> Option<(MutexGuard<'static, ()>, Operator)> {
     Some((guard, Operator::new(stack, "alone")))
 }
 
+/// Returns once nobody is at work on the cluster beside the shared one, and keeps it so.
+pub async fn nobody_alone() -> MutexGuard<'static, ()> {
+    ALONE.lock().await
+}
+
 impl Operator {
     fn new(stack: &'static Stack, name: &str) -> Self {
         let place = place().join(name);

@@ -1,6 +1,10 @@
 //! The simulator's control plane, and what a person would do in Databricks by hand.
 
+use std::process::Stdio;
+
 use serde_json::{Value, json};
+use tokio::io::{AsyncBufReadExt as _, BufReader};
+use tokio::process::{Child, Command};
 
 use super::stack::Stack;
 
@@ -11,6 +15,42 @@ pub struct Sim {
     account_token: String,
     pub account: String,
     http: reqwest::Client,
+}
+
+/// A simulator for one scenario alone. It ends with this value.
+pub struct Apart {
+    pub sim: Sim,
+    pub url: String,
+    _process: Child,
+}
+
+impl Apart {
+    pub async fn start(stack: &Stack) -> Self {
+        let mut process = Command::new(stack.simulator())
+            .args(["serve", "--listen", "127.0.0.1:0", "--json"])
+            .stdout(Stdio::piped())
+            .kill_on_drop(true)
+            .spawn()
+            .unwrap();
+        let mut line = String::new();
+        let stdout = process.stdout.take().unwrap();
+        BufReader::new(stdout).read_line(&mut line).await.unwrap();
+        let greeting: Value = serde_json::from_str(&line).unwrap();
+        let url = greeting["url"].as_str().unwrap().to_owned();
+        // It is steered, and asked nothing that needs a token.
+        let sim = Sim {
+            url: url.clone(),
+            token: String::new(),
+            account_token: String::new(),
+            account: String::new(),
+            http: reqwest::Client::new(),
+        };
+        Self {
+            sim,
+            url,
+            _process: process,
+        }
+    }
 }
 
 impl Sim {
@@ -97,10 +137,40 @@ impl Sim {
         assert_eq!(status, 204, "{answer}");
     }
 
+    /// Puts somebody into an account group by hand.
+    pub async fn add_to_account_group(&self, name: &str, user: &str) {
+        let users = format!("/api/2.0/accounts/{}/scim/v2/Users", self.account);
+        let user = self.id_by(&users, "userName", user).await.unwrap();
+        let operation = json!({"op": "add", "path": "members", "value": [{"value": user}]});
+        self.patch_account_group(name, operation).await;
+    }
+
+    /// Gives an account group another name by hand.
+    pub async fn rename_account_group(&self, from: &str, to: &str) {
+        let operation = json!({"op": "replace", "path": "displayName", "value": to});
+        self.patch_account_group(from, operation).await;
+    }
+
+    async fn patch_account_group(&self, name: &str, operation: Value) {
+        let base = format!("/api/2.0/accounts/{}/scim/v2/Groups", self.account);
+        let id = self.id(&base, name).await.unwrap();
+        let body = json!({
+            "schemas": ["urn:ietf:params:scim:api:messages:2.0:PatchOp"], "Operations": [operation],
+        });
+        let (status, answer) = self
+            .call(reqwest::Method::PATCH, &format!("{base}/{id}"), Some(body))
+            .await;
+        assert!(matches!(status, 200 | 204), "{status} {answer}");
+    }
+
     async fn id(&self, base: &str, name: &str) -> Option<String> {
+        self.id_by(base, "displayName", name).await
+    }
+
+    async fn id_by(&self, base: &str, attribute: &str, name: &str) -> Option<String> {
         // As SCIM spells strings: quotes and backslashes escaped.
         let name = name.replace('\\', "\\\\").replace('"', "\\\"");
-        let filter = super::gerrit::encode(&format!("displayName eq \"{name}\""));
+        let filter = super::gerrit::encode(&format!("{attribute} eq \"{name}\""));
         let (status, found) = self
             .call(reqwest::Method::GET, &format!("{base}?filter={filter}"), None)
             .await;

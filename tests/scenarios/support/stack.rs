@@ -42,6 +42,12 @@ impl Stack {
         kube::Client::try_from(config).unwrap()
     }
 
+    /// The simulator's program.
+    pub fn simulator(&self) -> PathBuf {
+        std::env::var_os("DATABRICKS_SIM_BIN")
+            .map_or_else(|| self.state.join("sim/databricks-sim"), PathBuf::from)
+    }
+
     /// Runs `dev/stack` on this stack.
     pub fn manage(&self, arguments: &[&str]) {
         manage(&self.state, arguments);
@@ -98,10 +104,16 @@ pub fn stack() -> Option<&'static Stack> {
     found.as_ref()
 }
 
+static ASIDE: OnceLock<Option<Stack>> = OnceLock::new();
+
+/// The second Kubernetes, if anybody has used it.
+pub fn aside_if_used() -> Option<&'static Stack> {
+    ASIDE.get()?.as_ref()
+}
+
 /// A second Kubernetes beside the first, with the same Gerrit and Databricks: to break without harm to others. It goes
 /// with this process.
 pub fn aside() -> Option<&'static Stack> {
-    static ASIDE: OnceLock<Option<Stack>> = OnceLock::new();
     ASIDE
         .get_or_init(|| {
             let main = stack()?;
