@@ -1,6 +1,8 @@
 //! The kill sweep: SIGKILL right after outward writes of create, change and delete; after restart the same end state,
 //! no duplicate, nothing left behind.
 
+use std::io::Write as _;
+
 use serde_json::{Value, json};
 
 use crate::support::becomes;
@@ -29,6 +31,8 @@ enum Kills {
 /// One telling of the story: create, change, delete.
 struct Telling<'a> {
     team: Team,
+    /// Account numbers of ada, ben, cy and dee.
+    people: Vec<i64>,
     gate: Gate,
     operator: &'a mut Operator,
     kills: Kills,
@@ -41,7 +45,7 @@ struct Telling<'a> {
 async fn story(operator: &mut Operator, kills: Kills, expected: Option<&Traces>) -> (Traces, usize) {
     let gate = Gate::default();
     let team = Team::of(operator, "sweep", Some(&gate)).await;
-    team.people(&["ada", "ben", "cy", "dee"]).await;
+    let people = team.people(&["ada", "ben", "cy", "dee"]).await;
     match kills {
         Kills::Never => {}
         Kills::Every => gate.hold_after(1),
@@ -50,6 +54,7 @@ async fn story(operator: &mut Operator, kills: Kills, expected: Option<&Traces>)
     operator.start_afresh().await;
     let mut telling = Telling {
         team,
+        people,
         gate,
         operator,
         kills,
@@ -100,18 +105,18 @@ impl Telling<'_> {
     /// Waits until the chapter is over, killing and restarting the operator whenever the gate holds.
     async fn settle(&mut self, expected: Option<&Value>, lives: bool) -> Value {
         loop {
-            let team = &self.team;
+            let (team, people) = (&self.team, &self.people);
             let done = async {
                 match expected {
                     Some(expected) => {
-                        becomes("the end is the same", expected.clone(), || trace(team)).await;
+                        becomes("the end is the same", expected.clone(), || trace(team, people)).await;
                     }
                     None if lives => drop(team.until("crew", "Ready", "True").await),
                     None => team.gone("crew").await,
                 }
             };
             tokio::select! {
-                () = done => return trace(&self.team).await,
+                () = done => return trace(&self.team, &self.people).await,
                 () = self.gate.held() => {
                     self.operator.kill();
                     self.killed += 1;
@@ -127,7 +132,7 @@ impl Telling<'_> {
 }
 
 /// Everything of this scenario in both systems, with its own name taken out.
-async fn trace(team: &Team) -> Value {
+async fn trace(team: &Team, people: &[i64]) -> Value {
     let group = team.name("crew");
     let snapshot = team
         .sim
@@ -135,11 +140,13 @@ async fn trace(team: &Team) -> Value {
         .await;
     let mut mine = Vec::new();
     collect(&snapshot, &team.prefix, &mut mine);
-    let members = team.gerrit.members(&group).await;
-    let names = match &members {
-        Some(members) => json!(members.len()),
-        None => Value::Null,
+    // Account numbers differ between runs: people of the team go by their place in it, strangers by their number.
+    let who = |number: i64| match people.iter().position(|person| *person == number) {
+        Some(place) => json!(place),
+        None => json!(format!("stranger {number}")),
     };
+    let members = team.gerrit.members(&group).await;
+    let members = members.map(|members| members.into_iter().map(who).collect::<Vec<_>>());
     let (_, detail) = team
         .gerrit
         .get(&format!(
@@ -149,26 +156,43 @@ async fn trace(team: &Team) -> Value {
         .await;
     let text = json!({
         "databricks": mine,
-        "gerrit members": names,
+        "gerrit members": members,
         "description": detail["description"],
-        "access": strip(team.gerrit.access(&team.name("project")).await),
+        "access": strip(team.gerrit.access(&team.name("project")).await, detail["id"].as_str()),
     })
     .to_string();
     serde_json::from_str(&text.replace(&team.prefix, "PREFIX")).unwrap()
 }
 
-/// Group UUIDs differ between runs; which rules there are does not.
-fn strip(access: Value) -> Value {
+/// Group UUIDs differ between runs; which rules there are does not: ours by name, and each one of another group.
+fn strip(access: Value, ours: Option<&str>) -> Value {
     match access {
         Value::Object(fields) => {
             let uuid = |key: &str| key.len() == 40 && key.chars().all(|c| c.is_ascii_hexdigit());
-            fields
-                .into_iter()
-                .map(|(key, value)| (if uuid(&key) { "UUID".into() } else { key }, strip(value)))
-                .collect()
+            let (mut rest, mut others) = (serde_json::Map::new(), Vec::new());
+            for (key, value) in fields {
+                let value = strip(value, ours);
+                if Some(key.as_str()) == ours {
+                    rest.insert("our group".into(), value);
+                } else if uuid(&key) {
+                    others.push(value);
+                } else {
+                    rest.insert(key, value);
+                }
+            }
+            if !others.is_empty() {
+                others.sort_by_key(Value::to_string);
+                rest.insert("other groups".into(), others.into());
+            }
+            Value::Object(rest)
         }
         other => other,
     }
+}
+
+/// Says something although the test passes: what is printed the usual way is only shown of those that fail.
+fn tell(what: &str) {
+    let _ = writeln!(std::io::stderr(), "{what}");
 }
 
 /// Every entry under a name of this scenario, and every object that names it.
@@ -199,8 +223,10 @@ async fn killed_after_every_write_the_story_ends_the_same() {
         return;
     };
     let (calm, writes) = story(&mut operator, Kills::Never, None).await;
-    println!("kill points: {writes}");
+    tell(&format!("kill points: {writes}"));
     assert!(writes > 10, "the gate saw only {writes} writes");
+    assert_eq!(calm.created["gerrit members"], json!([0, 1, 2]));
+    assert_eq!(calm.changed["gerrit members"], json!([0, 1, 3]));
     assert_eq!(calm.deleted["gerrit members"], Value::Null);
     let (killed, _) = story(&mut operator, Kills::Every, None).await;
     assert_eq!(killed, calm);
@@ -225,14 +251,14 @@ async fn sweep_of_single_kills() {
         return;
     };
     let (calm, writes) = story(&mut operator, Kills::Never, None).await;
-    println!("kill points: {writes}");
+    tell(&format!("kill points: {writes}"));
     let began = std::time::Instant::now();
     for at in 1..=writes {
         let (killed, _) = story(&mut operator, Kills::At(at), Some(&calm)).await;
         assert_eq!(killed, calm, "killed after write {at}");
-        println!(
-            "killed after write {at} of {writes}: same end, {} s",
-            began.elapsed().as_secs()
-        );
+        let seconds = began.elapsed().as_secs();
+        tell(&format!(
+            "killed after write {at} of {writes}: same end, {seconds} s"
+        ));
     }
 }
