@@ -33,6 +33,8 @@ mod outages;
 mod pace;
 #[path = "scenarios/people.rs"]
 mod people;
+#[path = "scenarios/quiet.rs"]
+mod quiet;
 #[path = "scenarios/story.rs"]
 mod story;
 #[path = "scenarios/sweep.rs"]

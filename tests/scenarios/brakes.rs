@@ -4,8 +4,9 @@ use lockstep_core::api::AccessBinding;
 use serde_json::{Value, json};
 
 use crate::support::approvals::protect;
-use crate::support::team::Team;
-use crate::support::{becomes, eventually};
+use crate::support::sim::Apart;
+use crate::support::team::{Team, host};
+use crate::support::{PATIENCE, becomes, eventually, world};
 
 const TWELVE: [&str; 12] = [
     "p00", "p01", "p02", "p03", "p04", "p05", "p06", "p07", "p08", "p09", "p10", "p11",
@@ -125,31 +126,27 @@ async fn a_flood_of_deletions_waits_for_a_person() {
         team.go(name).await;
     }
     // Some may be gone before anybody could see a flood; the rest waits.
-    let held = eventually(
-        "those that are left are held",
-        crate::support::PATIENCE,
-        || async {
-            let left = team
-                .bindings()
-                .list(&kube::api::ListParams::default())
-                .await
-                .unwrap()
-                .items;
-            let held: Vec<_> = left
-                .iter()
-                .filter(|binding| {
-                    let status = binding.status.clone().unwrap_or_default();
-                    status.plan.is_some() && format!("{:?}", status.conditions).contains("MassDeletion")
-                })
-                .cloned()
-                .collect();
-            if held.len() == left.len() && held.len() > 5 {
-                Ok(held)
-            } else {
-                Err(format!("{} of {} held", held.len(), left.len()))
-            }
-        },
-    )
+    let held = eventually("those that are left are held", PATIENCE, || async {
+        let left = team
+            .bindings()
+            .list(&kube::api::ListParams::default())
+            .await
+            .unwrap()
+            .items;
+        let held: Vec<_> = left
+            .iter()
+            .filter(|binding| {
+                let status = binding.status.clone().unwrap_or_default();
+                status.plan.is_some() && format!("{:?}", status.conditions).contains("MassDeletion")
+            })
+            .cloned()
+            .collect();
+        if held.len() == left.len() && held.len() > 5 {
+            Ok(held)
+        } else {
+            Err(format!("{} of {} held", held.len(), left.len()))
+        }
+    })
     .await;
     println!("{} of {} held", held.len(), names.len());
     for binding in &held {
@@ -190,4 +187,95 @@ async fn taking_the_right_to_use_tokens_asks_first() {
     let binding = team.bindings().get("crew").await.unwrap();
     team.approve(&binding).await;
     team.until("crew", "Ready", "True").await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_operator_does_not_take_itself_out_unasked() {
+    let Some(team) = Team::new("oneself").await else {
+        return;
+    };
+    let ada = team.person("ada").await;
+    let (_, account) = team
+        .gerrit
+        .get(&format!("/accounts/{}", world::GERRIT_USER))
+        .await;
+    let mut both = vec![ada, account["_account_id"].as_i64().unwrap()];
+    both.sort_unstable();
+    let group = team.name("crew");
+    let members = json!({"members": [
+        {"person": {"email": team.email("ada")}}, {"serviceUser": {"username": world::GERRIT_USER}},
+    ]});
+    team.bind_gerrit("crew", &[], json!({}), members).await;
+    team.until("crew", "Ready", "True").await;
+    assert_eq!(team.gerrit.members(&group).await, Some(both.clone()));
+
+    team.bind_gerrit("crew", &["ada"], json!({}), json!({})).await;
+    team.until_message("crew", "Blocked", &["OperatorLosesAccess", world::GERRIT_USER])
+        .await;
+    assert_eq!(team.gerrit.members(&group).await, Some(both.clone()));
+    // Nor with the whole group.
+    team.go("crew").await;
+    team.until_message("crew", "Blocked", &["OperatorLosesAccess"])
+        .await;
+    assert_eq!(team.gerrit.members(&group).await, Some(both));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_last_administrator_does_not_go_with_a_binding() {
+    let Some(team) = Team::new("lastadmin").await else {
+        return;
+    };
+    // A workspace that nobody else needs: it comes close to having no administrator.
+    let apart = Apart::start(team.stack).await;
+    let (ada, ben) = (team.email("ada"), team.email("ben"));
+    apart
+        .sim
+        .seed(json!({
+            "users": [{"userName": ada}, {"userName": ben}],
+            "servicePrincipals": [{
+                "applicationId": world::APPLICATION, "displayName": "lockstep", "accountAdmin": true, "admin": true,
+                "secrets": [world::CLIENT_SECRET],
+            }],
+        }))
+        .await;
+    let data = json!({"clientId": world::APPLICATION, "clientSecret": world::CLIENT_SECRET});
+    team.secret("apart", &host(&apart.url), &data).await;
+    let connection = json!({
+        "host": apart.url, "account": null, "auth": {"oauthSecret": {"secretRef": {"name": "apart"}}},
+        "tenants": [{
+            "namespaces": {"names": [team.prefix]}, "uses": ["Access"], "reach": {"groups": ["admins"]},
+        }],
+    });
+    team.connect_databricks("apart", connection).await;
+    let spec = json!({
+        "mode": "Enforce", "interval": "10s", "members": [{"person": {"email": ada}}],
+        "databricks": {"workspaces": [
+            {"connectionRef": {"name": "apart"}, "group": {"name": "admins", "membership": "Additive"}},
+        ]},
+    });
+    let _: AccessBinding = team.apply("AccessBinding", "crew", &spec).await;
+    team.until("crew", "Ready", "True").await;
+    let administers = async || {
+        let snapshot = apart.sim.snapshot().await;
+        let workspaces = snapshot["users"][&ada]["workspaces"].as_object().cloned();
+        workspaces
+            .into_iter()
+            .flatten()
+            .any(|(_, row)| row["permission"] == "ADMIN")
+    };
+    assert!(administers().await);
+
+    // The one who was there before steps down, by hand; the operator itself is nobody to turn to.
+    let before = json!({"users": [{"userName": "admin@example.com"}]});
+    apart.sim.seed(before).await;
+    team.pass("crew").await;
+    team.go("crew").await;
+    team.until_message("crew", "Blocked", &["LastAdministrator", "sha256:"])
+        .await;
+    assert!(administers().await);
+
+    let another = json!({"users": [{"userName": ben, "admin": true}]});
+    apart.sim.seed(another).await;
+    team.gone("crew").await;
+    assert!(!administers().await);
 }

@@ -2,8 +2,8 @@
 
 use serde_json::json;
 
-use crate::support::becomes;
 use crate::support::team::Team;
+use crate::support::{becomes, cli};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn of_two_that_claim_one_group_the_first_keeps_it_and_the_second_follows() {
@@ -69,6 +69,43 @@ async fn strangers_stay_in_an_additive_group_and_a_takeover_asks_first() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn in_databricks_strangers_go_from_an_authoritative_group_and_stay_in_an_additive_one() {
+    let Some(team) = Team::new("guests").await else {
+        return;
+    };
+    team.people(&["ada", "mallory"]).await;
+    let bind = async |name: &str, membership: &str| {
+        let group = json!({"name": team.name(name), "membership": membership});
+        let account = json!({"gerrit": null, "databricks": {
+            "account": {"group": group}, "workspaces": null,
+        }});
+        team.bind(name, &["ada"], account).await;
+        team.until(name, "Ready", "True").await;
+    };
+    bind("closed", "Authoritative").await;
+    bind("open", "Additive").await;
+    let (ada, mallory) = (team.email("ada"), team.email("mallory"));
+    for group in ["closed", "open"] {
+        team.sim.add_to_account_group(&team.name(group), &mallory).await;
+    }
+    let closed = team.name("closed");
+    becomes("the stranger is taken away", Some(vec![ada.clone()]), || {
+        team.sim.account_group(&closed)
+    })
+    .await;
+    team.pass("open").await;
+    let both = Some(vec![ada, mallory.clone()]);
+    assert_eq!(team.sim.account_group(&team.name("open")).await, both);
+    let plan = cli::lockstep(team.stack, &["plan", "open", "-n", &team.prefix], "");
+    let said = String::from_utf8(plan.stdout).unwrap();
+    assert!(
+        said.lines()
+            .any(|line| line.contains("foreign, stays:") && line.contains(&mallory)),
+        "{said}"
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn what_was_there_before_goes_with_its_line_and_stays_without_the_object() {
     let Some(team) = Team::new("adopted").await else {
         return;
@@ -96,7 +133,7 @@ async fn what_was_there_before_goes_with_its_line_and_stays_without_the_object()
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_group_that_was_renamed_or_deleted_by_hand_is_put_right() {
+async fn a_group_that_was_renamed_by_hand_in_one_system_and_deleted_in_the_other_is_put_right() {
     let Some(team) = Team::new("moved").await else {
         return;
     };
@@ -125,4 +162,30 @@ async fn a_group_that_was_renamed_or_deleted_by_hand_is_put_right() {
 
     team.delete("crew").await;
     assert!(!team.sim.snapshot().await.to_string().contains(&group));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_other_way_round_it_is_put_right_as_well() {
+    let Some(team) = Team::new("undone").await else {
+        return;
+    };
+    let numbers = team.people(&["ada", "ben"]).await;
+    let group = team.name("crew");
+    // Gerrit deletes no group that a project's rights still name.
+    let bare = json!({"gerrit": [{"connectionRef": {"name": "gerrit"}, "group": {"name": group}}]});
+    team.bind("crew", &["ada", "ben"], bare).await;
+    team.until("crew", "Ready", "True").await;
+    let both = Some(vec![team.email("ada"), team.email("ben")]);
+
+    let away = team.name("taken-away");
+    team.sim.rename_account_group(&group, &away).await;
+    becomes("the name is back", both, || team.sim.account_group(&group)).await;
+    assert_eq!(team.sim.account_group(&away).await, None);
+
+    team.gerrit.delete_group(&group).await;
+    becomes("the group is back", Some(numbers), || team.gerrit.members(&group)).await;
+    team.until("crew", "Ready", "True").await;
+    team.delete("crew").await;
+    assert_eq!(team.gerrit.members(&group).await, None);
+    assert_eq!(team.sim.account_group(&group).await, None);
 }

@@ -5,7 +5,7 @@ use serde_json::json;
 use crate::support::gate::{Gate, Trouble};
 use crate::support::operator;
 use crate::support::team::Team;
-use crate::support::{becomes, eventually};
+use crate::support::{becomes, eventually, stays};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn while_gerrit_is_down_databricks_goes_on() {
@@ -70,6 +70,14 @@ async fn the_api_server_may_be_killed_and_come_back() {
     // Whoever cannot keep the lease does nothing: a stranger stays until the API server is back.
     operator.until_it_says("no longer leading", 60).await;
     team.gerrit.add_member(&group, numbers[1]).await;
+    // Longer than the interval: a pass that went on by itself would have come by.
+    stays(
+        "nothing is written without a lease",
+        13,
+        Some(numbers.clone()),
+        || team.gerrit.members(&group),
+    )
+    .await;
     team.stack.manage(&["start", "kube-apiserver"]);
     becomes(
         "the stranger goes once it is back",

@@ -43,12 +43,13 @@ async fn two_accounts_of_one_address_are_nobody_until_somebody_decides() {
         return;
     };
     let (ada, ben) = (team.person("ada").await, team.person("ben").await);
+    let group = team.name("crew");
+    let both = Some(vec![team.email("ada"), team.email("ben")]);
     team.sim
         .user_with_address(&team.email("other"), &team.email("ada"))
         .await;
     team.bind("crew", &["ada", "ben"], json!({})).await;
     team.until_reason("crew", "Ready", "Ambiguous").await;
-    let group = team.name("crew");
     assert_eq!(
         team.sim.account_group(&group).await,
         Some(vec![team.email("ben")])
@@ -62,8 +63,16 @@ async fn two_accounts_of_one_address_are_nobody_until_somebody_decides() {
     ]});
     team.bind("crew", &[], decided).await;
     team.until("crew", "Ready", "True").await;
-    let both = Some(vec![team.email("ada"), team.email("ben")]);
     assert_eq!(team.sim.account_group(&group).await, both);
+
+    // Doubt that comes later takes nobody away.
+    team.sim
+        .user_with_address(&team.email("another"), &team.email("ben"))
+        .await;
+    team.until_reason("crew", "Ready", "Ambiguous").await;
+    team.pass("crew").await;
+    assert_eq!(team.sim.account_group(&group).await, both);
+    assert_eq!(team.gerrit.members(&group).await, Some(vec![ada, ben]));
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -1,10 +1,14 @@
 //! Who may do what through whose connection, and where a credential may go.
 
+use k8s_openapi::api::core::v1::ServiceAccount;
+use kube::api::{Api, DeleteParams, Patch};
 use lockstep_core::api::{AccessBinding, DatabricksConnection, GerritConnection};
 use serde_json::{Value, json};
 
+use crate::support::becomes;
 use crate::support::gate::Gate;
 use crate::support::team::{Team, host};
+use crate::support::world::manager;
 
 #[tokio::test(flavor = "multi_thread")]
 async fn what_is_out_of_reach_is_refused_and_the_rest_goes_on() {
@@ -44,6 +48,34 @@ async fn what_is_out_of_reach_is_refused_and_the_rest_goes_on() {
         "{access}"
     );
     assert_eq!(team.gerrit.access("All-Projects").await, before);
+
+    let job = format!("not-of-{}", team.prefix);
+    team.sim
+        .seed(json!({"objects": [{"type": "jobs", "name": job}]}))
+        .await;
+    let theirs = json!({"gerrit": null, "databricks": {"workspaces": [{
+        "connectionRef": {"name": "prod"}, "permission": "USER",
+        "objects": [{"job": {"name": job}, "level": "CAN_MANAGE_RUN"}],
+    }]}});
+    team.bind("jobs", &["ada"], theirs).await;
+    let message = team.until_reason("jobs", "Stalled", "OutOfReach").await;
+    assert!(
+        message.contains(&job) && message.contains("reach.jobs"),
+        "{message}"
+    );
+    let group = team.name("jobs");
+    let wanted = Some(vec![team.email("ada")]);
+    becomes("the rest goes on there, too", wanted, || {
+        team.sim.account_group(&group)
+    })
+    .await;
+    let snapshot = team.sim.snapshot().await;
+    let jobs = snapshot["objects"].as_object().unwrap().values();
+    let job = jobs
+        .flat_map(|kind| kind.as_object().unwrap().values())
+        .find(|object| object["name"] == json!(job))
+        .unwrap();
+    assert!(!job.to_string().contains(&group), "{job}");
     let admins = team.gerrit.members("Administrators").await.unwrap();
     assert!(!admins.contains(&ada), "{admins:?}");
 }
@@ -87,11 +119,7 @@ async fn a_credential_leaves_for_no_host_but_its_own() {
         "stringData": {"username": "u", "password": "zanzibar-unbound"},
     });
     team.all_secrets()
-        .patch(
-            "unbound",
-            &crate::support::world::manager(),
-            &kube::api::Patch::Apply(&unbound),
-        )
+        .patch("unbound", &manager(), &Patch::Apply(&unbound))
         .await
         .unwrap();
     let auth = json!({"url": url, "auth": {"basic": {"secretRef": {"name": "unbound"}}}});
@@ -131,4 +159,84 @@ async fn a_credential_leaves_for_no_host_but_its_own() {
             }
         }
     }
+}
+
+/// A ServiceAccount whose tokens may go to this host.
+async fn service_account(team: &Team, name: &str, host: &str) {
+    let accounts: Api<ServiceAccount> = Api::namespaced(team.client.clone(), &team.prefix);
+    let body = json!({
+        "apiVersion": "v1", "kind": "ServiceAccount",
+        "metadata": {"name": name, "annotations": {"lockstep.dev/host": host}},
+    });
+    accounts
+        .patch(name, &manager(), &Patch::Apply(&body))
+        .await
+        .unwrap();
+}
+
+/// A service principal that trusts a ServiceAccount of this cluster, whose keys the policy holds.
+async fn federate(team: &Team, application: &str, account: &str) {
+    let read = async |path: &str| {
+        let request = axum::http::Request::get(path).body(Vec::new()).unwrap();
+        team.client.request_text(request).await.unwrap()
+    };
+    let discovery: Value = serde_json::from_str(&read("/.well-known/openid-configuration").await).unwrap();
+    let keys = read("/openid/v1/jwks").await;
+    team.sim
+        .seed(json!({"servicePrincipals": [{
+            "applicationId": application, "displayName": "federated", "accountAdmin": true, "admin": true,
+            "federationPolicies": [{
+                "issuer": discovery["issuer"], "jwks_json": keys,
+                "subject": format!("system:serviceaccount:{}:{account}", team.prefix),
+            }],
+        }]}))
+        .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_identity_of_the_cluster_logs_in_at_its_own_host_and_no_other() {
+    let Some(team) = Team::new("federated").await else {
+        return;
+    };
+    team.person("ada").await;
+    let application = "00000000-0000-4000-8000-00000000fede";
+    service_account(&team, "databricks", &host(&team.databricks_url)).await;
+    federate(&team, application, "databricks").await;
+    let auth = json!({
+        "oauthSecret": null,
+        "workloadIdentity": {"serviceAccountRef": {"name": "databricks"}, "clientId": application},
+    });
+    // No stored secret is there to fall back on.
+    let secrets = team.all_secrets();
+    secrets
+        .delete("databricks", &DeleteParams::default())
+        .await
+        .unwrap();
+    team.connect_databricks("prod", json!({"auth": auth})).await;
+    team.bind("crew", &["ada"], json!({})).await;
+    team.until("crew", "Ready", "True").await;
+    let wanted = Some(vec![team.email("ada")]);
+    assert_eq!(team.sim.account_group(&team.name("crew")).await, wanted);
+    let connection = team.all::<DatabricksConnection>().get("prod").await.unwrap();
+    let status = serde_json::to_value(&connection.status).unwrap();
+    assert_eq!(status["identity"]["name"], application);
+
+    // Somebody who may write connections points one at a host of their own.
+    let thief = Gate::default();
+    let url = thief.open(&team.databricks_url).await;
+    team.connect_databricks("thief", json!({"host": url, "account": null, "auth": auth}))
+        .await;
+    let aside = json!({"account": {"host": url, "id": team.sim.account}, "auth": auth});
+    team.connect_databricks("thief-of-the-account", aside).await;
+    for name in ["thief", "thief-of-the-account"] {
+        let message = team
+            .until_connection::<DatabricksConnection>(name, "SecretHostMismatch")
+            .await;
+        assert!(
+            message.contains("ServiceAccount") && message.contains(&host(&url)),
+            "{message}"
+        );
+    }
+    let shown = thief.arrived(|request| request.authorized || request.is_login());
+    assert_eq!(shown, 0, "an identity left");
 }
