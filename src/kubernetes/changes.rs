@@ -4,8 +4,10 @@ use std::collections::BTreeSet;
 
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use kube::Resource;
-use lockstep_core::api::access_binding::AccessBindingStatus;
+use lockstep_core::api::access_binding::{AccessBindingStatus, HeldThrough};
 use lockstep_core::api::{AccessBinding, REQUESTED_AT};
+
+use super::name::{KindName, Name, Subject};
 
 /// What people do to an object, as opposed to what we report about it.
 fn asked(meta: &ObjectMeta) -> (Option<&str>, Option<i64>, Option<&str>, bool) {
@@ -39,6 +41,16 @@ pub(super) fn took_up(old: Option<&AccessBinding>, new: Option<&AccessBinding>) 
         inventory.is_some_and(|rows| !rows.is_empty())
     };
     holds(new) && !holds(old)
+}
+
+/// Connections through which a binding held something.
+pub(super) fn through(binding: Option<&AccessBinding>) -> Vec<Subject> {
+    let rows = binding.and_then(|binding| binding.status.as_ref()?.through.as_ref());
+    let subject = |row: &HeldThrough| {
+        let kind = KindName::parse(&row.kind)?;
+        Some(Subject::new(kind, Name::new(&row.namespace, &row.name)))
+    };
+    rows.into_iter().flatten().filter_map(subject).collect()
 }
 
 /// Whether a target left the inventory: another claimant may hold it from now on.

@@ -19,7 +19,7 @@ use tokio::task::JoinSet;
 
 use super::arrival::{Arrived, Kind};
 use super::cache::{Cache, Held};
-use super::changes::{asked_again, gave_up, lost_status, took_up};
+use super::changes::{asked_again, gave_up, lost_status, through, took_up};
 use super::departures::Departures;
 use super::holding::Holding;
 use super::index::{Index, Word, claims_of, connections_of, meets, secrets_of_databricks, secrets_of_gerrit};
@@ -334,6 +334,11 @@ impl Wiring {
                 if last || ((leaves || gave_up) && self.holding.waits(connection)) {
                     others.insert(connection.clone());
                 }
+            }
+            // One that is named no more and goes waits for what was given through it.
+            if gave_up {
+                let given = through(old).into_iter();
+                others.extend(given.filter(|connection| self.holding.waits(connection)));
             }
             for connection in new_connections.difference(&old_connections) {
                 let word = Word::connection(connection.kind, &connection.name);

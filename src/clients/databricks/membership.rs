@@ -106,7 +106,8 @@ impl Desk<'_> {
         let members = self.numbers(members)?;
         let (first, others) = members.split_at(members.len().min(CHUNK));
         let id = self.create_with(name, first).await?;
-        self.edit(&id, batches(Vec::new(), others, &[])).await?;
+        let rest = self.edit(&id, batches(Vec::new(), others, &[])).await;
+        rest.map_err(SystemError::partly)?;
         Ok(id)
     }
 
@@ -216,15 +217,20 @@ impl Desk<'_> {
     }
 
     async fn edit(&self, id: &str, batches: Vec<Vec<Operation>>) -> Result<(), SystemError> {
-        for batch in batches {
-            let response = scim::patch(self.plane, self.scope, Collection::Groups, id, &batch).await?;
-            if response.refusal.says_exists(response.status()) {
-                let advice = "another group has that name already";
-                return Err(response.refused(SystemErrorKind::Refused, advice));
-            }
-            response.success()?;
+        for (at, batch) in batches.into_iter().enumerate() {
+            let done = self.edit_once(id, &batch).await;
+            done.map_err(|error| if at > 0 { error.partly() } else { error })?;
         }
         Ok(())
+    }
+
+    async fn edit_once(&self, id: &str, batch: &[Operation]) -> Result<(), SystemError> {
+        let response = scim::patch(self.plane, self.scope, Collection::Groups, id, batch).await?;
+        if response.refusal.says_exists(response.status()) {
+            let advice = "another group has that name already";
+            return Err(response.refused(SystemErrorKind::Refused, advice));
+        }
+        response.success().map(|_| ())
     }
 
     /// Deletes a group; one that is not there is deleted.

@@ -202,32 +202,41 @@ pub(super) struct Hall<'a> {
 impl Hall<'_> {
     /// Enters before it entitles, and withdraws before it shows the door: entitlements hang on the assignment.
     pub async fn apply(&self, change: &Change) -> Result<(), SystemError> {
-        for (who, edit) in edits(change) {
-            let Edit {
-                permission,
-                entitle,
-                withdraw,
-            } = edit;
-            let leaves = permission == Permission::Goes;
-            let id = match (self.id(&who), &permission) {
-                (Some(id), _) => id,
-                (None, Permission::Becomes(_)) => self.admit(&who).await?,
-                // Whom nobody knows holds nothing here.
-                (None, _) if entitle.is_empty() => continue,
-                (None, _) => return Err(self.unknown(&who)),
-            };
-            if let Permission::Becomes(level) = &permission {
-                self.assign(&id, level).await?;
-            }
-            self.entitle(&who, &id, &entitle, &withdraw, leaves).await?;
-            if leaves {
-                let response = self
-                    .gate
-                    .send(self.assignments.door.call(Method::DELETE, Some(&id)))
-                    .await?;
-                if !response.proves_absence() {
-                    response.success()?;
-                }
+        for (at, (who, edit)) in edits(change).into_iter().enumerate() {
+            let done = self.apply_one(&who, edit).await;
+            done.map_err(|error| if at > 0 { error.partly() } else { error })?;
+        }
+        Ok(())
+    }
+
+    async fn apply_one(&self, who: &Principal, edit: Edit) -> Result<(), SystemError> {
+        let Edit {
+            permission,
+            entitle,
+            withdraw,
+        } = edit;
+        let leaves = permission == Permission::Goes;
+        let id = match (self.id(who), &permission) {
+            (Some(id), _) => id,
+            (None, Permission::Becomes(_)) => self.admit(who).await?,
+            // Whom nobody knows holds nothing here.
+            (None, _) if entitle.is_empty() => return Ok(()),
+            (None, _) => return Err(self.unknown(who)),
+        };
+        let mut begun = false;
+        if let Permission::Becomes(level) = &permission {
+            self.assign(&id, level).await?;
+            begun = true;
+        }
+        let entitled = self.entitle(who, &id, &entitle, &withdraw, leaves).await;
+        entitled.map_err(|error| if begun { error.partly() } else { error })?;
+        if leaves {
+            let response = self
+                .gate
+                .send(self.assignments.door.call(Method::DELETE, Some(&id)))
+                .await?;
+            if !response.proves_absence() {
+                response.success()?;
             }
         }
         Ok(())

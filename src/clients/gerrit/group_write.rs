@@ -66,14 +66,23 @@ impl GerritSystem {
         } else {
             GroupInfo::default()
         };
+        let begun = create.is_some();
+        let changed = self.change_group(uuid, change, have).await;
+        changed.map_err(|error| if begun { error.partly() } else { error })
+    }
+
+    /// Brings a group that is there to what is wanted.
+    async fn change_group(&self, uuid: &str, change: &Change, have: GroupInfo) -> Result<(), SystemError> {
         let present = rows(&have);
-        if let Some(wanted) = describe {
+        if let Some(wanted) = &change.describe {
             self.describe_group(uuid, wanted, &properties(have)).await?;
         }
-        let missing: BTreeSet<&Right> = add.difference(&present).collect();
+        let missing: BTreeSet<&Right> = change.add.difference(&present).collect();
+        let grows = !missing.is_empty();
         self.change_members(uuid, "add", missing).await?;
-        let excess: BTreeSet<&Right> = remove.intersection(&present).collect();
-        self.change_members(uuid, "delete", excess).await
+        let excess: BTreeSet<&Right> = change.remove.intersection(&present).collect();
+        let shrunk = self.change_members(uuid, "delete", excess).await;
+        shrunk.map_err(|error| if grows { error.partly() } else { error })
     }
 
     /// Creates a group under our own UUID, its first accounts in the same write, and returns what it holds then; who
@@ -277,18 +286,15 @@ impl GerritSystem {
                 (_, "add") => "/a/groups/{uuid}/groups.add",
                 _ => "/a/groups/{uuid}/groups.delete",
             };
-            for chunk in ids.chunks(CHUNK) {
+            for (at, chunk) in ids.chunks(CHUNK).enumerate() {
                 let path = format!("a/groups/{}/{kind}.{verb}", segment(uuid));
-                self.rest
-                    .write(
-                        Method::POST,
-                        route,
-                        path,
-                        Effect::Repeatable,
-                        Some(&json!({ kind: chunk })),
-                    )
-                    .await?
-                    .success()?;
+                let body = json!({ kind: chunk });
+                let sent = self
+                    .rest
+                    .write(Method::POST, route, path, Effect::Repeatable, Some(&body))
+                    .await;
+                let done = sent.and_then(|answer| answer.success().map(drop));
+                done.map_err(|error| if at > 0 { error.partly() } else { error })?;
             }
         }
         Ok(())

@@ -86,14 +86,14 @@ impl GerritSystem {
                 let message = format!(
                     "{permission} on {ref_name} of {project} is not as written: somebody else edits it at the same time"
                 );
-                return Err(self.rest.http.error(SystemErrorKind::Stale, message));
+                return Err(self.rest.http.error(SystemErrorKind::Stale, message).partly());
             }
         }
         if let Some((ref_name, permission)) = no_longer_exclusive(&before, &after, &goal) {
             let message = format!(
                 "{permission} on {ref_name} of {project} is no longer exclusive, so that inherited rules apply there again: make it exclusive in Gerrit, or give {permission} there to a group"
             );
-            return Err(self.rest.http.error(SystemErrorKind::Refused, message));
+            return Err(self.rest.http.error(SystemErrorKind::Refused, message).partly());
         }
         Ok(())
     }
@@ -129,7 +129,8 @@ impl GerritSystem {
             number = change.number,
             path = segment(project).replace("%2F", "/"),
         );
-        let mut error = self.rest.http.error(SystemErrorKind::Refused, message);
+        // Once somebody submits it, what it gives is our gift.
+        let mut error = self.rest.http.error(SystemErrorKind::Refused, message).partly();
         error.retry_at = self.clock.now().checked_add(REVIEW_PAUSE).ok();
         Ok(error)
     }

@@ -2,6 +2,7 @@
 
 mod connections;
 mod labels;
+mod others;
 mod reader;
 mod sources;
 

@@ -140,8 +140,13 @@ fn is_gone(cluster: &dyn Cluster, key: &ConnectionKey) -> bool {
 
 /// Whether something that the binding holds, or began to write, goes back through this connection.
 fn holds_through(binding: &AccessBinding, key: &ConnectionKey) -> bool {
-    let through = binding.status.as_ref().and_then(|status| status.through.as_deref());
-    trust::read(through.unwrap_or_default()).values().any(|through| through == key)
+    let through = binding
+        .status
+        .as_ref()
+        .and_then(|status| status.through.as_deref());
+    trust::read(through.unwrap_or_default())
+        .values()
+        .any(|through| through == key)
 }
 
 /// Seconds between two checks of a binding: what it asks for, or longer where a connection cannot hold that.
