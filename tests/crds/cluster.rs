@@ -29,18 +29,24 @@ pub fn skip() {
     eprintln!("skipped: no API server; start the local stack with `make up`");
 }
 
+/// The same under somebody else's name, who may do everything.
+pub async fn as_user(name: Option<&str>) -> Option<Client> {
+    let kubeconfig = Kubeconfig::read_from(exported(&state(), "KUBECONFIG")?).ok()?;
+    let mut config = Config::from_custom_kubeconfig(kubeconfig, &KubeConfigOptions::default())
+        .await
+        .ok()?;
+    if let Some(name) = name {
+        config.auth_info.impersonate = Some(name.to_owned());
+        config.auth_info.impersonate_groups = Some(vec!["system:masters".to_owned()]);
+    }
+    let client = Client::try_from(config).ok()?;
+    client.apiserver_version().await.ok()?;
+    Some(client)
+}
+
 /// A client for the local stack's API server. Where the stack is down the test says so and is skipped, except in CI.
 pub async fn client() -> Option<Client> {
-    let client = async {
-        let kubeconfig = Kubeconfig::read_from(exported(&state(), "KUBECONFIG")?).ok()?;
-        let config = Config::from_custom_kubeconfig(kubeconfig, &KubeConfigOptions::default())
-            .await
-            .ok()?;
-        let client = Client::try_from(config).ok()?;
-        client.apiserver_version().await.ok()?;
-        Some(client)
-    };
-    let client = client.await;
+    let client = as_user(None).await;
     if client.is_none() {
         skip();
     }

@@ -54,13 +54,19 @@ impl Scratch {
         }
     }
 
-    fn api(&self, kind: &str) -> Api<DynamicObject> {
+    fn api(&self, client: Client, kind: &str) -> Api<DynamicObject> {
         let kind = GroupVersionKind::gvk("lockstep.dev", "v1alpha1", kind);
-        Api::namespaced_with(
-            self.client.clone(),
-            &self.namespace,
-            &ApiResource::from_gvk(&kind),
-        )
+        Api::namespaced_with(client, &self.namespace, &ApiResource::from_gvk(&kind))
+    }
+
+    /// Where the chart's policy is in force an approval is its approver's to make.
+    async fn client_for(&self, spec: &Value) -> Client {
+        let approver = spec["approver"].as_str().filter(|name| is_plain(name));
+        let theirs = match approver {
+            Some(name) => cluster::as_user(Some(name)).await,
+            None => None,
+        };
+        theirs.unwrap_or_else(|| self.client.clone())
     }
 
     /// What the API server says to `spec`, as a message; the object is kept only if `keep`.
@@ -70,7 +76,12 @@ impl Scratch {
         if !keep {
             apply = apply.dry_run();
         }
-        match self.api(kind).patch(name, &apply, &Patch::Apply(&object)).await {
+        let client = self.client_for(spec).await;
+        match self
+            .api(client, kind)
+            .patch(name, &apply, &Patch::Apply(&object))
+            .await
+        {
             Ok(_) => Ok(()),
             Err(kube::Error::Api(status)) => Err(status.message.clone()),
             Err(error) => panic!("{kind}: {error}"),
@@ -134,6 +145,11 @@ async fn the_api_server_agrees() {
     }
     scratch.remove().await;
     assert!(surprises.is_empty(), "{surprises:#?}");
+}
+
+/// Whether a header can carry a name.
+fn is_plain(name: &str) -> bool {
+    !name.is_empty() && name.bytes().all(|byte| byte.is_ascii_graphic())
 }
 
 /// The API server and this table quote patterns and words differently.
