@@ -86,14 +86,17 @@ fn entry(name: &str, event: Event) -> Entry {
 }
 
 /// The lock is let go when the thread has seen the last sender go.
-fn reopen(scratch: &Scratch) -> FileRecord {
+fn try_reopen(scratch: &Scratch) -> Result<FileRecord, OpenError> {
     loop {
         match FileRecord::open(&scratch.0) {
-            Ok(record) => return record,
             Err(OpenError::Held(_)) => std::thread::yield_now(),
-            Err(error) => panic!("{error}"),
+            opened => return opened,
         }
     }
+}
+
+fn reopen(scratch: &Scratch) -> FileRecord {
+    try_reopen(scratch).unwrap_or_else(|error| panic!("{error}"))
 }
 
 #[tokio::test]
@@ -169,7 +172,7 @@ async fn a_line_changed_by_hand_is_refused() {
     let path = scratch.segment(1);
     let text = fs::read_to_string(&path).unwrap();
     fs::write(&path, text.replacen("lockstep", "somebody", 1)).unwrap();
-    let refused = FileRecord::open(&scratch.0).err().unwrap();
+    let refused = try_reopen(&scratch).err().unwrap();
     assert!(refused.to_string().contains("line 2"), "{refused}");
 }
 
