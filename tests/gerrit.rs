@@ -723,6 +723,8 @@ async fn whoever_does_not_see_everything_takes_nothing_for_gone() {
     let prod = c.on(&project, "refs/heads/prod");
     c.change_rights(&prod, &[(&uuid, "read")], &[]).await.unwrap();
     let eve = c.account("eve").await;
+    c.put("groups/Administrators/options", json!({"visible_to_all": false}))
+        .await;
     c.put(
         &format!("accounts/{}/tokens/test", eve.subject),
         json!({"token": "eves-own-token"}),
