@@ -244,6 +244,7 @@ async fn the_last_administrator_does_not_go_with_a_binding() {
         "host": apart.url, "account": null, "auth": {"oauthSecret": {"secretRef": {"name": "apart"}}},
         "tenants": [{
             "namespaces": {"names": [team.prefix]}, "uses": ["Access"], "reach": {"groups": ["admins"]},
+            "administrative": true,
         }],
     });
     team.connect_databricks("apart", connection).await;

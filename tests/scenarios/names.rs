@@ -3,6 +3,7 @@
 use lockstep_core::api::AccessBinding;
 use serde_json::json;
 
+use crate::support::approvals::protect;
 use crate::support::team::Team;
 
 #[tokio::test(flavor = "multi_thread")]
@@ -51,15 +52,22 @@ async fn names_with_slashes_percents_quotes_and_umlauts_are_just_names() {
     let rules = access["refs/heads/*"]["permissions"]["read"]["rules"].as_object();
     assert_eq!(rules.map(serde_json::Map::len), Some(words.len()), "{access}");
 
-    // More at once would be taken for an accident.
+    // More than five, be it one after another, are taken for an accident until a person says otherwise.
+    protect(&team).await;
     let names: Vec<String> = (0..words.len()).map(|at| format!("binding-{at}")).collect();
-    for some in names.chunks(4) {
-        for name in some {
-            team.go(name).await;
-        }
-        for name in some {
-            team.gone(name).await;
-        }
+    let (some, others) = names.split_at(5);
+    for name in some {
+        team.go(name).await;
+    }
+    for name in some {
+        team.gone(name).await;
+    }
+    for name in others {
+        team.go(name).await;
+        team.until_message(name, "Blocked", &["MassDeletion"]).await;
+        let binding = team.bindings().get(name).await.unwrap();
+        team.approve(&binding).await;
+        team.gone(name).await;
     }
     let left = team.sim.snapshot().await.to_string();
     for word in words {
