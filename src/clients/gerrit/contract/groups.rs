@@ -2,7 +2,7 @@
 
 use lockstep_core::domain::access::names::gerrit_group_uuid;
 use reqwest::Method;
-use serde_json::{Value, json};
+use serde_json::json;
 
 use super::super::history::time;
 use super::super::names::segment;
@@ -196,7 +196,7 @@ pub(super) async fn audit(b: &Bench<'_>) -> Result<Held, Broken> {
 pub(super) async fn delete(b: &Bench<'_>) -> Result<Held, Broken> {
     let uuid = make(b, "deleted").await?;
     let path = format!("a/groups/{}", segment(&uuid));
-    let said = b.write(Method::DELETE, path.clone(), Value::Null).await?;
+    let said = b.delete(&uuid).await?;
     if said.status == 404 && said.text.contains("not enabled") {
         let words = "this server deletes no groups: they are emptied, hidden and renamed";
         return Ok(Some(words.into()));
