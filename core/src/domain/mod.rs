@@ -7,4 +7,5 @@ pub mod outcome;
 pub mod pace;
 pub mod plan;
 pub mod ports;
+pub mod promotion;
 pub mod unattended;

@@ -1,0 +1,33 @@
+//! A change that people reviewed and a check verified is brought to an environment, and nothing else is.
+//!
+//! * what is known: [`people`], [`evidence`], [`rules`];
+//! * whether it may: [`gate`] (a table of [`findings`] over one change), [`range`] (over every commit below it),
+//!   [`windows`] and [`freeze`] (now?), [`break_glass`];
+//! * how it goes: [`queue`] (who has the turn), [`steps`] and [`state`] (forward and back, through any crash), [`attempt`] (under
+//!   which name), [`rollback`] (back to what the record knows);
+//! * what it proves: [`provenance`] (where a model comes from), [`completeness`] (what else ran).
+//!
+//! [`expressions`] is what `${...}` stands for.
+
+pub mod attempt;
+pub mod break_glass;
+pub mod completeness;
+pub mod evidence;
+pub mod expressions;
+pub mod finding;
+pub mod findings;
+pub mod freeze;
+pub mod gate;
+mod guards;
+mod learn;
+pub mod paths;
+pub mod people;
+pub mod provenance;
+pub mod queue;
+pub mod range;
+pub mod rollback;
+pub mod rules;
+pub mod state;
+pub mod steps;
+mod undo;
+pub mod windows;
