@@ -64,6 +64,41 @@ pub(super) enum Guard {
     LeftIsSaid,
 }
 
+#[cfg(test)]
+impl Guard {
+    pub(super) const EVERY: &[Self] = &[
+        Self::OneAtATime,
+        Self::NoneOlder,
+        Self::NewestFirst,
+        Self::HoldStops,
+        Self::FailureHolds,
+        Self::ReleasedWhenEnded,
+        Self::SupersedeWaitingOnly,
+        Self::TurnNeeded,
+        Self::GateNeeded,
+        Self::UndoSavedFirst,
+        Self::UndoSavedOnce,
+        Self::IntentFirst,
+        Self::LookFirst,
+        Self::OneToken,
+        Self::AmbiguousIsNoRefusal,
+        Self::UnreadIsNoSuccess,
+        Self::AbsentMaySettle,
+        Self::StopBeforeUndo,
+        Self::TimeoutStops,
+        Self::CancelStops,
+        Self::RetryTransientOnly,
+        Self::TriesEnd,
+        Self::FreezeStops,
+        Self::FreezeStopsUndo,
+        Self::UndoInReverse,
+        Self::UndoWhatFailed,
+        Self::UndoIsSeen,
+        Self::OthersWin,
+        Self::LeftIsSaid,
+    ];
+}
+
 /// Which rules hold.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Guards {

@@ -31,3 +31,6 @@ pub mod state;
 pub mod steps;
 mod undo;
 pub mod windows;
+
+#[cfg(test)]
+mod model;

@@ -1,5 +1,8 @@
 //! The queue of one environment: who has the turn, who steps aside, and what holds it. One promotion acts at a time; a
 //! newer merged change supersedes those that have not begun; what is older than anything that ever began never does.
+//!
+//! A turn is never taken back from one that has not ended: whoever reads an old copy of this state may only be later
+//! than it thinks, never beside another.
 
 use std::collections::BTreeMap;
 
@@ -219,11 +222,20 @@ impl Environment {
     /// Who supersedes this promotion; `None` while it has the turn or nobody is newer. It is judged all the same, and
     /// its verdict stands beside its end.
     pub fn superseded_by(&self, name: &PromotionName, contenders: &Contenders) -> Option<PromotionName> {
+        self.superseded_by_under(name, contenders, Guards::ALL)
+    }
+
+    pub(super) fn superseded_by_under(
+        &self,
+        name: &PromotionName,
+        contenders: &Contenders,
+        guards: Guards,
+    ) -> Option<PromotionName> {
         let contender = contenders.get(name)?;
         let Want::Deploy(place) = contender.want else {
             return None;
         };
-        if self.has_turn(name) || !contender.waits() {
+        if (self.has_turn(name) || !contender.waits()) && guards.hold(Guard::SupersedeWaitingOnly) {
             return None;
         }
         let passed = || {

@@ -1,0 +1,289 @@
+//! The explorations: with all rules nothing happens; without one of them, something does.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Instant;
+
+use stateright::{Checker as _, Model as _};
+
+use super::world::{Accident, Model, Scene};
+use crate::domain::promotion::guards::{Guard, Guards};
+use crate::domain::promotion::queue::{Place, Want};
+use crate::domain::promotion::state::OnFailure;
+
+fn deploy(position: u64) -> Want {
+    Want::Deploy(Place { position, attempt: 1 })
+}
+
+/// Nothing goes wrong but that runs fail.
+fn scene(wants: Vec<Want>) -> Scene {
+    Scene {
+        wants,
+        steps: 1,
+        attempts: 2,
+        on_failure: OnFailure::Rollback,
+        ticks: 1,
+        faults: 2,
+        crashes: false,
+        lost_answers: false,
+        refusals: false,
+        transient: false,
+        hands: false,
+        cancels: false,
+        freezes: false,
+        gates: false,
+    }
+}
+
+/// Each looks at one corner of the world closely; together they look at all of it.
+fn scenes() -> BTreeMap<&'static str, Scene> {
+    BTreeMap::from([
+        (
+            "crashes and lost answers over two steps",
+            Scene {
+                steps: 2,
+                crashes: true,
+                lost_answers: true,
+                transient: true,
+                ticks: 2,
+                ..scene(vec![deploy(1)])
+            },
+        ),
+        (
+            "a cancelled promotion, and time",
+            Scene {
+                crashes: true,
+                lost_answers: true,
+                cancels: true,
+                transient: true,
+                ticks: 3,
+                faults: 3,
+                ..scene(vec![deploy(1)])
+            },
+        ),
+        (
+            "refusals and other hands over two steps",
+            Scene {
+                steps: 2,
+                refusals: true,
+                hands: true,
+                crashes: true,
+                ticks: 2,
+                ..scene(vec![deploy(1)])
+            },
+        ),
+        (
+            "failures that hold",
+            Scene {
+                steps: 2,
+                on_failure: OnFailure::Hold,
+                hands: true,
+                crashes: true,
+                refusals: true,
+                ..scene(vec![deploy(1)])
+            },
+        ),
+        (
+            "freezes",
+            Scene {
+                steps: 2,
+                freezes: true,
+                crashes: true,
+                ..scene(vec![deploy(1)])
+            },
+        ),
+        (
+            "two merges",
+            Scene {
+                crashes: true,
+                gates: true,
+                ticks: 0,
+                ..scene(vec![deploy(1), deploy(2)])
+            },
+        ),
+        (
+            "three merges",
+            Scene {
+                ticks: 0,
+                faults: 1,
+                ..scene(vec![deploy(1), deploy(2), deploy(3)])
+            },
+        ),
+        (
+            "a merge beside a rollback",
+            Scene {
+                crashes: true,
+                lost_answers: true,
+                cancels: true,
+                ticks: 1,
+                ..scene(vec![deploy(1), Want::Rollback])
+            },
+        ),
+    ])
+}
+
+/// States seen, and the accidents of the shortest story that has one.
+fn explore(scene: Scene, guards: Guards) -> (usize, BTreeSet<Accident>, BTreeSet<&'static str>) {
+    let checker = Model { scene, guards }.checker().threads(2).spawn_bfs().join();
+    let discoveries = checker.discoveries();
+    let accidents = discoveries
+        .get("no accident")
+        .map(|path| path.last_state().accidents.clone())
+        .unwrap_or_default();
+    let seen = discoveries.keys().copied().collect();
+    (checker.unique_state_count(), accidents, seen)
+}
+
+#[test]
+fn with_all_rules_there_is_no_accident() {
+    let mut total = 0;
+    let mut seen = BTreeSet::new();
+    for (what, scene) in scenes() {
+        let began = Instant::now();
+        let (states, accidents, found) = explore(scene.clone(), Guards::ALL);
+        println!("{states:>9} states in {:>5.1?}: {what}", began.elapsed());
+        if !accidents.is_empty() {
+            let checker = Model {
+                scene,
+                guards: Guards::ALL,
+            }
+            .checker()
+            .spawn_bfs()
+            .join();
+            panic!(
+                "{what}: {:#?}",
+                checker.discovery("no accident").unwrap().into_actions()
+            );
+        }
+        total += states;
+        seen.extend(found);
+    }
+    println!("{total:>9} states");
+    // What is never reached is not proven.
+    for reached in [
+        "something succeeds",
+        "everything is undone",
+        "something is left and said",
+        "something is superseded",
+    ] {
+        assert!(seen.contains(reached), "{reached}");
+    }
+}
+
+/// Which accident each rule stands against.
+const MUTANTS: &[(Guard, &str, Accident)] = &[
+    (Guard::OneAtATime, "two merges", Accident::TwoAct),
+    (Guard::NoneOlder, "three merges", Accident::OlderBeganAfterNewer),
+    (Guard::NewestFirst, "two merges", Accident::TurnBehindNewer),
+    (Guard::HoldStops, "two merges", Accident::TurnWhileHeld),
+    (Guard::FailureHolds, "two merges", Accident::TurnWhileHeld),
+    (Guard::ReleasedWhenEnded, "two merges", Accident::TwoAct),
+    (
+        Guard::SupersedeWaitingOnly,
+        "two merges",
+        Accident::RunOutlivesPromotion,
+    ),
+    (Guard::TurnNeeded, "two merges", Accident::BeganWithoutTurn),
+    (Guard::GateNeeded, "two merges", Accident::BeganAgainstGate),
+    (
+        Guard::UndoSavedFirst,
+        "refusals and other hands over two steps",
+        Accident::LeftUnsaid,
+    ),
+    (
+        Guard::UndoSavedOnce,
+        "crashes and lost answers over two steps",
+        Accident::LeftUnsaid,
+    ),
+    (
+        Guard::IntentFirst,
+        "a cancelled promotion, and time",
+        Accident::RunOutlivesPromotion,
+    ),
+    (
+        Guard::LookFirst,
+        "crashes and lost answers over two steps",
+        Accident::RepeatedBlindly,
+    ),
+    (
+        Guard::OneToken,
+        "crashes and lost answers over two steps",
+        Accident::TwoRunsOfOneStep,
+    ),
+    (
+        Guard::AmbiguousIsNoRefusal,
+        "crashes and lost answers over two steps",
+        Accident::RunOutlivesPromotion,
+    ),
+    (
+        Guard::UnreadIsNoSuccess,
+        "crashes and lost answers over two steps",
+        Accident::SucceededWithoutEffect,
+    ),
+    (
+        Guard::AbsentMaySettle,
+        "a cancelled promotion, and time",
+        Accident::RunOutlivesPromotion,
+    ),
+    (
+        Guard::StopBeforeUndo,
+        "a cancelled promotion, and time",
+        Accident::RunOutlivesPromotion,
+    ),
+    (
+        Guard::TimeoutStops,
+        "a cancelled promotion, and time",
+        Accident::RunOutlivesItsTime,
+    ),
+    (
+        Guard::CancelStops,
+        "a cancelled promotion, and time",
+        Accident::ActedAfterCancel,
+    ),
+    (
+        Guard::RetryTransientOnly,
+        "crashes and lost answers over two steps",
+        Accident::TwoRunsOfOneStep,
+    ),
+    (
+        Guard::TriesEnd,
+        "crashes and lost answers over two steps",
+        Accident::TooManyTries,
+    ),
+    (Guard::FreezeStops, "freezes", Accident::ActedWhileFrozen),
+    (Guard::FreezeStopsUndo, "freezes", Accident::UndidWhileFrozen),
+    (Guard::UndoInReverse, "freezes", Accident::UndoneOutOfOrder),
+    (Guard::UndoWhatFailed, "freezes", Accident::LeftUnsaid),
+    (
+        Guard::UndoIsSeen,
+        "crashes and lost answers over two steps",
+        Accident::LeftUnsaid,
+    ),
+    (
+        Guard::OthersWin,
+        "refusals and other hands over two steps",
+        Accident::OthersOverwritten,
+    ),
+    (Guard::LeftIsSaid, "failures that hold", Accident::LeftUnsaid),
+];
+
+#[test]
+fn without_any_one_rule_the_accident_is_found() {
+    let scenes = scenes();
+    let began = Instant::now();
+    let mut missed = Vec::new();
+    for (guard, what, expected) in MUTANTS {
+        let (states, accidents, _) = explore(scenes[what].clone(), Guards::without(*guard));
+        println!("{guard:?}: {accidents:?} within {states} states");
+        if !accidents.contains(expected) {
+            missed.push((guard, expected, accidents));
+        }
+    }
+    println!("{} rules in {:.1?}", MUTANTS.len(), began.elapsed());
+    assert!(missed.is_empty(), "{missed:#?}");
+}
+
+#[test]
+fn every_rule_has_its_accident() {
+    let tried: BTreeSet<Guard> = MUTANTS.iter().map(|(guard, ..)| *guard).collect();
+    assert_eq!(tried, Guard::EVERY.iter().copied().collect());
+}
