@@ -1,5 +1,7 @@
 //! What promotion means, as examples that read like the behaviour and as properties over generated reviews.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+// Findings and the people of the review stand in every line.
+#![allow(clippy::enum_glob_use, clippy::wildcard_imports)]
 
 #[path = "promotion/review.rs"]
 mod review;

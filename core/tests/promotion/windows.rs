@@ -25,10 +25,10 @@ const MINUTE: SignedDuration = SignedDuration::from_mins(1);
 
 /// The days around both changes of 2026, in zones that change on different days.
 const CHANGES: [(&str, &str, &str); 4] = [
-    ("Europe/Berlin", "2026-03-27T12:00:00Z", "2026-03-31T12:00:00Z"),
-    ("Europe/Berlin", "2026-10-23T12:00:00Z", "2026-10-27T12:00:00Z"),
-    ("America/New_York", "2026-03-06T12:00:00Z", "2026-03-10T12:00:00Z"),
-    ("America/New_York", "2026-10-30T12:00:00Z", "2026-11-03T12:00:00Z"),
+    ("Europe/Berlin", "2026-03-28T12:00:00Z", "2026-03-30T12:00:00Z"),
+    ("Europe/Berlin", "2026-10-24T12:00:00Z", "2026-10-26T12:00:00Z"),
+    ("America/New_York", "2026-03-07T12:00:00Z", "2026-03-09T12:00:00Z"),
+    ("America/New_York", "2026-10-31T12:00:00Z", "2026-11-02T12:00:00Z"),
 ];
 
 /// Minutes at which a daily window opens, found by looking at a clock in that zone every minute: the first minute of a
@@ -79,10 +79,9 @@ fn a_daily_window_opens_once_a_day_and_stays_open_for_its_length_over_every_chan
                 while at < to {
                     let open = known.iter().any(|opened| *opened <= at && at < *opened + length);
                     assert_eq!(windows.open_at(at), open, "{name} {start} for {hours}h at {at}");
-                    if open {
-                        assert_eq!(windows.next_opening(at), Some(at));
-                    } else if at.as_second() % 420 == 0 {
+                    if at.as_second() % 420 == 0 {
                         let next = known.iter().find(|opened| **opened > at).copied();
+                        let next = if open { Some(at) } else { next };
                         assert_eq!(
                             windows.next_opening(at),
                             next,

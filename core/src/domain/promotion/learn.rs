@@ -9,7 +9,7 @@ use super::steps::{Effect, Seen};
 use super::undo;
 
 /// Seconds for which a call whose answer never came may still arrive. A call's deadline is 30 s; a proxy may hold it
-/// for as long again.
+/// for as long again. It counts from the announcement: a pass that is held up longer has no permit to send any more.
 pub const SETTLE: i64 = 60;
 
 /// A new pass knows nothing of what an earlier one saw.

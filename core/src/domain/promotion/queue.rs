@@ -235,11 +235,13 @@ impl Environment {
         let Want::Deploy(place) = contender.want else {
             return None;
         };
-        if (self.has_turn(name) || !contender.waits()) && guards.hold(Guard::SupersedeWaitingOnly) {
+        let begun = self.has_turn(name) || !contender.waits();
+        if begun && (guards.hold(Guard::SupersedeWaitingOnly) || contender.waits()) {
             return None;
         }
         let passed = || {
-            let reached = self.reached.as_ref().filter(|reached| place <= reached.place);
+            let reached = self.reached.as_ref();
+            let reached = reached.filter(|reached| place <= reached.place && reached.promotion != *name);
             reached.map(|reached| reached.promotion.clone())
         };
         newer(name, place, contenders).cloned().or_else(passed)

@@ -39,6 +39,7 @@ pub enum Action {
     Hand(usize),
     Freeze(Frozen),
     Cancel(usize),
+    Forget(usize),
     Tick,
 }
 
@@ -63,7 +64,11 @@ impl Checked for Model {
                 out.push(Action::Arrive(n));
                 continue;
             }
-            if actor.promotion.ended().is_none() {
+            let ended = actor.promotion.ended().is_some();
+            if scene.forgets && ended && !actor.forgotten && !world.environment.has_turn(&name(n)) {
+                out.push(Action::Forget(n));
+            }
+            if !ended {
                 match actor.pending {
                     None => out.push(Action::Pass(n)),
                     Some(effect) => self.calls(world, n, effect, out),
@@ -108,7 +113,14 @@ impl Checked for Model {
         if world.holds {
             out.push(Action::Resume);
         }
-        if world.tick < scene.ticks {
+        // A pass has a deadline and a call needs a permit: what is not sent in time is not sent.
+        let about_to_write = |actor: &super::world::Actor| {
+            matches!(
+                actor.pending,
+                Some(Effect::Act { .. } | Effect::Undo { .. } | Effect::Stop { .. })
+            )
+        };
+        if world.tick < scene.ticks && !world.actors.iter().any(about_to_write) {
             out.push(Action::Tick);
         }
     }
@@ -122,7 +134,10 @@ impl Checked for Model {
 
     fn properties(&self) -> Vec<Property<Self>> {
         vec![
-            Property::always("no accident", |_, world: &World| world.accidents.is_empty()),
+            Property::always("no accident", |model: &Model, world: &World| match model.wanted {
+                None => world.accidents.is_empty(),
+                Some(wanted) => !world.accidents.contains(&wanted),
+            }),
             Property::sometimes("something succeeds", |_, world: &World| {
                 ends(world, |end| *end == End::Succeeded)
             }),
@@ -189,7 +204,7 @@ impl Model {
             Action::Queue => self.queue(world, false),
             Action::Resume => {
                 self.queue(world, true);
-                world.holds = false;
+                world.holds = world.environment.held.is_some();
             }
             Action::Pass(n) => self.go(world, n, None, Seen::Pass),
             Action::Call(n, call) => {
@@ -223,6 +238,7 @@ impl Model {
                 world.faults += 1;
                 world.actors[n].cancel = true;
             }
+            Action::Forget(n) => world.actors[n].forgotten = true,
             Action::Tick => {
                 world.tick += 1;
                 // What has not arrived by now does not.
@@ -251,7 +267,10 @@ impl Model {
                 let actor = &world.actors[m];
                 let waits = actor.promotion.phase == Phase::Waiting && actor.gate != Gate::Refuses;
                 let theirs = self.scene.wants[m];
-                actor.arrived && waits && matches!(theirs, Want::Deploy(theirs) if theirs > place)
+                actor.arrived
+                    && !actor.forgotten
+                    && waits
+                    && matches!(theirs, Want::Deploy(theirs) if theirs > place)
             };
             if (0..world.actors.len()).any(newer) {
                 world.accidents.insert(Accident::TurnBehindNewer);

@@ -76,6 +76,8 @@ pub enum Frozen {
 pub struct Actor {
     pub promotion: Promotion,
     pub arrived: bool,
+    /// History limits deleted the object after it ended.
+    pub forgotten: bool,
     pub gate: Gate,
     pub cancel: bool,
     /// The effect that the pass is about to have.
@@ -119,12 +121,15 @@ pub struct Scene {
     pub cancels: bool,
     pub freezes: bool,
     pub gates: bool,
+    pub forgets: bool,
 }
 
 #[derive(Clone, Debug)]
 pub struct Model {
     pub scene: Scene,
     pub guards: Guards,
+    /// The accident that is looked for; `None`: any.
+    pub wanted: Option<Accident>,
 }
 
 pub fn name(n: usize) -> PromotionName {
@@ -159,6 +164,7 @@ impl Model {
                     steps: steps.clone(),
                 },
                 arrived: scene.wants.len() == 1,
+                forgotten: false,
                 gate: if scene.gates { Gate::Waits } else { Gate::Passes },
                 cancel: false,
                 pending: None,
@@ -184,7 +190,7 @@ impl Model {
             .actors
             .iter()
             .enumerate()
-            .filter(|(_, actor)| actor.arrived)
+            .filter(|(_, actor)| actor.arrived && !actor.forgotten)
             .map(|(n, actor)| {
                 (
                     name(n),
