@@ -16,9 +16,10 @@ pub struct Cli {
 
 const ABOUT: &str = "A stateful, strict stand-in for the Databricks REST APIs.
 
-It keeps an account with users, groups and service principals, workspaces with objects and their permissions, and a
-Unity Catalog metastore with grants, in memory. What the vendor refuses it refuses, with the vendor's status and body.
-Everything under /_sim/ steers it: fill it, look into it, count requests, break them.";
+It keeps an account with users, groups and service principals, workspaces with objects, files, jobs and their runs,
+serving endpoints, permissions, and a Unity Catalog metastore with grants and model versions, in memory. What the vendor
+refuses it refuses, with the vendor's status and body. Everything under /_sim/ steers it: fill it, look into it, count
+requests, break them, prescribe how runs end.";
 
 const EXAMPLES: &str = "Examples:
   databricks-sim serve
@@ -26,6 +27,9 @@ const EXAMPLES: &str = "Examples:
 
   databricks-sim serve --listen 127.0.0.1:0 --seed world.json --lag 5 --quirk limits
       A free port, a world of your own, reads up to five seconds old, the vendor's rate limits
+
+  databricks-sim serve --execute
+      Python files of runs really run, with the rights of this process: only with code that you trust
 
   curl -H 'Authorization: Bearer dapi-workspace' http://127.0.0.1:8787/api/2.0/preview/scim/v2/Me
   curl http://127.0.0.1:8787/_sim/counts
@@ -106,6 +110,18 @@ pub struct Serve {
     /// Certificates to trust when the keys of a token issuer are fetched (PEM)
     #[arg(long, value_name = "FILE")]
     pub ca_file: Option<PathBuf>,
+
+    /// Seconds that each task of a run takes, and each update of a serving endpoint
+    #[arg(long, default_value_t = 0.2, value_name = "SECONDS")]
+    pub task_seconds: f64,
+
+    /// Really run the Python files of runs, unconfined: whoever can reach the API can then run programs as this user
+    #[arg(long)]
+    pub execute: bool,
+
+    /// The interpreter for --execute
+    #[arg(long, default_value = "python3", value_name = "PROGRAM", requires = "execute")]
+    pub python: PathBuf,
 
     /// Write the addresses and tokens as one line of JSON instead of a table
     #[arg(long)]

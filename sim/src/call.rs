@@ -1,5 +1,6 @@
 //! A request as the handlers see it: routed, authenticated, parsed. Nothing here knows sockets.
 
+use axum::body::Bytes;
 use serde_json::{Map, Value};
 
 use crate::error::ApiError;
@@ -25,6 +26,12 @@ pub struct Call {
     pub base: String,
     /// Milliseconds since the epoch, the settable clock offset included.
     pub now: i64,
+    /// Milliseconds that a task or an update takes.
+    pub pace: i64,
+    /// Whether Python files of runs really run.
+    pub execute: bool,
+    /// The body as it came, on routes that take files.
+    pub raw: Bytes,
     /// The quirk that makes paged reads begin with an empty page.
     pub empty_pages: bool,
     /// Account setting: whether listing account groups carries `members`.

@@ -13,12 +13,13 @@ use crate::control::journal::Entry;
 use crate::error::{ApiError, Dialect};
 use crate::identity;
 use crate::listen::Scissors;
+use crate::multipart;
 use crate::oauth::token;
 use crate::objects::shape;
 use crate::response::{self, Outgoing};
 use crate::route::{Answer, Found, Handler, Params, Plane, Reply, Route};
 use crate::routes::canonical;
-use crate::settings::Settings;
+use crate::settings::{Settings, milliseconds};
 use crate::state::{Scope, State};
 use crate::world::{Gate, World, lock, rfc3339};
 
@@ -67,6 +68,7 @@ struct Verdict {
 pub async fn dispatch(world: &Arc<World>, incoming: Incoming) -> Outgoing {
     // A shut gate holds requests before their effect too: "after write N" must mean that N+1 never happened.
     world.pass_gate().await;
+    world.tick();
     let settings = world.settings();
     let path = canonical(incoming.uri.path());
     let method = incoming.method.as_str().to_owned();
@@ -234,6 +236,9 @@ fn prepare(
         caller: 0,
         base: incoming.base(),
         now: world.now(),
+        pace: milliseconds(settings.task_seconds),
+        execute: world.executes(),
+        raw: Bytes::new(),
         empty_pages: settings.empty_pages,
         group_list_members: settings.group_list_members,
         automatic_identity: settings.automatic_identity,
@@ -271,7 +276,13 @@ fn prepare(
             "Could not parse request object: unknown query parameter '{name}'"
         )));
     }
-    if !incoming.body.is_empty() && matches!(route.method, "POST" | "PUT" | "PATCH" | "DELETE") {
+    let kind = incoming.header("content-type").unwrap_or_default();
+    if route.raw {
+        call.raw = incoming.body.clone();
+    } else if kind.starts_with("multipart/form-data") {
+        call.body = multipart::fields(kind, &incoming.body)
+            .ok_or_else(|| ApiError::malformed("The body is not a valid form"))?;
+    } else if !incoming.body.is_empty() && matches!(route.method, "POST" | "PUT" | "PATCH" | "DELETE") {
         call.body = serde_json::from_slice(&incoming.body).map_err(|error| {
             ApiError::malformed(format!("Invalid JSON given in the body of the request - {error}"))
         })?;

@@ -4,6 +4,7 @@
 //! - `state` is the world; `call`, `route`, `routes` and `error` are how it is spoken to;
 //! - `scim`, `assignments`, `permissions`, `catalog`, `rule_sets`, `objects` and `oauth` answer, one API family each,
 //!   each family with its table of routes beside its handlers;
+//! - `runs` are jobs at work, `models` what they make, `time` how both move on;
 //! - `dispatch` is the life of a request, `world` what one process holds, `control` what tests steer.
 
 // Handlers share one signature so that they can stand in tables; some of them cannot fail.
@@ -20,6 +21,8 @@ pub mod identity;
 pub mod limits;
 pub mod listen;
 pub mod memberships;
+pub mod models;
+pub mod multipart;
 pub mod oauth;
 pub mod objects;
 pub mod permissions;
@@ -27,8 +30,10 @@ pub mod response;
 pub mod route;
 pub mod routes;
 pub mod rule_sets;
+pub mod runs;
 pub mod scim;
 pub mod serve;
 pub mod settings;
 pub mod state;
+pub mod time;
 pub mod world;

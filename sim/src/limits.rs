@@ -8,6 +8,11 @@ use crate::state::Scope;
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Family {
     JobsCreate,
+    JobsRun,
+    JobsSubmit,
+    RunsGet,
+    WorkspaceExport,
+    WorkspaceImport,
     PermissionsRead,
     PermissionsWrite,
     GroupRead,
@@ -27,6 +32,11 @@ pub enum Family {
 /// `workspace_access` for those that page does not name.
 const LIMITS: &[(Family, &str, u32, u32)] = &[
     (Family::JobsCreate, "jobs-create", 20, 1),
+    (Family::JobsRun, "jobs-run-now", 20, 1),
+    (Family::JobsSubmit, "jobs-runs-submit", 35, 1),
+    (Family::RunsGet, "jobs-runs-get", 100, 1),
+    (Family::WorkspaceExport, "workspace-export", 60, 1),
+    (Family::WorkspaceImport, "workspace-import", 30, 1),
     (Family::PermissionsRead, "permissions-read", 100, 1),
     (Family::PermissionsWrite, "permissions-write", 30, 1),
     (Family::GroupRead, "group-read", 255, 60),

@@ -109,6 +109,10 @@ pub fn render(answer: &Answer, dialect: Dialect) -> Outgoing {
     match answer {
         Ok(reply) => {
             let mut outgoing = Outgoing::json(reply.status, &reply.body);
+            if let Some(bytes) = &reply.file {
+                outgoing.content_type = "application/octet-stream";
+                outgoing.body = bytes.clone();
+            }
             if dialect == Dialect::Scim {
                 outgoing.content_type = "application/scim+json";
             }

@@ -3,6 +3,7 @@
 
 use std::collections::BTreeMap;
 
+use axum::body::Bytes;
 use serde_json::Value;
 
 use crate::call::Call;
@@ -16,6 +17,8 @@ use crate::state::State;
 pub struct Reply {
     pub status: u16,
     pub body: Value,
+    /// Bytes instead of JSON.
+    pub file: Option<Bytes>,
     pub headers: Vec<(&'static str, String)>,
 }
 
@@ -24,7 +27,15 @@ impl Reply {
         Self {
             status: 200,
             body,
+            file: None,
             headers: Vec::new(),
+        }
+    }
+
+    pub fn file(bytes: Bytes) -> Self {
+        Self {
+            file: Some(bytes),
+            ..Self::ok(Value::Null)
         }
     }
 
@@ -102,6 +113,8 @@ pub struct Route {
     pub query: &'static [&'static str],
     /// Known top-level body fields; `None` leaves the check to the handler.
     pub body: Option<&'static [&'static str]>,
+    /// Whether the body is a file rather than JSON.
+    pub raw: bool,
     pub family: Option<Family>,
     pub handler: Handler,
 }
@@ -131,6 +144,7 @@ impl Route {
             right: Right::Anyone,
             query: &[],
             body: None,
+            raw: false,
             family: None,
             handler,
         }
@@ -164,6 +178,12 @@ impl Route {
     #[must_use]
     pub const fn body(mut self, body: &'static [&'static str]) -> Self {
         self.body = Some(body);
+        self
+    }
+
+    #[must_use]
+    pub const fn raw(mut self) -> Self {
+        self.raw = true;
         self
     }
 
@@ -202,20 +222,26 @@ pub enum Found {
     Nothing,
 }
 
-/// All routes, literal segments before parameters, bucketed by number of segments.
+/// All routes, literal segments before parameters, bucketed by number of segments. A template that ends in
+/// `{+name}` takes any number of them and is asked last.
 #[derive(Debug)]
 pub struct Table {
     buckets: BTreeMap<usize, Vec<&'static Route>>,
 }
 
+/// Where the templates are that take any number of segments.
+const OPEN: usize = usize::MAX;
+
 impl Table {
     pub fn new(groups: &[&'static [Route]]) -> Self {
         let mut buckets: BTreeMap<usize, Vec<&'static Route>> = BTreeMap::new();
         for route in groups.iter().flat_map(|rows| rows.iter()) {
-            buckets
-                .entry(route.template.split('/').count())
-                .or_default()
-                .push(route);
+            let segments = if route.template.contains("{+") {
+                OPEN
+            } else {
+                route.template.split('/').count()
+            };
+            buckets.entry(segments).or_default().push(route);
         }
         for rows in buckets.values_mut() {
             rows.sort_by_key(|route| route.template.matches('{').count());
@@ -230,7 +256,8 @@ impl Table {
     pub fn find(&self, method: &str, path: &str) -> Found {
         let segments: Vec<&str> = path.split('/').collect();
         let mut verbs = Vec::new();
-        for route in self.buckets.get(&segments.len()).into_iter().flatten() {
+        let exact = self.buckets.get(&segments.len()).into_iter().flatten();
+        for route in exact.chain(self.buckets.get(&OPEN).into_iter().flatten()) {
             let Some(params) = matches(route.template, &segments) else {
                 continue;
             };
@@ -249,6 +276,20 @@ impl Table {
 
 fn matches(template: &'static str, segments: &[&str]) -> Option<Params> {
     let mut params = Params::new();
+    if let Some((before, rest)) = template.split_once("{+") {
+        let known = before.matches('/').count();
+        let tail = segments.get(known..).filter(|tail| !tail.is_empty())?.join("/");
+        if !before
+            .trim_end_matches('/')
+            .split('/')
+            .eq(segments.iter().take(known).copied())
+        {
+            return None;
+        }
+        let decoded = percent_encoding::percent_decode_str(&tail).decode_utf8().ok()?;
+        params.insert(rest.trim_end_matches('}'), decoded.into_owned());
+        return Some(params);
+    }
     for (pattern, segment) in template.split('/').zip(segments) {
         if let Some(name) = pattern.strip_prefix('{').and_then(|rest| rest.strip_suffix('}')) {
             if segment.is_empty() {
@@ -271,7 +312,8 @@ mod tests {
         Ok(Reply::empty())
     }
 
-    static ROWS: [Route; 3] = [
+    static ROWS: [Route; 4] = [
+        read("GET", "/f/{+path}", answer),
         read("GET", "/a/{id}", answer),
         read("GET", "/a/list", answer),
         read("PUT", "/a/{id}", answer),
@@ -284,6 +326,16 @@ mod tests {
             matches!(table.find("GET", "/a/list"), Found::Route(route, _) if route.template == "/a/list")
         );
         assert!(matches!(table.find("GET", "/a/x%2Fy"), Found::Route(_, params) if params["id"] == "x/y"));
+    }
+
+    #[test]
+    fn an_open_end_takes_the_rest_of_the_path() {
+        let table = Table::new(&[&ROWS]);
+        assert!(
+            matches!(table.find("GET", "/f/x/y%20z"), Found::Route(_, params) if params["path"] == "x/y z")
+        );
+        assert!(matches!(table.find("GET", "/g/x/y"), Found::Nothing));
+        assert!(matches!(table.find("GET", "/f"), Found::Nothing));
     }
 
     #[test]

@@ -1,7 +1,7 @@
 //! The table of all endpoints, and the older spellings of paths that mean the same.
 
 use crate::route::Table;
-use crate::{assignments, catalog, memberships, oauth, objects, permissions, rule_sets, scim};
+use crate::{assignments, catalog, memberships, models, oauth, objects, permissions, rule_sets, runs, scim};
 
 /// Prefixes that are answered by another version of the same API.
 const ALIASES: &[(&str, &str)] = &[
@@ -35,7 +35,16 @@ pub fn table() -> Table {
         catalog::ROUTES,
         catalog::grants::ROUTES,
         rule_sets::ROUTES,
+        catalog::tags::ROUTES,
+        models::registry::ROUTES,
+        models::mlflow::ROUTES,
+        models::artifacts::ROUTES,
         objects::jobs::ROUTES,
+        runs::start::ROUTES,
+        runs::read::ROUTES,
+        runs::change::ROUTES,
+        objects::files::ROUTES,
+        objects::serving::ROUTES,
         objects::tracking::ROUTES,
         objects::tree::ROUTES,
         oauth::token::ROUTES,

@@ -117,6 +117,23 @@ fn resource_of(name: &str) -> Result<&str, ApiError> {
 
 /// Whether a principal holds the manager role in a rule set, itself or through its groups.
 pub fn manages(state: &State, caller: u64, name: &str) -> bool {
+    holds(state, caller, name, |role| role.ends_with(".manager"))
+}
+
+/// Whether a principal may act as a service principal: `servicePrincipal.user` on it or in the whole account. The
+/// manager role does not include it, and being an administrator does not either
+/// [TF docs/resources/service_principal.md, access_control_rule_set.md].
+pub fn may_use(state: &State, caller: u64, application: &str) -> bool {
+    let account = format!("accounts/{}", state.account_id);
+    [
+        format!("{account}/servicePrincipals/{application}/ruleSets/default"),
+        format!("{account}/ruleSets/default"),
+    ]
+    .iter()
+    .any(|name| holds(state, caller, name, |role| role == "roles/servicePrincipal.user"))
+}
+
+fn holds(state: &State, caller: u64, name: &str, wanted: impl Fn(&str) -> bool) -> bool {
     let directory = &state.directory;
     let mine: Vec<String> = directory
         .ancestors(caller)
@@ -135,11 +152,7 @@ pub fn manages(state: &State, caller: u64, name: &str) -> bool {
     state.rule_sets.get(name).is_some_and(|set| {
         set.rules
             .iter()
-            .filter(|rule| {
-                rule["role"]
-                    .as_str()
-                    .is_some_and(|role| role.ends_with(".manager"))
-            })
+            .filter(|rule| rule["role"].as_str().is_some_and(&wanted))
             .flat_map(|rule| rule["principals"].as_array().into_iter().flatten())
             .any(|principal| {
                 principal

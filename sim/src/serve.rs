@@ -18,6 +18,7 @@ use crate::dispatch::{Face, Incoming, dispatch};
 use crate::error::{ApiError, Dialect};
 use crate::listen::{Door, Peer};
 use crate::response::Outgoing;
+use crate::runs::execute;
 use crate::settings::Settings;
 use crate::state::admissions::Assignment;
 use crate::state::credentials::Bearer;
@@ -39,6 +40,8 @@ pub enum ServeError {
     Certificate { path: String, source: reqwest::Error },
     #[error("cannot build an HTTP client: {0}")]
     Client(reqwest::Error),
+    #[error("--execute runs programs for whoever can reach it, and so wants a loopback address, not {0}")]
+    Exposed(String),
     #[error("stopped: {0}")]
     Stopped(io::Error),
 }
@@ -103,6 +106,12 @@ fn first_state(args: &Serve) -> Result<State, ServeError> {
     Ok(state)
 }
 
+fn is_loopback(listener: &TcpListener) -> bool {
+    listener
+        .local_addr()
+        .is_ok_and(|address| address.ip().is_loopback())
+}
+
 fn client(args: &Serve) -> Result<reqwest::Client, ServeError> {
     let mut builder = reqwest::Client::builder()
         .timeout(std::time::Duration::from_secs(10))
@@ -124,6 +133,7 @@ pub async fn serve(args: &Serve) -> Result<(), ServeError> {
     let _ = rustls::crypto::ring::default_provider().install_default();
     let mut settings = Settings {
         lag: args.lag,
+        task_seconds: args.task_seconds,
         ..Settings::default()
     };
     for quirk in &args.quirk {
@@ -164,6 +174,17 @@ pub async fn serve(args: &Serve) -> Result<(), ServeError> {
             url,
             token,
         ));
+    }
+    if args.execute {
+        if let Some((_, listener, ..)) = doors.iter().find(|(_, listener, ..)| !is_loopback(listener)) {
+            return Err(ServeError::Exposed(format!("{:?}", listener.local_addr())));
+        }
+        let addresses = doors
+            .iter()
+            .map(|(face, _, url, _)| (face.workspace, url.clone()));
+        // Set once: nothing else sets it.
+        let _ = world.addresses.set(addresses.collect());
+        tokio::spawn(execute::attend(Arc::clone(&world), args.python.clone()));
     }
     greet(args, &doors);
     let mut servers = Vec::new();

@@ -22,6 +22,8 @@ pub struct Settings {
     pub clock_offset: i64,
     /// Seconds that tokens of the token endpoints live.
     pub token_lifetime: u64,
+    /// Seconds that each task of a run takes, and each update of a serving endpoint.
+    pub task_seconds: f64,
     /// After this many more effective writes, every answer is held until `/_sim/release`.
     pub halt_after_write: Option<u64>,
     /// Entries the request journal keeps.
@@ -39,10 +41,19 @@ impl Default for Settings {
             scim_throttle_every: 0,
             clock_offset: 0,
             token_lifetime: 3600,
+            task_seconds: 0.2,
             halt_after_write: None,
             journal_capacity: 100_000,
         }
     }
+}
+
+/// Seconds as the whole milliseconds that the clock counts in; what is no duration is none.
+pub fn milliseconds(seconds: f64) -> i64 {
+    std::time::Duration::try_from_secs_f64(seconds)
+        .ok()
+        .and_then(|duration| i64::try_from(duration.as_millis()).ok())
+        .unwrap_or(0)
 }
 
 /// The names `--quirk` takes.

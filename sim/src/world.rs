@@ -1,8 +1,8 @@
 //! Everything one process holds: the state and its recent past, the settings, the faults, the journal, and the gate
 //! that stops all answers after a chosen write.
 
-use std::collections::VecDeque;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
+use std::collections::{BTreeMap, VecDeque};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
 use sha2::{Digest, Sha256};
 use tokio::sync::watch;
@@ -15,6 +15,7 @@ use crate::limits::Buckets;
 use crate::route::Table;
 use crate::settings::Settings;
 use crate::state::State;
+use crate::time;
 
 /// Whether answers flow, and how many effective writes are left until they stop.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -46,6 +47,8 @@ pub struct World {
     pub gate: watch::Sender<Gate>,
     pub table: Table,
     pub http: reqwest::Client,
+    /// Addresses by workspace, for programs that runs execute; set when this process executes them at all.
+    pub addresses: OnceLock<BTreeMap<u64, String>>,
     boot: Boot,
     draws: Mutex<u64>,
     scim: Mutex<u64>,
@@ -79,6 +82,7 @@ impl World {
             gate: watch::Sender::new(Gate::Open),
             table: crate::routes::table(),
             http,
+            addresses: OnceLock::new(),
             boot,
             draws: Mutex::new(0),
             scim: Mutex::new(0),
@@ -198,6 +202,20 @@ impl World {
         lock(&self.journal).clear();
         *lock(&self.draws) = 0;
         self.change_settings(self.boot.settings.clone());
+    }
+
+    /// Lets everything happen that is due by now.
+    pub fn tick(&self) {
+        let now = self.now();
+        let due = time::next(&self.state()).is_some_and(|at| at <= now);
+        if due {
+            time::advance(&mut self.state_mut(), now);
+        }
+    }
+
+    /// Whether Python files of runs really run.
+    pub fn executes(&self) -> bool {
+        self.addresses.get().is_some()
     }
 
     pub fn seed(&self, seed: &seed::Seed) -> Result<serde_json::Value, ApiError> {

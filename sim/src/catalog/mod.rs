@@ -3,6 +3,8 @@
 
 pub mod grants;
 pub mod kinds;
+pub mod rights;
+pub mod tags;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -14,9 +16,23 @@ use crate::error::ApiError;
 use crate::route::{Answer, Reply, Route, read, write};
 use crate::state::{Securable, State};
 use kinds::{Kind, by_name};
+use rights::{may_create, may_manage, visible};
+
+/// Fields the server alone sets: what a client sends there is overlooked, so that a creator cannot be forged.
+const SERVER_SET: &[&str] = &[
+    "aliases",
+    "browse_only",
+    "created_at",
+    "created_by",
+    "full_name",
+    "metastore_id",
+    "owner",
+    "updated_at",
+    "updated_by",
+];
 
 /// What sets models apart from functions, which share a type and a namespace.
-const MODEL: &str = "FUNCTION_REGISTERED_MODEL";
+pub const MODEL: &str = "FUNCTION_REGISTERED_MODEL";
 
 /// Collection in the path, type, key of listings, whether it holds models.
 const COLLECTIONS: &[(&str, &str, &str, bool)] = &[
@@ -105,7 +121,7 @@ fn collection(call: &Call) -> Result<Collection, ApiError> {
         })
 }
 
-fn is_model(securable: &Securable) -> bool {
+pub fn is_model(securable: &Securable) -> bool {
     securable.body.get("securable_kind").and_then(Value::as_str) == Some(MODEL)
 }
 
@@ -143,56 +159,6 @@ pub fn metastore_owner(state: &State) -> String {
         .and_then(|kind| find(state, kind, &state.metastore_id).ok())
         .map(|metastore| metastore.owner.clone())
         .unwrap_or_default()
-}
-
-/// The names under which a caller can own or hold something: its own and its account groups'.
-fn names(state: &State, caller: u64) -> Vec<String> {
-    state
-        .directory
-        .ancestors(caller)
-        .into_iter()
-        .filter_map(|id| state.directory.principal(id))
-        .map(|who| who.acl_name().1.to_owned())
-        .chain(["account users".to_owned()])
-        .collect()
-}
-
-/// Owner of the securable, of a parent or of the metastore, or MANAGE on it or a parent.
-pub fn may_manage(call: &Call, state: &State, kind: &Kind, securable: &Securable) -> Result<(), ApiError> {
-    let names = names(state, call.caller);
-    let holds = |one: &Securable| {
-        names.contains(&one.owner)
-            || names
-                .iter()
-                .any(|name| one.grants.get(name).is_some_and(|held| held.contains("MANAGE")))
-    };
-    let above = parents(state, kind, &securable.full_name);
-    if names.contains(&metastore_owner(state))
-        || holds(securable)
-        || above.iter().any(|(_, parent)| holds(parent))
-    {
-        return Ok(());
-    }
-    Err(ApiError::denied(format!(
-        "User does not have MANAGE on {} '{}'.",
-        kind.noun, securable.full_name
-    )))
-}
-
-fn visible(call: &Call, state: &State, kind: &Kind, securable: &Securable) -> bool {
-    if may_manage(call, state, kind, securable).is_ok() {
-        return true;
-    }
-    let names = names(state, call.caller);
-    let holds = |one: &Securable| {
-        names
-            .iter()
-            .any(|name| one.grants.get(name).is_some_and(|held| !held.is_empty()))
-    };
-    holds(securable)
-        || parents(state, kind, &securable.full_name)
-            .iter()
-            .any(|(_, parent)| holds(parent))
 }
 
 fn summary(_: &Call, state: &State) -> Answer {
@@ -270,7 +236,11 @@ fn get(call: &Call, state: &State) -> Answer {
             kind.noun
         )));
     }
-    Ok(Reply::ok(render(securable)))
+    let mut body = render(securable);
+    if models && call.query("include_aliases") == Some("true") {
+        body["aliases"] = crate::models::versions::aliases(state, &securable.full_name, None);
+    }
+    Ok(Reply::ok(body))
 }
 
 /// Puts a securable into the metastore, or leaves the one that is there.
@@ -293,6 +263,8 @@ pub fn seed(
     body.insert("metastore_id".into(), json!(state.metastore_id));
     body.insert("created_at".into(), json!(now));
     body.insert("created_by".into(), json!(owner));
+    body.insert("updated_at".into(), json!(now));
+    body.insert("updated_by".into(), json!(owner));
     if kind.parts > 1 {
         body.insert("catalog_name".into(), json!(parts[0]));
     }
@@ -308,7 +280,7 @@ pub fn seed(
     state.securables.insert(key, Arc::new(securable));
 }
 
-fn create(call: &Call, state: &mut State) -> Answer {
+pub fn create(call: &Call, state: &mut State) -> Answer {
     let (kind, _, models) = collection(call)?;
     let mut body = match call.object()?.get("function_info").and_then(Value::as_object) {
         Some(inner) => inner.clone(),
@@ -337,7 +309,7 @@ fn create(call: &Call, state: &mut State) -> Answer {
         let parent = by_name(if above.len() == 1 { "CATALOG" } else { "SCHEMA" });
         if let Some(parent) = parent {
             let securable = find(state, parent, &above.join("."))?;
-            may_manage(call, state, parent, securable)?;
+            may_create(call, state, parent, securable, kind, models)?;
         }
     }
     if find(state, kind, &full_name).is_ok() {
@@ -346,15 +318,18 @@ fn create(call: &Call, state: &mut State) -> Answer {
             kind.noun
         )));
     }
+    body.retain(|name, _| !SERVER_SET.contains(&name.as_str()));
     if models {
         body.insert("securable_kind".into(), json!(MODEL));
+        let location = format!("s3://metastore/models/{}", state.new_uuid());
+        body.entry("storage_location").or_insert(json!(location));
     }
     let owner = crate::identity::name(state, call.caller);
     seed(state, kind, &full_name, &owner, &body, call.now);
     Ok(Reply::ok(render(find(state, kind, &full_name)?)))
 }
 
-fn update(call: &Call, state: &mut State) -> Answer {
+pub fn update(call: &Call, state: &mut State) -> Answer {
     let (kind, ..) = collection(call)?;
     let securable = find(state, kind, call.param("full_name"))?;
     may_manage(call, state, kind, securable)?;
@@ -377,6 +352,16 @@ fn update(call: &Call, state: &mut State) -> Answer {
             "This simulator does not rename securables",
         ));
     }
+    changes.retain(|name, _| !SERVER_SET.contains(&name.as_str()));
+    if is_model(securable) {
+        // Nothing else of a model can be changed [GO service/catalog/interface.go RegisteredModelsService].
+        changes.retain(|name, _| name == "comment");
+    }
+    changes.insert("updated_at".into(), json!(call.now));
+    changes.insert(
+        "updated_by".into(),
+        json!(crate::identity::name(state, call.caller)),
+    );
     if let Some(securable) = state.securables.get_mut(&key).map(Arc::make_mut) {
         securable.body.extend(changes);
         if let Some(owner) = owner {
@@ -386,7 +371,7 @@ fn update(call: &Call, state: &mut State) -> Answer {
     Ok(Reply::ok(render(find(state, kind, &key.1)?)))
 }
 
-fn delete(call: &Call, state: &mut State) -> Answer {
+pub fn delete(call: &Call, state: &mut State) -> Answer {
     let (kind, ..) = collection(call)?;
     let securable = find(state, kind, call.param("full_name"))?;
     may_manage(call, state, kind, securable)?;
@@ -410,9 +395,8 @@ fn delete(call: &Call, state: &mut State) -> Answer {
             format!("{} '{name}' is not empty", kind.noun),
         ));
     }
-    for child in children {
-        state.securables.remove(&child);
+    for (kind, name) in children.into_iter().chain([(kind.name, name)]) {
+        state.forget_securable(kind, &name);
     }
-    state.securables.remove(&(kind.name, name));
     Ok(Reply::empty())
 }

@@ -3,6 +3,8 @@
 
 pub mod faults;
 pub mod journal;
+pub mod more;
+pub mod scripts;
 pub mod seed;
 pub mod snapshot;
 
@@ -30,6 +32,7 @@ fn body<T: DeserializeOwned>(incoming: &Incoming) -> Result<T, ApiError> {
 
 async fn control(world: &Arc<World>, incoming: &Incoming) -> Result<Value, ApiError> {
     let path = incoming.uri.path();
+    world.tick();
     match (incoming.method.as_str(), path) {
         ("GET", "/_sim/health") => Ok(json!({"status": "ok"})),
         ("POST", "/_sim/reset") => {
@@ -52,6 +55,16 @@ async fn control(world: &Arc<World>, incoming: &Incoming) -> Result<Value, ApiEr
         ("DELETE", "/_sim/faults") => {
             lock(&world.faults).rules.clear();
             Ok(json!({}))
+        }
+        ("GET", "/_sim/scripts") => Ok(scripts::all(&world.state())),
+        ("POST", "/_sim/scripts") => scripts::add(&mut world.state_mut(), body(incoming)?),
+        ("DELETE", "/_sim/scripts") => {
+            world.state_mut().runs.scripts.clear();
+            Ok(json!({}))
+        }
+        ("POST", "/_sim/scripts/release") => {
+            let now = world.now();
+            scripts::release(&mut world.state_mut(), &body(incoming)?, now)
         }
         ("GET", "/_sim/settings") => settings(world),
         ("POST", "/_sim/settings") => change_settings(world, incoming),

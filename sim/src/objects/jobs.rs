@@ -1,14 +1,16 @@
-//! Jobs 2.2, as far as they can be named, defined and owned. Not-found is worded as a bad request, which is how
-//! the vendor disguises it [GO apierr/error_overrides.go].
+//! Jobs 2.2: named, defined, owned, run as somebody. Not-found is worded as a bad request, which is how the vendor
+//! disguises it [GO apierr/error_overrides.go]. Their runs are `crate::runs`.
 
 use serde_json::{Map, Value, json};
 
+use super::run_as;
 use super::shape::{self, may_manage};
 use crate::call::{Call, only, page};
 use crate::error::ApiError;
 use crate::limits::Family;
 use crate::permissions::acl;
 use crate::route::{Answer, Reply, Route, read, write};
+use crate::runs::tasks;
 use crate::state::{Object, State};
 
 const KIND: &str = "jobs";
@@ -19,8 +21,10 @@ const SETTINGS: &[&str] = &[
     "continuous",
     "deployment",
     "description",
+    "duration_target",
     "edit_mode",
     "email_notifications",
+    "environment_variables",
     "environments",
     "format",
     "git_source",
@@ -39,6 +43,7 @@ const SETTINGS: &[&str] = &[
     "tasks",
     "timeout_seconds",
     "trigger",
+    "triggers",
     "usage_policy_id",
     "webhook_notifications",
     "existing_cluster_id",
@@ -57,7 +62,7 @@ pub const ROUTES: &[Route] = &[
     write("POST", "/api/2.2/jobs/reset", reset).body(&["job_id", "new_settings"]),
 ];
 
-fn find<'a>(call: &Call, state: &'a State) -> Result<&'a Object, ApiError> {
+pub fn find<'a>(call: &Call, state: &'a State) -> Result<&'a Object, ApiError> {
     let id = call.text("job_id")?;
     state
         .objects
@@ -65,13 +70,19 @@ fn find<'a>(call: &Call, state: &'a State) -> Result<&'a Object, ApiError> {
         .ok_or_else(|| ApiError::invalid(format!("Job {id} does not exist.")))
 }
 
+/// The principal that runs of a job act as: what its settings say, else its owner.
+pub fn runs_as(state: &State, object: &Object) -> u64 {
+    let setting = object.body.get("settings").map(|settings| &settings["run_as"]);
+    let text = |name: &str| setting.and_then(|run_as| run_as[name].as_str());
+    let directory = &state.directory;
+    let named = text("service_principal_name")
+        .and_then(|app| directory.application(app).map(|sp| sp.id))
+        .or_else(|| text("user_name").and_then(|name| directory.user_named(name).map(|user| user.id)));
+    named.unwrap_or_else(|| acl::owner(object).unwrap_or(object.creator))
+}
+
 pub fn render(state: &State, object: &Object) -> Value {
-    let owner = acl::owner(object).unwrap_or(object.creator);
-    let settings = object.body.get("settings").cloned().unwrap_or_default();
-    let run_as = settings["run_as"]["service_principal_name"]
-        .as_str()
-        .or(settings["run_as"]["user_name"].as_str())
-        .map_or_else(|| crate::identity::name(state, owner), ToOwned::to_owned);
+    let run_as = crate::identity::name(state, runs_as(state, object));
     let mut body = object.body.clone();
     body.insert(
         "job_id".into(),
@@ -94,9 +105,7 @@ pub fn make(
     creator: u64,
     now: i64,
 ) -> String {
-    settings.entry("name").or_insert_with(|| json!("Untitled"));
-    settings.entry("format").or_insert_with(|| json!("MULTI_TASK"));
-    settings.entry("max_concurrent_runs").or_insert_with(|| json!(1));
+    fill(&mut settings);
     let name = settings
         .get("name")
         .and_then(Value::as_str)
@@ -119,6 +128,8 @@ fn create(call: &Call, state: &mut State) -> Answer {
     let mut settings = call.object()?.clone();
     let list = settings.remove("access_control_list");
     only(&settings, SETTINGS)?;
+    tasks::check(&settings)?;
+    run_as::allowed(call, state, settings.get("run_as"), None)?;
     let id = make(state, call.workspace(), None, settings, call.caller, call.now);
     if let Some(list) = list {
         let mut nested = call.clone();
@@ -215,7 +226,21 @@ fn update(call: &Call, state: &mut State) -> Answer {
 }
 
 fn reset(call: &Call, state: &mut State) -> Answer {
-    change(call, state, |settings, new| *settings = new)
+    change(call, state, |settings, new| {
+        *settings = new;
+        fill(settings);
+    })
+}
+
+/// What a job has although nobody said so.
+fn fill(settings: &mut Map<String, Value>) {
+    for (name, value) in [
+        ("name", json!("Untitled")),
+        ("format", json!("MULTI_TASK")),
+        ("max_concurrent_runs", json!(1)),
+    ] {
+        settings.entry(name).or_insert(value);
+    }
 }
 
 fn change(
@@ -228,6 +253,12 @@ fn change(
     may_manage(call, state, KIND, object)?;
     let new = call.body["new_settings"].as_object().cloned().unwrap_or_default();
     only(&new, SETTINGS)?;
+    tasks::check(&new)?;
+    let current = object
+        .body
+        .get("settings")
+        .and_then(|settings| settings.get("run_as"));
+    run_as::allowed(call, state, new.get("run_as"), current)?;
     let workspace = call.workspace();
     let mut name = object.name.clone();
     if let Some(settings) = state

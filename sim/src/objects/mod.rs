@@ -1,7 +1,11 @@
-//! The workspace's things, sufficient to be named in a binding: found by name or path, owned, granted on.
+//! The workspace's things: found by name or path, owned, granted on. Jobs, files and serving endpoints do more.
 
+pub mod files;
 pub mod jobs;
 pub mod named;
+pub mod notebook;
+pub mod run_as;
+pub mod serving;
 pub mod shape;
 pub mod tracking;
 pub mod tree;

@@ -123,6 +123,7 @@ static AGENTS: Shape = Shape {
         "supervisor_agents",
     )
 };
+/// Below: made and read by code of their own; the row says how their ids and names look.
 static SERVING: Shape = Shape {
     key: "name",
     by_name: true,
@@ -132,7 +133,6 @@ static SERVING: Shape = Shape {
         "state": {"ready": "READY", "config_update": "NOT_UPDATING"}}"#,
     ..shape("serving-endpoints", Hex, "id", "name", "endpoints")
 };
-/// Below: made and read by code of their own; the row says how their ids and names look.
 static JOBS: Shape = shape("jobs", Number, "job_id", "name", "jobs");
 static EXPERIMENTS: Shape = shape("experiments", Digits, "experiment_id", "name", "experiments");
 static MODELS: Shape = shape("registered-models", Hex, "id", "name", "registered_models");
@@ -224,7 +224,7 @@ macro_rules! verbs {
     };
 }
 
-pub const ROUTES: [&[Route]; 18] = [
+pub const ROUTES: [&[Route]; 17] = [
     &verbs!(
         CLUSTERS,
         "cluster_id",
@@ -294,10 +294,5 @@ pub const ROUTES: [&[Route]; 18] = [
         AGENTS,
         "/api/2.1/supervisor-agents",
         "/api/2.1/supervisor-agents/{id}"
-    ),
-    &rest!(
-        SERVING,
-        "/api/2.0/serving-endpoints",
-        "/api/2.0/serving-endpoints/{name}"
     ),
 ];

@@ -1,8 +1,6 @@
-//! The workspace's files: directories, notebooks, files. `/Workspace/x` and `/x` are one path. Experiments and Git
-//! folders stand in the same tree.
+//! The workspace's tree: directories, notebooks, files. `/Workspace/x` and `/x` are one path. Experiments and Git
+//! folders stand in the same tree. What files hold is `files`.
 
-use base64::Engine as _;
-use base64::engine::general_purpose::STANDARD;
 use serde_json::{Map, Value, json};
 
 use super::shape::may_manage;
@@ -26,19 +24,6 @@ pub const ROUTES: &[Route] = &[
     read("GET", "/api/2.0/workspace/get-status", get_status).query(&["path"]),
     read("GET", "/api/2.0/workspace/list", list).query(&["path", "notebooks_modified_after"]),
     write("POST", "/api/2.0/workspace/delete", delete).body(&["path", "recursive"]),
-    write("POST", "/api/2.0/workspace/import", import).body(&[
-        "path",
-        "content",
-        "format",
-        "language",
-        "overwrite",
-    ]),
-    read("GET", "/api/2.0/workspace/export", export).query(&[
-        "path",
-        "format",
-        "direct_download",
-        "outputFormat",
-    ]),
 ];
 
 /// One spelling per path: without `/Workspace`, without a slash at the end.
@@ -69,7 +54,7 @@ pub fn find<'a>(
     })
 }
 
-fn path(call: &Call) -> Result<String, ApiError> {
+pub fn path(call: &Call) -> Result<String, ApiError> {
     let text = call.text("path")?;
     if !text.starts_with('/') {
         return Err(ApiError::invalid(format!("Path ({text}) doesn't start with '/'")));
@@ -77,7 +62,7 @@ fn path(call: &Call) -> Result<String, ApiError> {
     Ok(normal(&text))
 }
 
-fn missing(path: &str) -> ApiError {
+pub fn missing(path: &str) -> ApiError {
     ApiError::missing(format!("Path ({path}) doesn't exist."))
 }
 
@@ -120,14 +105,12 @@ fn list(call: &Call, state: &State) -> Answer {
         .flat_map(|(kind, word)| {
             state
                 .objects
-                .of_kind(workspace, kind)
+                .below(workspace, kind, &below)
                 .map(move |object| (*word, object))
         })
         .filter(|(_, object)| {
-            object
-                .name
-                .strip_prefix(&below)
-                .is_some_and(|rest| !rest.is_empty() && !rest.contains('/'))
+            let rest = &object.name[below.len()..];
+            !rest.is_empty() && !rest.contains('/')
         })
         .map(|(word, object)| (object.name.clone(), status(word, object)))
         .collect();
@@ -208,7 +191,7 @@ pub fn make_directories(state: &mut State, workspace: u64, path: &str, creator: 
     Ok(())
 }
 
-fn may_write_below(call: &Call, state: &State, path: &str) -> Result<(), ApiError> {
+pub fn may_write_below(call: &Call, state: &State, path: &str) -> Result<(), ApiError> {
     let workspace = call.workspace();
     let mut parent = path;
     while let Some((above, _)) = parent.rsplit_once('/') {
@@ -247,10 +230,9 @@ fn delete(call: &Call, state: &mut State) -> Answer {
         .flat_map(|(kind, _)| {
             state
                 .objects
-                .of_kind(workspace, kind)
+                .below(workspace, kind, &below)
                 .map(move |object| (*kind, object))
         })
-        .filter(|(_, object)| object.name.starts_with(&below))
         .map(|(kind, object)| (kind, object.id.clone()))
         .collect();
     if !inside.is_empty() && call.body.get("recursive") != Some(&json!(true)) {
@@ -265,77 +247,4 @@ fn delete(call: &Call, state: &mut State) -> Answer {
     }
     state.objects.remove(workspace, kind, &id);
     Ok(Reply::empty())
-}
-
-fn import(call: &Call, state: &mut State) -> Answer {
-    let path = path(call)?;
-    let workspace = call.workspace();
-    may_write_below(call, state, &path)?;
-    let content = call
-        .body
-        .get("content")
-        .and_then(Value::as_str)
-        .unwrap_or_default();
-    let bytes = STANDARD
-        .decode(content)
-        .map_err(|_| ApiError::invalid("content is not valid base64"))?;
-    if bytes.len() > 10 * 1024 * 1024 {
-        return Err(ApiError::new(
-            400,
-            "MAX_NOTEBOOK_SIZE_EXCEEDED",
-            "The content is larger than 10 MB",
-        ));
-    }
-    let parent = path.rsplit_once('/').map_or("", |(parent, _)| parent);
-    if !parent.is_empty() && find(state, workspace, parent).is_none() {
-        return Err(ApiError::missing(format!(
-            "The parent folder ({parent}) does not exist."
-        )));
-    }
-    let language = call.body.get("language").and_then(Value::as_str);
-    let notebook = language.is_some()
-        || matches!(
-            call.body.get("format").and_then(Value::as_str),
-            Some("SOURCE" | "JUPYTER" | "HTML" | "DBC")
-        );
-    let kind = if notebook { "notebooks" } else { "files" };
-    let mut body = Map::from_iter([
-        ("content".to_owned(), json!(content)),
-        ("size".to_owned(), json!(bytes.len())),
-        ("created_at".to_owned(), json!(call.now)),
-        ("modified_at".to_owned(), json!(call.now)),
-    ]);
-    if notebook {
-        body.insert("language".to_owned(), json!(language.unwrap_or("PYTHON")));
-    }
-    match find(state, workspace, &path) {
-        None => {
-            put(state, workspace, kind, &path, None, body, call.caller);
-        }
-        Some((old, _, object)) if old == kind && call.body.get("overwrite") == Some(&json!(true)) => {
-            let id = object.id.clone();
-            if let Some(object) = state.objects.get_mut(workspace, kind, &id) {
-                object.body = body;
-            }
-        }
-        Some(_) => {
-            return Err(ApiError::new(
-                400,
-                "RESOURCE_ALREADY_EXISTS",
-                format!("Path ({path}) already exists."),
-            ));
-        }
-    }
-    Ok(Reply::empty())
-}
-
-fn export(call: &Call, state: &State) -> Answer {
-    let path = path(call)?;
-    let (_, _, object) = find(state, call.workspace(), &path).ok_or_else(|| missing(&path))?;
-    let content = object
-        .body
-        .get("content")
-        .cloned()
-        .ok_or_else(|| ApiError::invalid(format!("Path ({path}) cannot be exported")))?;
-    Ok(Reply::ok(json!({"content": content, "file_type": "auto"})))
 }

@@ -38,6 +38,15 @@ impl State {
         }
     }
 
+    /// A securable is gone, and with it its versions, aliases and tags.
+    pub fn forget_securable(&mut self, kind: &'static str, name: &str) {
+        self.securables.remove(&(kind, name.to_owned()));
+        self.tags.remove(&(kind, name.to_owned()));
+        if kind == "FUNCTION" {
+            self.models.remove(name);
+        }
+    }
+
     pub fn assign(&mut self, workspace: u64, id: u64, level: Assignment) {
         self.directory.assign(workspace, id, level);
     }

@@ -5,6 +5,9 @@ pub mod admin;
 pub mod admissions;
 pub mod credentials;
 pub mod directory;
+pub mod models;
+pub mod runs;
+pub mod serving;
 pub mod sight;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -14,6 +17,10 @@ use serde_json::{Map, Value};
 use sha2::{Digest, Sha256};
 
 pub use credentials::Credentials;
+pub use models::{Models, Tags};
+pub use runs::Runs;
+pub use serving::Updates;
+
 pub use directory::{Directory, Group, Principal, ServicePrincipal, SystemGroup, User};
 
 /// Where a thing lives: in the account, or in one workspace only.
@@ -130,6 +137,20 @@ impl Objects {
             .map(|((workspace, kind, _), object)| (*workspace, *kind, object.as_ref()))
     }
 
+    /// What stands below a path, which ends with a slash.
+    pub fn below<'a>(
+        &'a self,
+        workspace: u64,
+        kind: &'static str,
+        prefix: &'a str,
+    ) -> impl Iterator<Item = &'a Object> + use<'a> {
+        self.by_name
+            .range((workspace, kind, prefix.to_owned())..)
+            .take_while(move |((w, k, name), _)| *w == workspace && *k == kind && name.starts_with(prefix))
+            .flat_map(|(_, ids)| ids)
+            .filter_map(move |id| self.get(workspace, kind, id))
+    }
+
     /// A principal is gone: its rows go from every list, in one workspace or in all.
     pub fn forget_principal(&mut self, workspace: Option<u64>, principal: u64) {
         for ((w, ..), object) in &mut self.by_id {
@@ -175,6 +196,12 @@ pub struct State {
     /// By `(securable type, lower-cased full name)`.
     pub securables: BTreeMap<(&'static str, String), Arc<Securable>>,
     pub rule_sets: BTreeMap<String, RuleSet>,
+    pub models: Models,
+    /// Tags of securables, by the same key as `securables`.
+    pub tags: BTreeMap<(&'static str, String), Tags>,
+    pub runs: Runs,
+    /// Changes of serving endpoints under way.
+    pub updates: Updates,
     pub credentials: Credentials,
     next: u64,
     salt: String,
@@ -193,6 +220,10 @@ impl State {
             objects: Objects::default(),
             securables: BTreeMap::new(),
             rule_sets: BTreeMap::new(),
+            models: Models::default(),
+            tags: BTreeMap::new(),
+            runs: Runs::default(),
+            updates: Updates::default(),
             credentials: Credentials::default(),
             // Fifteen digits, like the vendor's: too long for an i32, exact in an f64.
             next: 700_000_000_000_000,
