@@ -12,6 +12,8 @@ pub struct Call {
     pub params: Params,
     pub query: Vec<(String, String)>,
     pub body: Value,
+    /// Whether the verb is DELETE, for handlers that both set and delete.
+    pub deletes: bool,
     /// Form fields, for the token endpoints.
     pub form: Vec<(String, String)>,
     /// `Authorization: Basic`, for the token endpoints.

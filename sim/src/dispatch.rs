@@ -225,6 +225,7 @@ fn prepare(
         params,
         query: incoming.query(),
         body: Value::Null,
+        deletes: route.method == "DELETE",
         form: Vec::new(),
         basic: identity::basic(incoming),
         scope: if route.plane == Plane::Account {

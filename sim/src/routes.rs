@@ -38,6 +38,7 @@ pub fn table() -> Table {
         catalog::tags::ROUTES,
         models::registry::ROUTES,
         models::mlflow::ROUTES,
+        models::mlflow_versions::ROUTES,
         models::artifacts::ROUTES,
         objects::jobs::ROUTES,
         runs::start::ROUTES,

@@ -16,6 +16,7 @@ use crate::error::ApiError;
 use crate::route::{Answer, Reply, Route, read, write};
 use crate::state::{Securable, State};
 use kinds::{Kind, by_name};
+pub use rights::metastore_owner;
 use rights::{may_create, may_manage, visible};
 
 /// Fields the server alone sets: what a client sends there is overlooked, so that a creator cannot be forged.
@@ -152,13 +153,6 @@ pub fn parents<'a>(state: &'a State, kind: &Kind, full_name: &str) -> Vec<(&'sta
             Some((above, find(state, above, &name).ok()?))
         })
         .collect()
-}
-
-pub fn metastore_owner(state: &State) -> String {
-    by_name("METASTORE")
-        .and_then(|kind| find(state, kind, &state.metastore_id).ok())
-        .map(|metastore| metastore.owner.clone())
-        .unwrap_or_default()
 }
 
 fn summary(_: &Call, state: &State) -> Answer {

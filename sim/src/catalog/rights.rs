@@ -2,10 +2,17 @@
 //! may do everything.
 
 use super::kinds::{Kind, by_name};
-use super::{find, is_model, metastore_owner, parents};
+use super::{find, is_model, parents};
 use crate::call::Call;
 use crate::error::ApiError;
 use crate::state::{Securable, State};
+
+pub fn metastore_owner(state: &State) -> String {
+    by_name("METASTORE")
+        .and_then(|kind| find(state, kind, &state.metastore_id).ok())
+        .map(|metastore| metastore.owner.clone())
+        .unwrap_or_default()
+}
 
 /// The names under which a caller can own or hold something: its own and its account groups'.
 pub fn names(state: &State, caller: u64) -> Vec<String> {

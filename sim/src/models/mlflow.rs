@@ -6,22 +6,22 @@ use std::collections::BTreeMap;
 use serde_json::{Map, Value, json};
 
 use super::rights::{Act, allowed, holds, kind, model};
-use super::versions::{self, Draft};
+use super::versions;
 use crate::call::{Call, page};
 use crate::catalog::{self, is_model, tags};
 use crate::error::ApiError;
 use crate::route::{Answer, Reply, Route, read, write};
-use crate::state::models::{Tags, Version};
+use crate::state::models::{Tag, Tags, Version};
 use crate::state::{Securable, State};
 
 const NAME: &[&str] = &["name"];
-const VERSION: &[&str] = &["name", "version"];
 
 macro_rules! base {
     ($rest:literal) => {
         concat!("/api/2.0/mlflow/unity-catalog/", $rest)
     };
 }
+pub(super) use base;
 
 pub const ROUTES: &[Route] = &[
     write("POST", base!("registered-models/create"), create_model).body(&[
@@ -44,31 +44,6 @@ pub const ROUTES: &[Route] = &[
     read("GET", base!("registered-models/alias"), get_by_alias).query(&["name", "alias"]),
     write("POST", base!("registered-models/set-tag"), set_model_tag).body(&["name", "key", "value"]),
     write("DELETE", base!("registered-models/delete-tag"), set_model_tag).body(&["name", "key"]),
-    write("POST", base!("model-versions/create"), create_version).body(&[
-        "name",
-        "source",
-        "run_id",
-        "description",
-        "run_tracking_server_id",
-        "feature_deps",
-        "tags",
-        "model_version_dependencies",
-        "model_id",
-    ]),
-    write("POST", base!("model-versions/finalize"), finalize).body(VERSION),
-    write("PATCH", base!("model-versions/update"), update_version).body(&["name", "version", "description"]),
-    write("DELETE", base!("model-versions/delete"), delete_version).body(VERSION),
-    read("GET", base!("model-versions/get"), get_version).query(VERSION),
-    read("GET", base!("model-versions/search"), search_versions).query(&[
-        "filter",
-        "max_results",
-        "page_token",
-    ]),
-    read("GET", base!("model-versions/get-download-uri"), download_uri).query(VERSION),
-    write("POST", base!("model-versions/set-tag"), set_version_tag)
-        .body(&["name", "version", "key", "value"]),
-    write("DELETE", base!("model-versions/delete-tag"), set_version_tag).body(&["name", "version", "key"]),
-    write("POST", base!("model-versions/emit-lineage"), lineage),
     read(
         "GET",
         base!("registered-models:is-databricks-sdk-models-artifact-repository-enabled"),
@@ -103,7 +78,7 @@ fn render_model(state: &State, model: &Securable) -> Value {
     body
 }
 
-fn render_version(state: &State, model: &Securable, version: &Version) -> Value {
+pub fn render_version(state: &State, model: &Securable, version: &Version) -> Value {
     let aliases: Vec<Value> = versions::aliases(state, &model.full_name, Some(version.number))
         .as_array()
         .into_iter()
@@ -129,7 +104,7 @@ fn render_version(state: &State, model: &Securable, version: &Version) -> Value 
     body
 }
 
-fn wrapped(key: &str, value: Value) -> Answer {
+pub fn wrapped(key: &str, value: Value) -> Answer {
     Ok(Reply::ok(Value::Object(Map::from_iter([(
         key.to_owned(),
         value,
@@ -137,7 +112,7 @@ fn wrapped(key: &str, value: Value) -> Answer {
 }
 
 /// `tags` of a body, each a key and a value.
-fn given_tags(call: &Call) -> Result<BTreeMap<String, String>, ApiError> {
+pub fn given_tags(call: &Call) -> Result<BTreeMap<String, String>, ApiError> {
     let rows = call.body.get("tags").and_then(Value::as_array);
     let found: BTreeMap<String, String> = rows
         .into_iter()
@@ -222,7 +197,7 @@ fn search_models(call: &Call, state: &State) -> Answer {
     listing(call, "registered_models", rows)
 }
 
-fn listing(call: &Call, key: &str, rows: Vec<Value>) -> Answer {
+pub fn listing(call: &Call, key: &str, rows: Vec<Value>) -> Answer {
     let (rows, next) = page(call, rows, call.query_number("max_results")?, 100, 1000)?;
     let mut body = json!({key: rows});
     if let Some(next) = next {
@@ -231,7 +206,7 @@ fn listing(call: &Call, key: &str, rows: Vec<Value>) -> Answer {
     Ok(Reply::ok(body))
 }
 
-fn number(call: &Call) -> Result<u64, ApiError> {
+pub fn number(call: &Call) -> Result<u64, ApiError> {
     let text = call.text("version")?;
     text.parse()
         .map_err(|_| ApiError::invalid(format!("'{text}' is not a version number")))
@@ -261,14 +236,20 @@ fn get_by_alias(call: &Call, state: &State) -> Answer {
     wrapped("model_version", render_version(state, model, version))
 }
 
-/// Sets a tag, or deletes it when there is no value.
+/// The value to set a tag to; nothing where the tag is to go.
+pub fn given_tag(call: &Call, state: &State) -> Result<Option<Tag>, ApiError> {
+    if call.deletes {
+        return Ok(None);
+    }
+    Ok(Some(tags::tag(call, state, call.text("value")?)))
+}
+
 fn set_model_tag(call: &Call, state: &mut State) -> Answer {
     let name = allowed(call, state, &call.text("name")?, Act::Tag)?
         .full_name
         .to_lowercase();
     let key = call.text("key")?;
-    let value = call.body.get("value").and_then(Value::as_str);
-    let tag = value.map(|value| tags::tag(call, state, value.to_owned()));
+    let tag = given_tag(call, state)?;
     let held = state.tags.entry(("FUNCTION", name)).or_default();
     match tag {
         Some(tag) => tags::put(held, &key, tag)?,
@@ -276,130 +257,6 @@ fn set_model_tag(call: &Call, state: &mut State) -> Answer {
             held.remove(&key);
         }
     }
-    Ok(Reply::empty())
-}
-
-fn set_version_tag(call: &Call, state: &mut State) -> Answer {
-    let name = allowed(call, state, &call.text("name")?, Act::Tag)?
-        .full_name
-        .clone();
-    let value = call.body.get("value").and_then(Value::as_str);
-    let tag = value.map(|value| tags::tag(call, state, value.to_owned()));
-    versions::set_tag(state, &name, number(call)?, &call.text("key")?, tag)?;
-    Ok(Reply::empty())
-}
-
-fn create_version(call: &Call, state: &mut State) -> Answer {
-    let name = allowed(call, state, &call.text("name")?, Act::Change)?
-        .full_name
-        .clone();
-    let text = |field: &str| {
-        call.body
-            .get(field)
-            .and_then(Value::as_str)
-            .map(ToOwned::to_owned)
-    };
-    let draft = Draft {
-        source: call.text("source")?,
-        run_id: text("run_id").filter(|id| !id.is_empty()),
-        run_workspace: text("run_tracking_server_id").and_then(|id| id.parse().ok()),
-        model_id: text("model_id"),
-        comment: text("description").unwrap_or_default(),
-        tags: given_tags(call)?,
-    };
-    let number = versions::create(state, &name, draft, call.caller, call.now);
-    let model = model(state, &name)?;
-    let version = versions::find(state, &name, &number.to_string())?;
-    wrapped("model_version", render_version(state, model, version))
-}
-
-fn change(call: &Call, state: &mut State, edit: impl FnOnce(&mut Version)) -> Answer {
-    let name = allowed(call, state, &call.text("name")?, Act::Change)?
-        .full_name
-        .clone();
-    let number = number(call)?;
-    let by = crate::identity::name(state, call.caller);
-    let Some(version) = state.models.edit(&name).versions.get_mut(&number) else {
-        return Err(versions::missing(&name, &number.to_string()));
-    };
-    edit(version);
-    (version.updated_at, version.updated_by) = (call.now, by);
-    let version = versions::find(state, &name, &number.to_string())?;
-    wrapped(
-        "model_version",
-        render_version(state, model(state, &name)?, version),
-    )
-}
-
-fn finalize(call: &Call, state: &mut State) -> Answer {
-    change(call, state, |version| version.status = "READY")
-}
-
-fn update_version(call: &Call, state: &mut State) -> Answer {
-    let text = call
-        .body
-        .get("description")
-        .and_then(Value::as_str)
-        .unwrap_or_default();
-    change(call, state, |version| text.clone_into(&mut version.comment))
-}
-
-fn delete_version(call: &Call, state: &mut State) -> Answer {
-    let name = allowed(call, state, &call.text("name")?, Act::Change)?
-        .full_name
-        .clone();
-    let number = versions::find(state, &name, &call.text("version")?)?.number;
-    versions::delete(state, &name, number);
-    Ok(Reply::empty())
-}
-
-fn get_version(call: &Call, state: &State) -> Answer {
-    let model = allowed(call, state, &call.text("name")?, Act::Read)?;
-    let version = versions::find(state, &model.full_name, &call.text("version")?)?;
-    wrapped("model_version", render_version(state, model, version))
-}
-
-fn download_uri(call: &Call, state: &State) -> Answer {
-    let model = allowed(call, state, &call.text("name")?, Act::Read)?;
-    let version = versions::find(state, &model.full_name, &call.text("version")?)?;
-    let location = render_version(state, model, version)["storage_location"].clone();
-    Ok(Reply::ok(json!({"artifact_uri": location})))
-}
-
-/// One condition: `name = 'x'` or `run_id = 'x'` [MLF rest_store.py search_model_versions].
-fn search_versions(call: &Call, state: &State) -> Answer {
-    let filter = call.query("filter").unwrap_or_default();
-    let refuse = || ApiError::invalid(format!("Unsupported filter query: '{filter}'"));
-    let (field, value) = filter.split_once('=').ok_or_else(refuse)?;
-    let value = value.trim().trim_matches(['\'', '"']);
-    let by_name = match field.trim() {
-        "name" => true,
-        "run_id" => false,
-        _ => return Err(refuse()),
-    };
-    let mut rows = Vec::new();
-    for (name, inner) in state.models.all() {
-        let Ok(model) = model(state, name) else { continue };
-        if (by_name && !model.full_name.eq_ignore_ascii_case(value))
-            || holds(state, call.caller, model, Act::Read).is_err()
-        {
-            continue;
-        }
-        let wanted = |version: &&Version| by_name || version.run_id.as_deref() == Some(value);
-        rows.extend(
-            inner
-                .versions
-                .values()
-                .filter(wanted)
-                .map(|version| render_version(state, model, version)),
-        );
-    }
-    listing(call, "model_versions", rows)
-}
-
-/// Taken and forgotten: lineage decides nothing.
-fn lineage(call: &Call, state: &mut State) -> Answer {
-    allowed(call, state, &call.text("name")?, Act::Read)?;
     Ok(Reply::empty())
 }
 

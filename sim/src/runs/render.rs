@@ -58,7 +58,8 @@ pub fn git_source(run: &Run) -> Option<Value> {
     Some(source)
 }
 
-/// What a listing shows of a run.
+/// What a listing shows of a run. Who it runs as is not among it [GO service/jobs/model.go Run]: clients find that
+/// in the job, so they must find it there here.
 pub fn base(state: &State, run: &Run, base: &str) -> Map<String, Value> {
     let began = run.running_since.unwrap_or(run.end.unwrap_or(run.start));
     let duration = run.end.map_or(0, |end| end - run.start);
@@ -71,11 +72,6 @@ pub fn base(state: &State, run: &Run, base: &str) -> Map<String, Value> {
         (
             "creator_user_name".to_owned(),
             json!(crate::identity::name(state, run.creator)),
-        ),
-        // Not in the SDK's model, but in the vendor's answers; who a run runs as matters most here.
-        (
-            "run_as_user_name".to_owned(),
-            json!(crate::identity::name(state, run.run_as)),
         ),
         ("start_time".to_owned(), json!(run.start)),
         ("end_time".to_owned(), json!(run.end.unwrap_or(0))),
@@ -96,7 +92,6 @@ pub fn base(state: &State, run: &Run, base: &str) -> Map<String, Value> {
                 "SUBMIT_RUN"
             }),
         ),
-        ("format".to_owned(), json!("MULTI_TASK")),
     ]);
     for (name, value) in standing(run.phase, &run.message) {
         body.insert(name.to_owned(), value);

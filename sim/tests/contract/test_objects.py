@@ -88,7 +88,7 @@ def test_files_and_directories(w):
     w.workspace.import_("/ml/fraud/data.txt", content=content, format=workspace.ImportFormat.AUTO)
     kinds = {row.path: row.object_type.value for row in w.workspace.list("/ml/fraud")}
     assert kinds == {"/ml/fraud/nb": "NOTEBOOK", "/ml/fraud/data.txt": "FILE"}
-    assert w.workspace.export("/ml/fraud/nb").content == content
+    assert base64.b64decode(w.workspace.export("/ml/fraud/nb").content) == b"# Databricks notebook source\nprint(1)"
     assert w.workspace.get_permissions("directories", str(status.object_id)).object_type == "directory"
     for refused in (
         lambda: w.workspace.import_("/ml/fraud/nb", content=content, language=workspace.Language.PYTHON),
