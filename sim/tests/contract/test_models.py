@@ -1,8 +1,6 @@
 """Registered models of Unity Catalog: the vendor's SDK for versions, aliases and tags, the real MLflow client for
 making versions."""
 
-import os
-
 import pytest
 from databricks.sdk.errors import BadRequest, NotFound, PermissionDenied, ResourceConflict
 from databricks.sdk.service.catalog import EntityTagAssignment, ModelVersionInfoStatus, PermissionsChange, Privilege
@@ -188,10 +186,11 @@ def model(tmp_path):
 
 
 def registered(client, source, name=NAME):
-    """What `mlflow.register_model` does, without the signature that only a model with numpy can have."""
-    store = client._get_registry_client().store
-    return store._create_model_version_with_optional_signature_validation(
-        name=name, source=str(source), local_model_path=str(source), bypass_signature_validation=True
+    """What `mlflow.register_model` does once it has looked at the model, for which it would need numpy: make the
+    version, upload its files, finalize it."""
+    return client._get_registry_client().store._create_and_finalize_model_version(
+        full_name=name, source=str(source), local_model_dir=str(source), description=None, run_id=None, tags=None, feature_deps="",
+        other_model_deps=[], model_id=None, source_workspace_id=None, extra_headers=None,
     )
 
 
