@@ -176,10 +176,17 @@ fn choose(args: &ApproveArgs, binding: &AccessBinding, plan: &Difference) -> Res
              Wait for the operator's next pass, or name the one you mean with --digest",
             shown.unwrap_or("nothing waits")
         ))),
-        (None, Some(shown)) => Err(Failure(format!(
-            "the object's status asks for {shown}, but the plan made now holds nothing back: \
-             name it with --digest if you mean it all the same"
-        ))),
+        (None, Some(shown)) => Err(Failure(match plan.problems.first() {
+            Some(problem) => format!(
+                "the plan could not be made here ({}: {}). The object's status asks for {shown}: look at its \
+                 status.plan, and name it with --digest if you mean it",
+                problem.label, problem.message
+            ),
+            None => format!(
+                "the object's status asks for {shown}, but the plan made now holds nothing back: \
+                 name it with --digest if you mean it all the same"
+            ),
+        })),
         (None, None) => Err(Failure(
             "nothing waits for an approval: no brake holds anything back".into(),
         )),

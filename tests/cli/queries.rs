@@ -57,6 +57,7 @@ fn person(id: &str) -> Account {
         principal: user(id),
         username: Some(format!("{id}@x")),
         emails: vec![format!("{id}@x")],
+        aliases: Vec::new(),
         active: true,
         service: false,
     }

@@ -47,7 +47,7 @@ pub struct Limits {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 1, max = 256))]
     pub concurrency: Option<i32>,
-    /// Longest time one request may take, e.g. `30s`.
+    /// Longest time one request may take, e.g. `5s`; more than 10s counts as 10s, since no write may outlast the lease.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(schema_with = "schema::timeout")]
     pub timeout: Option<Duration>,

@@ -77,8 +77,8 @@ pub struct GerritTenant {
     /// How far; unset: nowhere.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reach: Option<GerritReach>,
-    /// Whether rights that rule over others may be given (ALLOW of owner, forge*, *As, submit on governed refs,
-    /// anything but read on refs/meta/config); unset: no.
+    /// Whether rights that rule over others may be given (ALLOW of owner, forge*, *As, anything but read where
+    /// refs/meta/config can match, the group Administrators); unset: no.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub administrative: Option<bool>,
 }

@@ -28,7 +28,7 @@ pub const VERSION: &str = "v1alpha1";
 
 /// Annotation whose value is echoed in `status.lastHandledRequest` once a pass that began after it has ended.
 pub const REQUESTED_AT: &str = "lockstep.dev/requested-at";
-/// Annotation on a Secret naming the one host its credential may be sent to.
+/// Annotation on a Secret or ServiceAccount naming the hosts its credential may be sent to.
 pub const HOST: &str = "lockstep.dev/host";
 /// Annotation that the chart's mutating admission policy stamps with the user who last changed the spec.
 pub const CHANGED_BY: &str = "lockstep.dev/changed-by";

@@ -117,6 +117,7 @@ impl Fault {
                 principal: new,
                 username: None,
                 emails: vec![format!("p{n}@x")],
+                aliases: Vec::new(),
                 active: true,
                 service: false,
             });

@@ -72,6 +72,7 @@ fn accounts(system: &System) -> Vec<Account> {
             principal: person(n, system),
             username: Some(format!("user{n}")),
             emails: vec![format!("p{n}@x")],
+            aliases: Vec::new(),
             active: true,
             service: false,
         })

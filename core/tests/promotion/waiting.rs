@@ -11,6 +11,7 @@ use lockstep_core::domain::promotion::evidence::{ChangeNumber, PatchId};
 use lockstep_core::domain::promotion::finding::{Finding, FindingKind, FindingKind::*, Verdict};
 use lockstep_core::domain::promotion::freeze::{Exception, Freeze, Stopped};
 use lockstep_core::domain::promotion::gate::{Moment, Success, judge};
+use lockstep_core::domain::promotion::people::{Account, AccountId, People};
 use lockstep_core::domain::promotion::range::Judgement;
 use lockstep_core::domain::promotion::windows::{WindowText, Windows};
 
@@ -255,6 +256,11 @@ fn wish(kinds: &[FindingKind]) -> Override {
     }
 }
 
+/// Nobody has more than one address.
+fn nobody_else() -> People {
+    People::default()
+}
+
 fn yes(people: &[&str]) -> BTreeSet<Yes> {
     (0..)
         .zip(people)
@@ -271,6 +277,7 @@ fn two_people_lift_what_only_waits() {
         verdict(&[Soaking, OutsideWindow]),
         &wish(&[OutsideWindow, Soaking]),
         &yes(&["bob", "cy"]),
+        &nobody_else(),
     );
     let lifted = lifted.unwrap();
     assert!(lifted.passes());
@@ -283,6 +290,7 @@ fn what_is_not_named_still_stands() {
         verdict(&[Vetoed, OutsideWindow]),
         &wish(&[OutsideWindow]),
         &yes(&["bob", "cy"]),
+        &nobody_else(),
     )
     .unwrap();
     assert!(lifted.refuses() && lifted.has(Vetoed));
@@ -297,15 +305,35 @@ fn what_got_around_review_is_never_lifted() {
         DiffersFromUpstream,
         NotVerified,
     ] {
-        let lifted = lift(verdict(&[kind]), &wish(&[kind]), &yes(&["bob", "cy"]));
+        let lifted = lift(
+            verdict(&[kind]),
+            &wish(&[kind]),
+            &yes(&["bob", "cy"]),
+            &nobody_else(),
+        );
         assert_eq!(lifted, Err(NotLifted::NeverLifted(kind)));
     }
 }
 
 #[test]
 fn one_person_alone_breaks_no_glass() {
-    for people in [&["bob"][..], &["bob", "BOB"], &["bob", "ada"], &[]] {
-        let lifted = lift(verdict(&[Frozen]), &wish(&[Frozen]), &yes(people));
+    // Bob has a second address.
+    let bob = Account {
+        emails: [email("bob"), email("robert")].into(),
+        ..Account::default()
+    };
+    let known = People {
+        accounts: BTreeMap::from([(AccountId(7), bob)]),
+        ..People::default()
+    };
+    for people in [
+        &["bob"][..],
+        &["bob", "BOB"],
+        &["bob", "ada"],
+        &["bob", "robert"],
+        &[],
+    ] {
+        let lifted = lift(verdict(&[Frozen]), &wish(&[Frozen]), &yes(people), &known);
         assert!(
             matches!(lifted, Err(NotLifted::NotEnoughPeople { .. })),
             "{people:?}"
@@ -317,7 +345,16 @@ fn one_person_alone_breaks_no_glass() {
 fn a_third_person_looks_at_it_afterwards_and_that_is_demanded_until_done() {
     let before = yes(&["bob", "cy"]);
     let ada = email("ada");
-    let looked = |people: &[&str], minute| after_review(at(0), Some(&ada), &before, &yes(people), at(minute));
+    let looked = |people: &[&str], minute| {
+        after_review(
+            at(0),
+            Some(&ada),
+            &before,
+            &yes(people),
+            &nobody_else(),
+            at(minute),
+        )
+    };
     assert_eq!(looked(&[], 1), AfterReview::Due(at(24 * 60)));
     assert_eq!(
         looked(&["bob", "cy", "ada"], 24 * 60),

@@ -60,7 +60,7 @@ impl Group {
             id: id.into(),
             name: display_name.into(),
             // Nothing else sets an external id: provisioning from an identity provider does, automatic identity
-            // management does, and both would undo or mistake what we edit (databricks.md 2.6).
+            // management does, and both would undo or mistake what we edit.
             provisioned: external_id.is_some_and(|id| !id.is_empty()),
             of_account,
             members: members.into_iter().map(Member::new).collect(),

@@ -78,7 +78,7 @@ const fn listing(
 
 const HUNDRED: &[(&str, &str)] = &[("page_size", "100")];
 
-/// Calls from the vendor's SDK (service/*/impl.go); the id is the one the permissions API takes (databricks.md 0).
+/// Calls from the vendor's SDK (service/*/impl.go); the id is the one the permissions API takes.
 const ROWS: &[Row] = &[
     row(
         "jobs",

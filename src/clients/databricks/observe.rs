@@ -39,6 +39,7 @@ impl Inner {
             protected: BTreeSet::from([admins, self.me().await?]),
             group: None,
             external: false,
+            alone: false,
         });
         *kept() = Some((orders, Arc::clone(&observed)));
         Ok(observed)
@@ -158,5 +159,6 @@ fn present(
         protected,
         group: None,
         external: false,
+        alone: true,
     }
 }

@@ -67,6 +67,7 @@ impl People {
             accounts.push(Account {
                 principal,
                 emails: addresses(&user_name, emails),
+                aliases: Vec::new(),
                 username: Some(user_name),
                 active: active.unwrap_or(true),
                 service: false,
@@ -92,6 +93,7 @@ impl People {
             accounts.push(Account {
                 principal,
                 emails: Vec::new(),
+                aliases: Vec::new(),
                 username: Some(application_id),
                 active: active.unwrap_or(true),
                 service: true,

@@ -22,7 +22,7 @@ use crate::clients::http::{
     Answer, BODY_LIMIT, Call, Effect, FamilyLimit, Http, HttpMetrics, HttpOptions, Rate,
 };
 
-/// How long a new principal takes to be known to every part of the vendor's (databricks.md 2.2).
+/// How long a new principal takes to be known to every part of the vendor's (vendor's page on SCIM).
 const KNOWN_AFTER: SignedDuration = SignedDuration::from_secs(60);
 
 /// What every connection hands to its planes.

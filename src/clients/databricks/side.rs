@@ -195,6 +195,7 @@ impl Side {
         let members = listing.value.with_members || self.scope == Scope::Workspace;
         let listed = listing.value.by_id(id);
         let whole = listed.filter(|group| members && !bare && group.name.as_ref() != EVERYBODY);
+        let alone = whole.is_none();
         let (group, taken) = match whole {
             Some(group) => (Some(Arc::clone(group)), listing.taken),
             // Either the listing says nothing about members, or it lacks a group that we know of: one listing is
@@ -240,6 +241,7 @@ impl Side {
                 ..GroupProperties::default()
             }),
             external: group.is_external(&self.scope),
+            alone,
         })
     }
 

@@ -16,7 +16,7 @@ const MAX_MESSAGE: usize = 400;
 
 impl Refusal {
     /// Reads `{"error_code", "message"}` (most calls), SCIM's `{"detail", "scimType"}`, `{"error"}` of API 1.2 and of
-    /// OAuth, plain `CODE: message` (some account calls), and pages of gateways (databricks.md 1.7).
+    /// OAuth, plain `CODE: message` (some account calls), and pages of gateways (vendor's Go SDK, apierr).
     pub fn parse(body: &[u8]) -> Self {
         let text = String::from_utf8_lossy(body);
         let text = text.trim();
@@ -68,7 +68,7 @@ impl Refusal {
 
     /// Whether this proves that the thing asked for does not exist: the vendor's own word for it, not a gateway's
     /// 404 and not an endpoint or feature that this workspace lacks. `jobs/get` and `clusters/get` disguise it as a
-    /// bad request (databricks.md 1.7).
+    /// bad request (vendor's Go SDK, apierr overrides).
     pub fn proves_absence(&self, status: u16) -> bool {
         let code = self.code.as_str();
         match status {

@@ -201,6 +201,7 @@ pub(super) fn observed(facts: &Facts, group: GroupInfo, taken: Timestamp) -> Obs
         // Only Gerrit's own groups have such UUIDs; others (`global:`, `ldap:`) have members nobody can edit here.
         // The SAML plugin refills groups of its prefix at every login.
         external: uuid.contains(':') || group.name.starts_with("saml/"),
+        alone: false,
         target: target(facts, uuid),
         taken,
         present: true,

@@ -34,7 +34,7 @@ impl GerritSystem {
         }
         let system = System::Gerrit(facts.server.clone());
         let mut accounts: Vec<Account> = found.into_values().map(account).collect();
-        join(&mut accounts, &self.aliases);
+        give_to_first(&mut accounts, &self.aliases);
         Ok(Directory::new(system, begun, accounts))
     }
 
@@ -93,6 +93,7 @@ fn account(info: AccountInfo) -> Account {
         principal,
         username,
         emails: email.into_iter().chain(secondary_emails).collect(),
+        aliases: Vec::new(),
         active: !inactive,
         service: tags.iter().any(|tag| tag == SERVICE_USER),
     }
@@ -101,7 +102,7 @@ fn account(info: AccountInfo) -> Account {
 /// Gives each alias's address to its first account alone, so that a human's other accounts neither receive rights
 /// nor make the address ambiguous. An account that is no part of the alias keeps the address: that is a real
 /// ambiguity, which is for people to settle.
-fn join(accounts: &mut [Account], aliases: &[Alias]) {
+fn give_to_first(accounts: &mut [Account], aliases: &[Alias]) {
     for (email, usernames) in aliases {
         let email = email.to_lowercase();
         let position = |account: &Account| {
@@ -114,7 +115,10 @@ fn join(accounts: &mut [Account], aliases: &[Alias]) {
                     account.emails.push(email.clone());
                 }
                 Some(0) | None => {}
-                Some(_) => account.emails.retain(|own| own.to_lowercase() != email),
+                Some(_) => {
+                    account.emails.retain(|own| own.to_lowercase() != email);
+                    account.aliases.push(email.clone());
+                }
             }
         }
     }
@@ -142,7 +146,7 @@ mod tests {
             someone(3, "bob", &["bob@example.com"]),
         ];
         let alias = ("ada@example.com".into(), vec!["ada".into(), "ada-admin".into()]);
-        join(&mut accounts, &[alias]);
+        give_to_first(&mut accounts, &[alias]);
         let directory = Directory::new(System::Gerrit("s".into()), Timestamp::UNIX_EPOCH, accounts);
         let found: Vec<&str> = directory
             .by_email("ada@example.com")
@@ -150,6 +154,7 @@ mod tests {
             .collect();
         assert_eq!(found, ["2"]);
         assert_eq!(directory.by_email("ada@home.example.com").count(), 1);
+        assert_eq!(directory.of_human("ada@example.com").count(), 2);
     }
 
     #[test]
@@ -158,7 +163,7 @@ mod tests {
             someone(1, "ada", &["ada@example.com"]),
             someone(2, "eve", &["ada@example.com"]),
         ];
-        join(&mut accounts, &[("ada@example.com".into(), vec!["ada".into()])]);
+        give_to_first(&mut accounts, &[("ada@example.com".into(), vec!["ada".into()])]);
         let directory = Directory::new(System::Gerrit("s".into()), Timestamp::UNIX_EPOCH, accounts);
         assert_eq!(directory.by_email("ada@example.com").count(), 2);
     }

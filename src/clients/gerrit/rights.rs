@@ -179,6 +179,7 @@ impl GerritSystem {
             protected,
             group: None,
             external: false,
+            alone: false,
         }))
     }
 

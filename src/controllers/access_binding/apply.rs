@@ -7,6 +7,7 @@ mod intents;
 mod leaving;
 
 use kube::ResourceExt;
+use lockstep_core::api::access_binding::Intent;
 use lockstep_core::api::{AccessBinding, FINALIZER};
 use lockstep_core::domain::access::decide::{pin_of, written};
 use lockstep_core::domain::access::diff::Phase;
@@ -101,7 +102,7 @@ async fn run(
         inventory: outcome.inventory.write(),
         intents: intents.free(),
         pins: outcome.planned.decision.pins.clone(),
-        through: through(binding, gathered, outcome),
+        through: through(binding, gathered, outcome, &intents.all()),
     };
     let has_finalizer = binding
         .finalizers()
@@ -132,6 +133,7 @@ async fn run(
         state.inventory = outcome.inventory.write();
         state.pins.clone_from(&outcome.planned.decision.pins);
         state.intents = intents.left(before.as_ref(), &outcome.failed);
+        state.through = through(binding, gathered, outcome, &state.intents);
         context.journal.write(&object, &state).await?;
     }
     if deleting {
@@ -150,21 +152,17 @@ fn journalled(binding: &AccessBinding) -> Option<JournalState> {
     })
 }
 
-/// Through which connections everything is held that is held, or is about to be.
-fn through(binding: &AccessBinding, gathered: &Gathered, outcome: &Outcome) -> Through {
+/// Through which connections everything is held that is held, or may be once it is known what became of it.
+fn through(binding: &AccessBinding, gathered: &Gathered, outcome: &Outcome, intents: &[Intent]) -> Through {
     let before = binding
         .status
         .as_ref()
         .and_then(|status| status.through.as_deref());
-    let coming = outcome
-        .planned
-        .decision
-        .plan
-        .changes
+    let begun = intents
         .iter()
-        .map(|change| &change.target);
-    let held = outcome.inventory.targets();
-    let systems = held.iter().chain(coming).map(Target::system).collect();
+        .filter_map(|intent| intent.target.parse::<Target>().ok());
+    let held = outcome.inventory.targets().into_iter().chain(begun);
+    let systems = held.map(|target| target.system()).collect();
     through_now(
         &trust::read(before.unwrap_or_default()),
         &gathered.ways,

@@ -25,7 +25,7 @@ use lockstep_core::domain::access::inventory::Inventory;
 use lockstep_core::domain::access::observed::Named;
 use lockstep_core::domain::access::pins;
 use lockstep_core::domain::access::safety::is_mass_deletion;
-use lockstep_core::domain::access::trust::{self, Through, Ways, beyond};
+use lockstep_core::domain::access::trust::{self, Ways, beyond, strays};
 use lockstep_core::domain::defaults;
 use lockstep_core::domain::plan::Problem;
 use lockstep_core::domain::ports::{
@@ -34,7 +34,7 @@ use lockstep_core::domain::ports::{
 
 pub use connections::{connections_of, depends_on, interval};
 use connections::{facts, tenancy};
-use reader::Reader;
+use reader::{Reader, begun};
 
 use super::super::Context;
 use super::key;
@@ -59,6 +59,13 @@ pub struct Gathered {
     /// Held targets that are not this connection's to take back.
     pub beyond: BTreeSet<Target>,
     pub taken: Timestamp,
+}
+
+impl Gathered {
+    /// Whether no connection that may be used will ever take back what is held there.
+    pub fn is_lost(&self, target: &Target) -> bool {
+        self.unreachable.contains(&target.system()) || self.beyond.contains(target)
+    }
 }
 
 /// The oldest readings that a pass may rest on. Who somebody is does not change with what we write; what a target
@@ -135,15 +142,11 @@ pub async fn gather(binding: &AccessBinding, context: &Context, oldest: Oldest) 
     } else {
         declare(&binding.spec, &namespace, &ask)
     };
-    reader.open_declared(&declared, &namespace).await;
+    reader.open_declared(&declared, &through, &namespace).await;
     let mut unreachable = BTreeSet::new();
     let left_alone = reader.world.frozen.clone();
-    for system in inventory
-        .targets()
-        .iter()
-        .map(Target::system)
-        .collect::<BTreeSet<_>>()
-    {
+    let held = inventory.targets().into_iter().chain(begun(&intents));
+    for system in held.map(|target| target.system()).collect::<BTreeSet<_>>() {
         if reader.systems.contains_key(&system) || left_alone.contains(&system) {
             continue;
         }
@@ -183,9 +186,10 @@ pub async fn gather(binding: &AccessBinding, context: &Context, oldest: Oldest) 
         return too_large(me, why, intents, reader, binding);
     }
     let them: Vec<&Claimant> = others.iter().map(|(other, _)| other).collect();
-    reader.read(&me, &them, &intents).await;
+    let strays = strays(&me.inventory, &through, &reader.ways);
+    reader.read(&me, &them, &intents, &strays).await;
     let others = reader.believed(others);
-    let beyond = leave_beyond(&mut me, &through, &reader, &namespace);
+    let beyond = leave_beyond(&mut me, &strays, &reader, &namespace);
     let question = question(
         binding,
         me,
@@ -223,13 +227,13 @@ fn halfway(written: Timestamp, now: Timestamp) -> Timestamp {
 /// cover it.
 fn leave_beyond(
     me: &mut Claimant,
-    through: &Through,
+    strays: &BTreeSet<System>,
     reader: &Reader<'_>,
     namespace: &str,
 ) -> BTreeSet<Target> {
     let cluster = &*reader.context.cluster;
-    let of = |key: &ConnectionKey| tenancy(cluster, key, namespace);
-    let beyond = beyond(&me.inventory, through, &reader.ways, &reader.world, &of);
+    let of = |system: &System| tenancy(cluster, reader.ways.get(system)?, namespace);
+    let beyond = beyond(&me.inventory, strays, &reader.world, &of);
     for target in &beyond {
         let way = reader
             .ways

@@ -9,6 +9,7 @@ use lockstep_core::api::{CHANGED_BY, PlanApproval};
 use lockstep_core::domain::access::decide::{Decision, decide, release};
 use lockstep_core::domain::access::diff::Phase;
 use lockstep_core::domain::access::grant::Target;
+use lockstep_core::domain::access::inventory::Inventory;
 use lockstep_core::domain::approval::{Asked, Refused, find};
 use lockstep_core::domain::plan::{BlockedChange, Brake, BrakeRule, Change, EffectDigest, Plan, Risk};
 use lockstep_core::domain::ports::{Cluster, ObjectKey};
@@ -150,15 +151,21 @@ fn abandon(gathered: &Gathered, approvals: &Approvals<'_>, decision: &Decision) 
     if gathered.question.phase != Phase::Deleting || gathered.question.orphan {
         return None;
     }
-    let left: Vec<Change> = decision
-        .inventory
+    // What may have been given by a write that nobody can look up is left behind with the rest.
+    let mut held = decision.inventory.clone();
+    for intent in &gathered.question.intents {
+        let (begun, _) = Inventory::read(&intent.adds);
+        held.rows.extend(begun.rows);
+        held.groups.extend(begun.groups);
+    }
+    let left: Vec<Change> = held
         .targets()
         .into_iter()
-        .filter(|target| gathered.unreachable.contains(&target.system()))
+        .filter(|target| gathered.is_lost(target))
         .map(|target| {
             let mut change = Change::new(target.clone(), target.label());
-            change.remove = decision.inventory.on(&target).map(|(right, _)| right).collect();
-            change.delete = decision.inventory.groups.contains_key(&target);
+            change.remove = held.on(&target).map(|(right, _)| right).collect();
+            change.delete = held.groups.contains_key(&target);
             change
         })
         .collect();

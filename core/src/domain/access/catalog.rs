@@ -19,7 +19,7 @@ const fn row(path: &'static str, reach: &'static str, levels: &'static [&'static
 const READ_RUN_EDIT: &[&str] = &["CAN_READ", "CAN_RUN", "CAN_EDIT", "CAN_MANAGE"];
 const USE_MANAGE: &[&str] = &["CAN_USE", "CAN_MANAGE"];
 
-/// Every object type (databricks.md 3.2, from the vendor's Terraform provider).
+/// Every object type (from the vendor's Terraform provider, permissions resource).
 pub const OBJECT_TYPES: &[ObjectType] = &[
     row(
         "clusters",
@@ -136,7 +136,7 @@ pub fn is_administrative(word: &str) -> bool {
 }
 
 /// Longest time until a write must be readable: 11 minutes for legacy SQL objects (their group names are cached up
-/// to 10 minutes on the read side), a minute for everything else (databricks.md 3.3.11 and 2.2).
+/// to 10 minutes on the read side), a minute for everything else (vendor's pages on permissions and on SCIM).
 pub fn propagation_seconds(object_type: Option<&str>) -> i64 {
     match object_type {
         Some("sql/queries" | "sql/alerts" | "dbsql-dashboards" | "alertsv2") => 660,

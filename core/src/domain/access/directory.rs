@@ -15,6 +15,9 @@ pub struct Account {
     pub username: Option<String>,
     /// All verified addresses, the preferred one first.
     pub emails: Vec<String>,
+    /// Addresses of the human behind it that lead to another of their accounts: who somebody is, not whom an
+    /// address means.
+    pub aliases: Vec<String>,
     pub active: bool,
     /// A service user of Gerrit or a service principal.
     pub service: bool,
@@ -27,6 +30,7 @@ pub struct Directory {
     pub taken: Timestamp,
     accounts: Vec<Account>,
     by_email: BTreeMap<String, Vec<usize>>,
+    by_alias: BTreeMap<String, Vec<usize>>,
     by_username: BTreeMap<String, Vec<usize>>,
     by_subject: BTreeMap<(PrincipalKind, String), usize>,
 }
@@ -34,6 +38,7 @@ pub struct Directory {
 impl Directory {
     pub fn new(system: System, taken: Timestamp, accounts: Vec<Account>) -> Self {
         let mut by_email: BTreeMap<String, Vec<usize>> = BTreeMap::new();
+        let mut by_alias: BTreeMap<String, Vec<usize>> = BTreeMap::new();
         let mut by_username: BTreeMap<String, Vec<usize>> = BTreeMap::new();
         let mut by_subject = BTreeMap::new();
         for (at, account) in accounts.iter().enumerate() {
@@ -42,6 +47,9 @@ impl Directory {
                 if !same.contains(&at) {
                     same.push(at);
                 }
+            }
+            for alias in &account.aliases {
+                by_alias.entry(alias.to_lowercase()).or_default().push(at);
             }
             if let Some(username) = &account.username {
                 by_username.entry(username.to_lowercase()).or_default().push(at);
@@ -53,6 +61,7 @@ impl Directory {
             taken,
             accounts,
             by_email,
+            by_alias,
             by_username,
             by_subject,
         }
@@ -65,6 +74,12 @@ impl Directory {
             .into_iter()
             .flatten()
             .map(|at| &self.accounts[*at])
+    }
+
+    /// Every account of the human behind this address.
+    pub fn of_human(&self, email: &str) -> impl Iterator<Item = &Account> {
+        let others = self.by_alias.get(&email.to_lowercase()).into_iter().flatten();
+        self.by_email(email).chain(others.map(|at| &self.accounts[*at]))
     }
 
     /// Everybody whom this user name or application id may mean: who is spelled exactly so, else all who differ from
@@ -132,6 +147,7 @@ mod tests {
             principal: Principal::account(*number, *username),
             username: Some((*username).into()),
             emails: Vec::new(),
+            aliases: Vec::new(),
             active: true,
             service: false,
         });

@@ -21,7 +21,7 @@ pub mod labels;
 pub mod names;
 pub mod observed;
 pub mod overlap;
-mod patterns;
+pub(crate) mod patterns;
 pub mod people;
 pub mod pins;
 mod place;

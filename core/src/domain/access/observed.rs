@@ -117,6 +117,8 @@ pub struct Observed {
     pub group: Option<GroupProperties>,
     /// Whether members come from an identity provider and must not be edited here.
     pub external: bool,
+    /// Whether no listing shows it, so that every look at it costs a call of its own.
+    pub alone: bool,
 }
 
 impl Observed {
@@ -130,6 +132,7 @@ impl Observed {
             protected: BTreeSet::new(),
             group: None,
             external: false,
+            alone: false,
         }
     }
 }

@@ -3,7 +3,7 @@
 use super::overlap::expression_within;
 
 /// Whether `*` patterns match: `*` stands for any characters, `/` included.
-fn matches(pattern: &str, text: &str) -> bool {
+pub(crate) fn matches(pattern: &str, text: &str) -> bool {
     let mut parts = pattern.split('*');
     let first = parts.next().unwrap_or_default();
     let Some(mut rest) = text.strip_prefix(first) else {

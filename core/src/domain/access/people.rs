@@ -273,6 +273,7 @@ mod tests {
             principal: Principal::account(number, emails[0]),
             username: Some(format!("user{number}")),
             emails: emails.iter().map(ToString::to_string).collect(),
+            aliases: Vec::new(),
             active,
             service: false,
         }

@@ -5,7 +5,11 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
+use super::catalog::object_type;
+use super::grant::Target;
+use super::observed::Named;
 use crate::api::access_binding::{PinnedName, PinnedNames};
+use crate::api::objects::ObjectName;
 
 /// What a name meant when it was first resolved.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
@@ -17,6 +21,28 @@ pub struct Pin {
     pub name: String,
     /// What it meant: a canonical address, or a principal.
     pub means: String,
+}
+
+impl Pin {
+    /// What was asked for when the pin was made; `None`: a person.
+    pub fn named(&self) -> Option<Named> {
+        let target: Target = self.means.parse().ok()?;
+        if let Some(name) = self.name.strip_prefix("group/") {
+            return Some(Named::Group {
+                system: target.system(),
+                name: name.to_owned(),
+            });
+        }
+        let Target::Object { workspace, kind, .. } = target else {
+            return None;
+        };
+        let name = self.name.strip_prefix(kind.as_str())?.strip_prefix('/')?;
+        Some(Named::Object {
+            workspace,
+            kind: object_type(&kind)?.path,
+            name: ObjectName::Name(name.to_owned()),
+        })
+    }
 }
 
 /// Kind word of people's pins.

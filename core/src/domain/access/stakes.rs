@@ -88,7 +88,7 @@ pub(super) fn risk(
 }
 
 /// Everything by which those who gain are known anywhere: an address as written may be one of many, or nobody's where
-/// a user name decides. Accounts that share an address are one human's.
+/// a user name decides. Accounts that share an address or an alias are one human's.
 fn identities(
     accounts: &BTreeSet<(&System, &Principal)>,
     gaining: &BTreeSet<String>,
@@ -112,7 +112,7 @@ fn identities(
         let directories = world.directories.values();
         asked.extend(
             directories
-                .flat_map(|directory| directory.by_email(&name))
+                .flat_map(|directory| directory.of_human(&name))
                 .flat_map(names),
         );
     }
@@ -120,7 +120,15 @@ fn identities(
 }
 
 fn names(account: &Account) -> impl Iterator<Item = String> {
-    account.username.iter().chain(&account.emails).cloned()
+    let Account {
+        principal: _,
+        username,
+        emails,
+        aliases,
+        active: _,
+        service: _,
+    } = account;
+    username.iter().chain(emails).chain(aliases).cloned()
 }
 
 #[cfg(test)]
@@ -139,6 +147,7 @@ mod tests {
             principal,
             username: Some(username.into()),
             emails: emails.iter().map(ToString::to_string).collect(),
+            aliases: Vec::new(),
             active: true,
             service: false,
         }

@@ -9,9 +9,8 @@ use super::declared::{Declared, DeclaredGroup, DeclaredRight};
 use super::grant::{Privilege, System, Target};
 use super::inventory::Inventory;
 use super::observed::{Located, Named};
-use super::place::place_of_other;
 use super::reach::Tenancy;
-use crate::api::access_binding::{HeldThrough, RefAction};
+use crate::api::access_binding::HeldThrough;
 use crate::api::condition::Reason;
 use crate::api::objects::ObjectName;
 use crate::domain::plan::Problem;
@@ -115,80 +114,95 @@ pub fn admitted(declared: Declared, ways: &Ways, judged: &dyn Fn(&ConnectionKey)
     }
 }
 
-/// Systems on our ways that a claimant also reaches, or once reached, by another connection: what its status says
-/// of them came from there.
+/// Systems on our ways in which what a claimant remembers may have come by another connection: it holds something
+/// there through another one, or something through nobody knows what while it names another one that leads there.
 pub fn doubted(
     named: &BTreeSet<ConnectionKey>,
     through: &Through,
     ways: &Ways,
     reaches: &dyn Fn(&ConnectionKey) -> Vec<System>,
 ) -> BTreeSet<System> {
-    let by_name = named
+    let strays: BTreeSet<System> = named
         .iter()
-        .flat_map(|key| reaches(key).into_iter().map(move |system| (system, key)));
-    let mut doubted: BTreeSet<System> = by_name
+        .flat_map(|key| reaches(key).into_iter().map(move |system| (system, key)))
         .filter(|(system, key)| ways.get(system).is_some_and(|way| way != *key))
         .map(|(system, _)| system)
         .collect();
-    doubted.extend(
-        ways.iter()
-            .filter(|(system, way)| through.get(&system.to_string()).is_some_and(|key| key != *way))
-            .map(|(system, _)| system.clone()),
-    );
-    doubted
+    let doubts = |(system, way): &(&System, &ConnectionKey)| match through.get(&system.to_string()) {
+        Some(given) => given != *way,
+        None => strays.contains(*system),
+    };
+    ways.iter()
+        .filter(doubts)
+        .map(|(system, _)| system.clone())
+        .collect()
 }
 
-/// Forgets what a claimant remembers of doubted systems, but for what it holds on targets that it may claim there:
-/// where those are, our own reading says.
-pub fn believe(claimant: &mut Claimant, doubted: &BTreeSet<System>, world: &World) {
+/// Forgets what a claimant remembers of doubted systems, but for those rights that our own connection would let it
+/// give there. What targets are called, our own reading says.
+pub fn believe(
+    claimant: &mut Claimant,
+    doubted: &BTreeSet<System>,
+    world: &World,
+    tenancy: &dyn Fn(&System) -> Option<Tenancy>,
+) {
     if doubted.is_empty() {
         return;
     }
     let addresses: BTreeSet<String> = doubted.iter().map(ToString::to_string).collect();
     claimant.pins.retain(|pin| !addresses.contains(&pin.system));
-    let groups = claimant.declared.groups.iter().map(|group| &group.named);
-    let rights = claimant.declared.rights.iter().map(|right| &right.on);
-    let claimed: BTreeSet<Target> = groups
-        .chain(rights)
-        .filter_map(|named| place_of_other(named, claimant, world).target())
-        .collect();
+    let counts = |target: &Target, privilege: &Privilege| {
+        let system = target.system();
+        !doubted.contains(&system)
+            || tenancy(&system)
+                .is_some_and(|tenancy| tenancy.admits(target, name(target, world).as_ref(), privilege))
+    };
     let Inventory {
         rows,
         groups,
         authoritative,
     } = &mut claimant.inventory;
-    let counts = |target: &Target| !doubted.contains(&target.system()) || claimed.contains(target);
-    rows.retain(|grant, _| counts(&grant.target));
-    groups.retain(|target, _| counts(target));
-    authoritative.retain(counts);
+    rows.retain(|grant, _| counts(&grant.target, &grant.privilege));
+    groups.retain(|target, _| counts(target, &Privilege::Member));
+    authoritative.retain(|target| counts(target, &Privilege::Member));
+}
+
+/// Systems in which something is held that was given through another connection than the one that leads there now, or
+/// through nobody knows which.
+pub fn strays(inventory: &Inventory, through: &Through, ways: &Ways) -> BTreeSet<System> {
+    let systems: BTreeSet<System> = inventory.targets().iter().map(Target::system).collect();
+    let stray = |system: &System| {
+        ways.get(system)
+            .is_some_and(|way| through.get(&system.to_string()) != Some(way))
+    };
+    systems.into_iter().filter(stray).collect()
 }
 
 /// Held targets that may not be touched through the connection that now leads there: they were given through another
-/// one, and this one's tenants do not cover them.
+/// one, and this one's tenants would not let all of it be given.
 pub fn beyond(
     inventory: &Inventory,
-    through: &Through,
-    ways: &Ways,
+    strays: &BTreeSet<System>,
     world: &World,
-    tenancy: &dyn Fn(&ConnectionKey) -> Option<Tenancy>,
+    tenancy: &dyn Fn(&System) -> Option<Tenancy>,
 ) -> BTreeSet<Target> {
     let mut beyond = BTreeSet::new();
-    for (system, way) in ways {
-        let given = through.get(&system.to_string());
-        if given == Some(way) {
+    for target in inventory.targets() {
+        let system = target.system();
+        let absent = world.observed.get(&target).is_some_and(|seen| !seen.present);
+        if !strays.contains(&system) || absent {
             continue;
         }
-        let tenancy = tenancy(way);
-        let held = inventory
-            .targets()
-            .into_iter()
-            .filter(|target| target.system() == *system);
-        beyond.extend(held.filter(|target| {
-            let covered = tenancy
-                .as_ref()
-                .is_some_and(|tenancy| tenancy.covers(target, name(target, world).as_ref()));
-            !covered
-        }));
+        let name = name(&target, world);
+        let admits = |tenancy: Tenancy| {
+            let mut held = inventory.on(&target).map(|((_, privilege), _)| privilege);
+            let group = !inventory.groups.contains_key(&target)
+                || tenancy.admits(&target, name.as_ref(), &Privilege::Member);
+            group && held.all(|privilege| tenancy.admits(&target, name.as_ref(), &privilege))
+        };
+        if !tenancy(&system).is_some_and(admits) {
+            beyond.insert(target);
+        }
     }
     beyond
 }
@@ -212,35 +226,34 @@ fn name(target: &Target, world: &World) -> Option<ObjectName> {
 }
 
 impl Tenancy {
-    /// Whether a target is within reach at all, whatever the right: enough to take something back.
-    fn covers(&self, target: &Target, name: Option<&ObjectName>) -> bool {
-        let read = Privilege::Rule {
-            permission: "read".into(),
-            action: RefAction::Allow,
-            force: false,
-            range: None,
-        };
-        match target {
-            Target::GerritGroup { .. } | Target::Group { .. } => match name {
-                Some(ObjectName::Name(name) | ObjectName::Id(name)) => self.group(name).is_ok(),
-                None => false,
+    /// Whether this right could be given on a target.
+    fn admits(&self, target: &Target, name: Option<&ObjectName>, privilege: &Privilege) -> bool {
+        let verdict = match (target, privilege) {
+            (Target::GerritGroup { .. } | Target::Group { .. }, _) => match name {
+                Some(ObjectName::Name(name) | ObjectName::Id(name)) => self.target_group(name),
+                None => return false,
             },
-            Target::NewGroup { name, .. } => self.group(name).is_ok(),
-            Target::GerritRef {
-                project, ref_name, ..
-            } => self.ref_right(project, ref_name, &read).is_ok(),
-            Target::Roles { application_id, .. } => self
-                .service_principal(application_id, "roles/servicePrincipal.user")
-                .is_ok(),
-            Target::Workspace { workspace } => self
-                .workspace(workspace, &Privilege::Entitlement(String::new()))
-                .is_ok(),
-            Target::Object { kind, id, .. } => {
-                let by_id = ObjectName::Id(id.clone());
-                self.object(kind, name.unwrap_or(&by_id), "CAN_VIEW").is_ok()
+            (Target::NewGroup { name, .. }, _) => self.target_group(name),
+            (
+                Target::GerritRef {
+                    project, ref_name, ..
+                },
+                _,
+            ) => self.ref_right(project, ref_name, privilege),
+            (Target::Roles { application_id, .. }, Privilege::Role(role)) => {
+                self.service_principal(application_id, role)
             }
-            Target::Securable { kind, name, .. } => self.securable(kind, name, "BROWSE").is_ok(),
-        }
+            (Target::Workspace { workspace }, _) => self.workspace(workspace, privilege),
+            (Target::Object { kind, id, .. }, Privilege::Level(level)) => {
+                let by_id = ObjectName::Id(id.clone());
+                self.object(kind, name.unwrap_or(&by_id), level)
+            }
+            (Target::Securable { kind, name, .. }, Privilege::Securable(privilege)) => {
+                self.securable(kind, name, privilege)
+            }
+            _ => return false,
+        };
+        verdict.is_ok()
     }
 }
 

@@ -7,7 +7,7 @@ use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
 
 use super::finding::{FindingKind, Verdict};
-use super::people::Email;
+use super::people::{Email, People, Person};
 
 /// Hours within which somebody else must have looked at it.
 pub const AFTER_REVIEW: i64 = 24;
@@ -52,7 +52,12 @@ pub enum NotLifted {
 }
 
 /// The verdict with what two people lifted. What is not named, or cannot be lifted, still stands in it.
-pub fn lift(verdict: Verdict, wish: &Override, yes: &BTreeSet<Yes>) -> Result<Verdict, NotLifted> {
+pub fn lift(
+    verdict: Verdict,
+    wish: &Override,
+    yes: &BTreeSet<Yes>,
+    people: &People,
+) -> Result<Verdict, NotLifted> {
     let Override {
         findings,
         reason,
@@ -67,15 +72,27 @@ pub fn lift(verdict: Verdict, wish: &Override, yes: &BTreeSet<Yes>) -> Result<Ve
     if reason.trim().is_empty() {
         return Err(NotLifted::NoReason);
     }
-    let people: BTreeSet<&Email> = yes
+    let asks = requested_by.as_ref().map(|email| people.writing_as(email));
+    let has = persons(yes, people)
         .iter()
-        .map(|yes| &yes.approver)
-        .filter(|approver| Some(*approver) != requested_by.as_ref())
-        .collect();
-    if people.len() < APPROVERS {
-        return Err(NotLifted::NotEnoughPeople { has: people.len() });
+        .filter(|person| asks.as_ref().is_none_or(|asks| !asks.is(person)))
+        .count();
+    if has < APPROVERS {
+        return Err(NotLifted::NotEnoughPeople { has });
     }
     Ok(verdict.lifting(findings))
+}
+
+/// Who said yes: one human with two addresses is one.
+fn persons(yes: &BTreeSet<Yes>, people: &People) -> Vec<Person> {
+    let mut persons: Vec<Person> = Vec::new();
+    for yes in yes {
+        let person = people.writing_as(&yes.approver);
+        if !persons.iter().any(|known| known.is(&person)) {
+            persons.push(person);
+        }
+    }
+    persons
 }
 
 /// Where the look afterwards stands.
@@ -96,9 +113,15 @@ pub fn after_review(
     requested_by: Option<&Email>,
     before: &BTreeSet<Yes>,
     after: &BTreeSet<Yes>,
+    people: &People,
     now: Timestamp,
 ) -> AfterReview {
-    let involved = |who: &Email| Some(who) == requested_by || before.iter().any(|yes| yes.approver == *who);
+    let mut known = persons(before, people);
+    known.extend(requested_by.map(|email| people.writing_as(email)));
+    let involved = |who: &Email| {
+        let who = people.writing_as(who);
+        known.iter().any(|known| known.is(&who))
+    };
     if let Some(third) = after.iter().find(|yes| !involved(&yes.approver)) {
         return AfterReview::Done(third.clone());
     }

@@ -28,7 +28,7 @@ const GROUPS: &str = "/api/2.0/preview/scim/v2/Groups";
 const USERS: &str = "/api/2.0/preview/scim/v2/Users";
 const PRINCIPALS: &str = "/api/2.0/preview/scim/v2/ServicePrincipals";
 const PATCH: &str = "urn:ietf:params:scim:api:messages:2.0:PatchOp";
-/// How long the vendor takes at most to show a write (databricks.md 1.8).
+/// How long the vendor takes at most to show a write (vendor's page on SCIM).
 const PROPAGATION: Duration = Duration::from_mins(1);
 /// How often it is looked meanwhile.
 const LOOK: Duration = Duration::from_millis(500);

@@ -57,7 +57,7 @@ pub(super) fn rows<'b>() -> Vec<Assumption<Bench<'b>>> {
         ),
         row!(
             groups::seen_after,
-            "databricks.md: reads may lag up to 60 s",
+            "vendor's page on SCIM: reads may lag up to 60 s",
             "a member that was added is seen within a minute",
             "seen within 60 s"
         ),

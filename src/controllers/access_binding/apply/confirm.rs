@@ -1,5 +1,6 @@
 //! Databricks' readings go backwards for a minute: what was written there counts as confirmed only when a second,
-//! later reading shows it too. Until then it stays `confirming`.
+//! later reading shows it too. Until then it stays `confirming`. Where no listing shows a target, and each look costs a
+//! call of its own, one reading decides: the next one is that of the next check, and a row that it lacks is given anew.
 
 use lockstep_core::domain::access::grant::{Grant, Target};
 use lockstep_core::domain::access::inventory::Held;
@@ -10,7 +11,11 @@ use super::Outcome;
 
 pub(super) fn confirm_twice(controller: &Controller, gathered: &Gathered, outcome: &mut Outcome) {
     let before = &gathered.question.me.inventory;
-    let lags = |target: &Target| target.system().kind() == ConnectionKind::Databricks;
+    let observed = &gathered.question.world.observed;
+    let lags = |target: &Target| {
+        let alone = observed.get(target).is_some_and(|seen| seen.alone);
+        target.system().kind() == ConnectionKind::Databricks && !alone
+    };
     // Confirmed by this pass's readings: confirming before, and no longer.
     let newly = |now: &Held, before: Option<&Held>| {
         let held = before.copied()?;
@@ -34,7 +39,7 @@ pub(super) fn confirm_twice(controller: &Controller, gathered: &Gathered, outcom
     let writes = writes.chain(groups.iter().map(|(target, held)| (target, held)));
     let sightings: Sightings = writes
         .filter_map(|(target, held)| {
-            let seen = gathered.question.world.observed.get(target)?;
+            let seen = observed.get(target)?;
             Some(((target.clone(), held.confirming?), seen.taken))
         })
         .collect();
@@ -43,19 +48,16 @@ pub(super) fn confirm_twice(controller: &Controller, gathered: &Gathered, outcom
         let written = held.confirming?;
         (!twice.contains(&(target.clone(), written))).then_some(written)
     };
+    let pending = &mut outcome.planned.decision.pending;
     for (grant, held) in rows {
         if let Some(written) = once(&grant.target, &held) {
-            outcome
-                .planned
-                .decision
-                .pending
-                .insert(grant.target.clone(), written);
+            pending.insert(grant.target.clone(), written);
             outcome.inventory.rows.insert(grant, held);
         }
     }
     for (target, held) in groups {
         if let Some(written) = once(&target, &held) {
-            outcome.planned.decision.pending.insert(target.clone(), written);
+            pending.insert(target.clone(), written);
             outcome.inventory.groups.insert(target, held);
         }
     }

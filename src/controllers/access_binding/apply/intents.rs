@@ -31,15 +31,22 @@ impl Intents {
             .map(|change| intent(change, decision.authoritative.contains(&change.target), now))
             .collect();
         let question = &gathered.question;
-        let replaced: BTreeSet<&str> = mine.iter().map(|intent| intent.target.as_str()).collect();
+        let released: BTreeSet<String> = planned.released.iter().map(ToString::to_string).collect();
+        let unused = planned.approval.is_some();
+        // A change that is still to be released takes nothing's place yet.
+        let replaced: BTreeSet<&str> = mine
+            .iter()
+            .map(|intent| intent.target.as_str())
+            .filter(|target| !(unused && released.contains(*target)))
+            .collect();
         let open = question.intents.iter().filter(|intent| {
             !replaced.contains(intent.target.as_str()) && still_open(intent, &question.world, now)
         });
         Self {
             open: open.cloned().collect(),
             planned: mine,
-            released: planned.released.iter().map(ToString::to_string).collect(),
-            unused: planned.approval.is_some(),
+            released,
+            unused,
         }
     }
 

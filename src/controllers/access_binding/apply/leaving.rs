@@ -2,7 +2,7 @@
 
 use kube::ResourceExt;
 use lockstep_core::api::FINALIZER;
-use lockstep_core::api::access_binding::Origin;
+use lockstep_core::api::access_binding::{Intent, Origin};
 use lockstep_core::domain::access::inventory::Inventory;
 use lockstep_core::domain::ports::{Event, JournalState, KeepError, ObjectKey};
 
@@ -53,6 +53,13 @@ pub(super) async fn finish_deletion(
             .use_approval(approval, &id, context.clock.now())
             .await?;
         state.inventory = outcome.inventory.write();
+        let lost = |intent: &Intent| {
+            intent
+                .target
+                .parse()
+                .is_ok_and(|target| gathered.is_lost(&target))
+        };
+        state.intents.retain(|intent| !lost(intent));
         context.journal.write(object, state).await?;
     }
     if gathered.question.orphan && !outcome.inventory.is_empty() {
@@ -80,7 +87,7 @@ pub(super) async fn finish_deletion(
     let owes = owed.filter(|held| held.origin == Origin::Created).count() > 0;
     let waits = !outcome.planned.decision.plan.blocked.is_empty()
         || !outcome.failed.is_empty()
-        || !state.intents.is_empty();
+        || !(state.intents.is_empty() || gathered.question.orphan);
     let blind = gathered.question.inventory_lost && !gathered.errors.is_empty();
     if !owes && !waits && !blind {
         if gathered.question.inventory_lost {

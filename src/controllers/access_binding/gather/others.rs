@@ -116,8 +116,12 @@ impl Reader<'_> {
 
     /// Judges what others remember by what was read now.
     pub(super) fn believed(&self, others: Vec<(Claimant, BTreeSet<System>)>) -> Vec<Claimant> {
+        let cluster = &*self.context.cluster;
         let judged = others.into_iter().map(|(mut other, doubted)| {
-            believe(&mut other, &doubted, &self.world);
+            let namespace = other.key.namespace.clone();
+            believe(&mut other, &doubted, &self.world, &|system| {
+                tenancy(cluster, self.ways.get(system)?, &namespace)
+            });
             other
         });
         judged.collect()

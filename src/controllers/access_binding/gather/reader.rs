@@ -14,7 +14,8 @@ use lockstep_core::domain::access::declared::{ConnectionFacts, Declared};
 use lockstep_core::domain::access::grant::{System, Target};
 use lockstep_core::domain::access::names::gerrit_group_uuid;
 use lockstep_core::domain::access::observed::{Located, Named, Observed};
-use lockstep_core::domain::access::trust::Ways;
+use lockstep_core::domain::access::pins::Pin;
+use lockstep_core::domain::access::trust::{Through, Ways};
 use lockstep_core::domain::plan::Problem;
 use lockstep_core::domain::ports::{AccessSystem, ConnectionKey, SystemError, SystemErrorKind};
 
@@ -55,7 +56,7 @@ impl Reader<'_> {
     }
 
     /// Opens what a declaration needs. What is held behind a connection that cannot be used now stays as it is.
-    pub(super) async fn open_declared(&mut self, declared: &Declared, namespace: &str) {
+    pub(super) async fn open_declared(&mut self, declared: &Declared, through: &Through, namespace: &str) {
         let cluster = self.context.cluster.clone();
         let ways = declared.ways();
         for connection in &declared.connections {
@@ -67,9 +68,9 @@ impl Reader<'_> {
                 let systems: Vec<System> = by_it.into_iter().map(|(system, _)| system.clone()).collect();
                 self.open(connection, systems).await;
             } else {
-                self.world
-                    .frozen
-                    .extend(reached.filter(|system| !ways.contains_key(system)));
+                let gave = |system: &System| through.get(&system.to_string()) == Some(connection);
+                let stays = reached.filter(|system| !ways.contains_key(system) || gave(system));
+                self.world.frozen.extend(stays);
             }
         }
     }
@@ -98,7 +99,7 @@ impl Reader<'_> {
             usable.retain(|key| {
                 (own.contains(key) || same_owner(key)) && has_entry(&*cluster, key, &namespace)
             });
-            usable.sort_by_key(|key| !own.contains(key));
+            usable.sort_by_key(|key| (!own.contains(key), key.clone()));
         }
         let before = self.errors.len();
         for connection in &usable {
@@ -128,7 +129,13 @@ impl Reader<'_> {
     }
 
     /// Reads directories, names and targets of this binding and of whoever shares them.
-    pub(super) async fn read(&mut self, me: &Claimant, others: &[&Claimant], intents: &[Intent]) {
+    pub(super) async fn read(
+        &mut self,
+        me: &Claimant,
+        others: &[&Claimant],
+        intents: &[Intent],
+        strays: &BTreeSet<System>,
+    ) {
         // Whoever shares a group has people in it too: who they are must be known before anybody is taken for a stranger.
         let teams = std::iter::once(me)
             .chain(others.iter().copied())
@@ -159,6 +166,17 @@ impl Reader<'_> {
             }
         }
         let mut targets: BTreeSet<Target> = me.inventory.targets();
+        // What was begun is looked up, whether or not anything is declared there any more.
+        for target in begun(intents) {
+            if let Target::NewGroup { system, name } = target {
+                names.insert(Named::Group { system, name });
+            } else {
+                targets.insert(target);
+            }
+        }
+        // What things were called elsewhere is asked again by the connection that leads there now.
+        let elsewhere = me.pins.iter().filter_map(Pin::named);
+        names.extend(elsewhere.filter(|named| strays.contains(&named.system())));
         targets.extend(me.pins.iter().filter_map(|pin| pin.means.parse().ok()));
         let wanted: Vec<_> = names
             .into_iter()
@@ -278,6 +296,11 @@ impl Reader<'_> {
             }
         }
     }
+}
+
+/// Targets of writes that were begun.
+pub(super) fn begun(intents: &[Intent]) -> impl Iterator<Item = Target> {
+    intents.iter().filter_map(|intent| intent.target.parse().ok())
 }
 
 /// Runs readings side by side, a few at once, and keeps their order.

@@ -37,13 +37,18 @@ pub(super) async fn told(gathered: &Gathered, outcome: &Outcome) -> Vec<String> 
     drift.iter().map(|found| found.told(&hands)).collect()
 }
 
+/// Whether a message of several sentences holds this one, whatever is said of whose hand it was.
+fn is_told(message: &str, text: &str) -> bool {
+    message.split("; ").any(|told| told.starts_with(text))
+}
+
 /// Counts what this pass found, but for what stands since an earlier one.
 pub(super) fn count(outcome: &Outcome, previous: &[Condition], context: &Context) {
     let standing = previous
         .iter()
         .find(|old| ConditionType::Drifted.is(&old.type_) && Reason::Drifted.is(&old.reason));
     for found in &outcome.planned.decision.drift {
-        if standing.is_none_or(|old| !old.message.contains(&found.text)) {
+        if standing.is_none_or(|old| !is_told(&old.message, &found.text)) {
             context.tally.drifted(found.target.system().kind());
         }
     }

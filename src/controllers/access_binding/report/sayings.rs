@@ -109,13 +109,6 @@ impl<'a> Facts<'a> {
         if let Some((unit, error)) = self.outcome.failed.first() {
             return say(false, error.reason(), format!("{unit}: {error}"));
         }
-        if let Some(problem) = self.problems.first() {
-            return say(
-                false,
-                problem.reason.unwrap_or(Reason::Failed),
-                sentences(self.problems.iter().copied()),
-            );
-        }
         if let Some(abandon) = &self.outcome.planned.abandon {
             return say(
                 false,
@@ -125,6 +118,13 @@ impl<'a> Facts<'a> {
                     abandon.digest,
                     plan::not_released(&abandon.refused)
                 ),
+            );
+        }
+        if let Some(problem) = self.problems.first() {
+            return say(
+                false,
+                problem.reason.unwrap_or(Reason::Failed),
+                sentences(self.problems.iter().copied()),
             );
         }
         if let Some(error) = self.gathered.errors.first() {

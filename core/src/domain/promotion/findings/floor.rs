@@ -1,6 +1,6 @@
 //! Whether the policy asks for as much as the connection's owner demands of everybody.
 
-use super::super::super::access::reach::matches;
+use super::super::super::access::patterns::matches;
 use super::super::finding::{Finding, FindingKind};
 use super::super::gate::Case;
 
