@@ -112,6 +112,8 @@ async fn who_changed_the_spec_does_not_abandon_what_it_gave() {
         .await
         .unwrap();
     team.strip::<GerritConnection>("gerrit").await;
+    // While the operator still knows it, it takes back through it.
+    team.until_message("crew", "Ready", &["does not exist"]).await;
     team.go("crew").await;
     let message = team.until_reason("crew", "Ready", "RevokeWaiting").await;
     let at = message.find("sha256:").unwrap();

@@ -77,6 +77,8 @@ async fn an_object_whose_connections_are_gone_waits_for_a_person() {
     })
     .await;
     team.strip::<GerritConnection>("gerrit").await;
+    // While the operator still knows it, it takes back through it.
+    team.until_message("crew", "Ready", &["does not exist"]).await;
     team.go("crew").await;
     let message = team.until_reason("crew", "Ready", "RevokeWaiting").await;
     let at = message.find("sha256:").unwrap();
