@@ -5,6 +5,7 @@
 //!   [`windows`] and [`freeze`] (now?), [`break_glass`];
 //! * how it goes: [`queue`] (who has the turn), [`steps`] and [`state`] (forward and back, through any crash), [`attempt`] (under
 //!   which name), [`rollback`] (back to what the record knows);
+//! * what it asks of the system where changes are reviewed: [`ports`];
 //! * what it proves: [`provenance`] (where a model comes from), [`completeness`] (what else ran).
 //!
 //! [`expressions`] is what `${...}` stands for.
@@ -22,6 +23,7 @@ mod guards;
 mod learn;
 pub mod paths;
 pub mod people;
+pub mod ports;
 pub mod provenance;
 pub mod queue;
 pub mod range;
