@@ -1,6 +1,8 @@
 //! What is asked of a system: one call, with the effect it may have.
 
 use std::fmt;
+use std::path::PathBuf;
+use std::time::Duration;
 
 use reqwest::Method;
 use reqwest::header::{HeaderMap, HeaderName, HeaderValue};
@@ -26,6 +28,8 @@ pub enum Body {
     Json(Vec<u8>),
     /// `application/x-www-form-urlencoded`.
     Form(Vec<(String, String)>),
+    /// The bytes of a file.
+    Bytes(Vec<u8>),
 }
 
 impl fmt::Debug for Body {
@@ -33,6 +37,7 @@ impl fmt::Debug for Body {
         match self {
             Self::None => f.write_str("None"),
             Self::Json(text) => write!(f, "Json({} bytes)", text.len()),
+            Self::Bytes(bytes) => write!(f, "Bytes({} bytes)", bytes.len()),
             Self::Form(fields) => {
                 let names = fields.iter().map(|(name, _)| name);
                 f.write_str("Form")?;
@@ -58,6 +63,17 @@ pub struct Call {
     /// Whose rate it counts against.
     pub family: &'static str,
     pub effect: Effect,
+    /// Where a good answer goes instead of into memory.
+    pub spool: Option<Spool>,
+}
+
+/// A file that takes a long answer.
+#[derive(Clone, Debug)]
+pub struct Spool {
+    /// It is written anew by every attempt.
+    pub path: PathBuf,
+    /// Longest time of the exchange, where it is not the connection's own.
+    pub patience: Duration,
 }
 
 /// Names, and no values that may be secret.
@@ -73,6 +89,7 @@ impl fmt::Debug for Call {
             headers,
             family,
             effect,
+            spool,
         } = self;
         let query: Vec<_> = query.iter().map(|(name, _)| name).collect();
         f.debug_struct("Call")
@@ -85,6 +102,7 @@ impl fmt::Debug for Call {
             .field("headers", &headers.keys().collect::<Vec<_>>())
             .field("family", family)
             .field("effect", effect)
+            .field("spool", spool)
             .finish()
     }
 }
@@ -107,6 +125,7 @@ impl Call {
             headers: HeaderMap::new(),
             family,
             effect,
+            spool: None,
         }
     }
 
@@ -126,6 +145,22 @@ impl Call {
     #[must_use]
     pub fn json(mut self, body: &impl Serialize) -> Self {
         self.body = Body::Json(serde_json::to_vec(body).unwrap_or_else(|_| b"null".to_vec()));
+        self
+    }
+
+    /// Sets a file as the body.
+    #[must_use]
+    pub fn bytes(mut self, body: Vec<u8>) -> Self {
+        self.body = Body::Bytes(body);
+        self
+    }
+
+    /// Writes a good answer to a file, however long it is, and waits longer for it. For calls that only read: a permit
+    /// is asked for the connection's own timeout.
+    #[must_use]
+    pub fn spool(mut self, path: impl Into<PathBuf>, patience: Duration) -> Self {
+        let path = path.into();
+        self.spool = Some(Spool { path, patience });
         self
     }
 

@@ -9,6 +9,7 @@ use lockstep_core::domain::ports::{SystemError, SystemErrorKind};
 use reqwest::header::{AUTHORIZATION, CONTENT_TYPE, DATE, HeaderMap, RETRY_AFTER};
 use reqwest::{Request, StatusCode, Url};
 use std::sync::atomic::Ordering;
+use tokio::io::AsyncWriteExt as _;
 
 use super::address::Refused;
 use super::answer::{Answer, Asked, secrets_of};
@@ -97,13 +98,14 @@ impl Http {
             .as_ref()
             .map(|metrics| metrics.in_flight(self.kind, &self.host));
         let begun = Instant::now();
-        let exchange = tokio::time::timeout(self.timeout, self.exchange(call, request)).await;
+        let patience = call.spool.as_ref().map_or(self.timeout, |spool| spool.patience);
+        let exchange = tokio::time::timeout(patience, self.exchange(call, request)).await;
         let result = match exchange {
             Ok(Ok(answer)) => self.judge(call, family, answer),
             Ok(Err(fault)) => Err(fault),
             Err(_) => Err(self.lost(
                 call,
-                &format!("no complete answer within {} s", self.timeout.as_secs_f32()),
+                &format!("no complete answer within {} s", patience.as_secs_f32()),
             )),
         };
         self.account(call, &result, begun.elapsed());
@@ -121,6 +123,7 @@ impl Http {
             Body::None => return request,
             // Gerrit answers 400 to JSON without this very charset.
             Body::Json(text) => ("application/json; charset=UTF-8", text.clone()),
+            Body::Bytes(bytes) => ("application/octet-stream", bytes.clone()),
             Body::Form(fields) => {
                 let text = url::form_urlencoded::Serializer::new(String::new())
                     .extend_pairs(fields)
@@ -128,7 +131,9 @@ impl Http {
                 ("application/x-www-form-urlencoded", text.into_bytes())
             }
         };
-        headers.insert(CONTENT_TYPE, reqwest::header::HeaderValue::from_static(kind));
+        headers
+            .entry(CONTENT_TYPE)
+            .or_insert(reqwest::header::HeaderValue::from_static(kind));
         *request.body_mut() = Some(body.into());
         request
     }
@@ -148,24 +153,45 @@ impl Http {
         let (status, headers) = (response.status(), response.headers().clone());
         self.see_date(&headers, local);
         let mut body = Vec::new();
+        let mut spool = match &call.spool {
+            Some(spool) if status.is_success() => {
+                let created = tokio::fs::File::create(&spool.path).await;
+                Some(created.map_err(|error| self.unspooled(call, &error))?)
+            }
+            _ => None,
+        };
+        let mut received = 0;
         loop {
             match response.chunk().await {
-                Ok(Some(chunk)) if body.len() + chunk.len() > self.body_limit => {
+                Ok(Some(chunk)) if spool.is_none() && body.len() + chunk.len() > self.body_limit => {
                     let message = format!("{TOO_LONG} {} bytes", self.body_limit);
                     return Err(match call.effect {
                         Effect::Read => self.bad(call, &message).into(),
                         Effect::Repeatable | Effect::Once => self.lost(call, &message),
                     });
                 }
-                Ok(Some(chunk)) => body.extend_from_slice(&chunk),
+                Ok(Some(chunk)) => {
+                    received += chunk.len();
+                    match &mut spool {
+                        None => body.extend_from_slice(&chunk),
+                        Some(file) => {
+                            let written = file.write_all(&chunk).await;
+                            written.map_err(|error| self.unspooled(call, &error))?;
+                        }
+                    }
+                }
                 Ok(None) => break,
                 Err(error) => {
                     return Err(self.lost(call, &format!("the answer broke off: {}", chain(&error))));
                 }
             }
         }
+        if let Some(mut file) = spool {
+            let flushed = file.flush().await;
+            flushed.map_err(|error| self.unspooled(call, &error))?;
+        }
         if let Some(metrics) = &self.metrics {
-            metrics.bytes(self.kind, sent, body.len());
+            metrics.bytes(self.kind, sent, received);
         }
         match status {
             StatusCode::UNAUTHORIZED => self.authenticated.store(false, Ordering::Relaxed),
@@ -273,6 +299,15 @@ impl Http {
             error: self.error(kind, format!("{}: {why}", call.label())),
             repeatable: call.effect != Effect::Once,
         }
+    }
+
+    /// An answer came and could not be kept.
+    fn unspooled(&self, call: &Call, error: &std::io::Error) -> SystemError {
+        let message = format!(
+            "{}: the answer could not be written to disk: {error}",
+            call.label()
+        );
+        self.error(SystemErrorKind::BadAnswer, message)
     }
 
     fn bad(&self, call: &Call, why: &str) -> SystemError {

@@ -29,7 +29,7 @@ use reqwest::Url;
 use tokio::sync::Semaphore;
 
 pub use answer::Answer;
-pub use call::{Body, Call, Effect};
+pub use call::{Body, Call, Effect, Spool};
 pub use exchange::is_too_long;
 pub use limit::{FamilyLimit, Rate};
 pub use metrics::HttpMetrics;

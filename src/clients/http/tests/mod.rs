@@ -126,6 +126,22 @@ async fn a_body_beyond_the_limit_is_cut() {
 }
 
 #[tokio::test]
+async fn a_long_answer_goes_to_a_file_and_a_refusal_does_not() {
+    let refusal = reply("403 Forbidden", "", "not for you");
+    let server = Server::start(vec![Reply::Huge(10_000_000), refusal]).await;
+    let http = client(&server.url);
+    let path = std::env::temp_dir().join(format!("lockstep-spool-{}", std::process::id()));
+    let call = || read().spool(&path, Duration::from_mins(1));
+    let answer = http.send(call()).await.unwrap().success().unwrap();
+    assert!(answer.body.is_empty());
+    assert!(std::fs::metadata(&path).unwrap().len() >= 10_000_000);
+    std::fs::remove_file(&path).unwrap();
+    let error = fails(&http, call()).await;
+    assert_eq!(error.kind, SystemErrorKind::Forbidden);
+    assert!(!path.exists());
+}
+
+#[tokio::test]
 async fn an_answer_cut_short_is_asked_for_again_only_by_a_read() {
     let torn = Reply::Torn("HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\n{\"a\"");
     let server = Server::start(vec![torn.clone(), torn.clone(), ok("{}")]).await;
