@@ -191,6 +191,14 @@ fn numbers(version: &str) -> (u32, u32) {
     (parts.next().unwrap_or(0), parts.next().unwrap_or(0))
 }
 
+/// All three numbers; `None`: without them it is unknown which faults the server has.
+pub(super) fn version(version: &str) -> Option<(u32, u32, u32)> {
+    let mut parts = version
+        .split(|c: char| !c.is_ascii_digit())
+        .map(|part| part.parse().ok());
+    Some((parts.next()??, parts.next()??, parts.next()??))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -207,6 +215,9 @@ mod tests {
     fn versions_of_custom_builds_are_understood() {
         assert_eq!(numbers("3.13.2-12-gabc"), (3, 13));
         assert_eq!(numbers("3.9"), (3, 9));
+        assert_eq!(super::version("3.13.2-12-gabc"), Some((3, 13, 2)));
+        assert_eq!(super::version("3.13-rc1"), None);
+        assert_eq!(super::version("(dev)"), None);
         assert!(numbers("2.16.1") < OLDEST && numbers("3.11.0") >= OLDEST);
     }
 

@@ -40,6 +40,15 @@ impl GerritSystem {
     }
 
     async fn read_labels(&self, project: &str) -> Result<Known, SystemError> {
+        let defined = self.read_label_definitions(project).await?;
+        Ok(defined.map(|defined| Arc::new(values(defined))))
+    }
+
+    /// A project's labels as they are defined now; `None`: it does not tell.
+    pub(super) async fn read_label_definitions(
+        &self,
+        project: &str,
+    ) -> Result<Option<BTreeMap<String, LabelInfo>>, SystemError> {
         let path = format!("a/projects/{}/labels/", segment(project));
         let inherited = [("inherited", "true".to_owned())];
         let answer = self
@@ -51,31 +60,29 @@ impl GerritSystem {
             return Ok(None);
         }
         let found: Vec<LabelInfo> = parse(&answer.success()?)?;
-        Ok(Some(Arc::new(in_force(found))))
+        Ok(Some(in_force(found)))
     }
 }
 
 /// Labels as they count: parents come first, and a child redefines what they leave open.
-fn in_force(found: Vec<LabelInfo>) -> Labels {
-    let mut labels = Labels::new();
+fn in_force(found: Vec<LabelInfo>) -> BTreeMap<String, LabelInfo> {
+    let mut labels = BTreeMap::new();
     let mut closed = BTreeSet::new();
-    for LabelInfo {
-        name,
-        values,
-        can_override,
-    } in found
-    {
-        if closed.contains(&name) {
+    for label in found {
+        if closed.contains(&label.name) {
             continue;
         }
-        if !can_override {
-            closed.insert(name.clone());
+        if !label.can_override {
+            closed.insert(label.name.clone());
         }
-        // ` 0`, `+1`, `-1`.
-        let values = values.keys().filter_map(|value| value.trim().parse().ok());
-        labels.insert(name, values.collect());
+        labels.insert(label.name.clone(), label);
     }
     labels
+}
+
+fn values(defined: BTreeMap<String, LabelInfo>) -> Labels {
+    let values = |(name, label): (String, LabelInfo)| (name, label.values().collect());
+    defined.into_iter().map(values).collect()
 }
 
 #[cfg(test)]
@@ -95,6 +102,6 @@ mod tests {
             ("Code-Review".to_owned(), [-2, 0, 2].into()),
             ("Verified".to_owned(), [0, 1].into()),
         ]);
-        assert_eq!(in_force(found), expected);
+        assert_eq!(values(in_force(found)), expected);
     }
 }

@@ -2,7 +2,7 @@
 //! written but planned changes, and what was written counts in no older reading.
 //!
 //! `facts` says which server this is, `people`, `groups` and `rights` read it, `group_write` and `rights_write` change
-//! it, `labels` says what may be voted, `history` who else changed a group.
+//! it, `labels` says what may be voted, `history` who else changed a group. `review` is the other half: changes.
 
 mod contract;
 mod facts;
@@ -13,6 +13,7 @@ mod labels;
 mod names;
 mod people;
 mod rest;
+mod review;
 mod rights;
 mod rights_write;
 mod shared;

@@ -101,14 +101,7 @@ impl GerritSystem {
     /// Where the site demands review of its configuration: a change for people to submit, made once. Returns the
     /// error that says so.
     async fn propose_rights(&self, project: &str, input: &AccessInput) -> Result<SystemError, SystemError> {
-        let mine = [("q", "is:open owner:self".to_owned()), ("n", "500".to_owned())];
-        let open: Vec<ChangeInfo> = self.rest.get("/a/changes/", "a/changes/".into(), &mine).await?;
-        let proposed = open.into_iter().find(|change| {
-            change.project == project
-                && change.branch.ends_with("meta/config")
-                && change.subject == input.message
-        });
-        let change = if let Some(change) = proposed {
+        let change = if let Some(change) = self.proposed(project, &input.message).await? {
             change
         } else {
             let path = format!("a/projects/{}/access:review", segment(project));
@@ -124,15 +117,33 @@ impl GerritSystem {
                 .await?;
             parse(&answer.success()?)?
         };
+        Ok(self.pending("access rights", project, &change))
+    }
+
+    /// Our own open change of a project's configuration that is called so.
+    pub(super) async fn proposed(
+        &self,
+        project: &str,
+        subject: &str,
+    ) -> Result<Option<ChangeInfo>, SystemError> {
+        let mine = [("q", "is:open owner:self".to_owned()), ("n", "500".to_owned())];
+        let open: Vec<ChangeInfo> = self.rest.get("/a/changes/", "a/changes/".into(), &mine).await?;
+        Ok(open.into_iter().find(|change| {
+            change.project == project && change.branch.ends_with("meta/config") && change.subject == subject
+        }))
+    }
+
+    /// The error that stands for waiting until people have submitted a change of configuration.
+    pub(super) fn pending(&self, what: &str, project: &str, change: &ChangeInfo) -> SystemError {
         let message = format!(
-            "the server demands review of access rights: pending until change {number} of {project} is submitted (/c/{path}/+/{number})",
+            "the server demands review of {what}: pending until change {number} of {project} is submitted (/c/{path}/+/{number})",
             number = change.number,
             path = segment(project).replace("%2F", "/"),
         );
         // Once somebody submits it, what it gives is our gift.
         let mut error = self.rest.http.error(SystemErrorKind::Refused, message).partly();
         error.retry_at = self.clock.now().checked_add(REVIEW_PAUSE).ok();
-        Ok(error)
+        error
     }
 }
 

@@ -17,6 +17,7 @@ use lockstep_core::domain::plan::Change;
 use lockstep_core::domain::ports::{
     AccessSystem as _, Clock, ErrorClass, NoPermit, Permit, SystemError, SystemErrorKind,
 };
+use lockstep_core::domain::promotion::ports::{Requirement, RequirementChanges, ReviewSystem as _};
 use serde_json::{Value, json};
 
 use super::{GerritSettings, GerritSystem};
@@ -414,4 +415,36 @@ async fn labels_of_a_project_are_read_once_for_all_who_ask_and_hidden_ones_are_n
     assert_eq!(book.count("GET /a/projects/p/labels/"), 1);
     assert_eq!(system.labels(&on("hidden", "refs/*"), fresh).await, Ok(None));
     assert_eq!(book.count(hidden), 1);
+}
+
+#[tokio::test]
+async fn requirements_wait_for_reviewers_where_the_site_demands_them() {
+    let review = "POST /a/projects/p/submit_requirements:review";
+    let book = Book::default()
+        .on("GET /a/projects/p/submit_requirements/", 200, json!([]))
+        .on(
+            "POST /a/projects/p/submit_requirements/",
+            405,
+            json!("direct update not allowed"),
+        )
+        .on("GET /a/changes/", 200, json!([]))
+        .on(review, 201, json!({"_number": 43, "project": "p"}));
+    let (system, book) = play(book).await;
+    let wanted = Requirement {
+        submittable_if: "label:Code-Review=MAX".into(),
+        ..Requirement::default()
+    };
+    let changes = RequirementChanges(BTreeMap::from([("Gate".to_owned(), Some(wanted))]));
+    let error = system.write_requirements("p", &changes).await.unwrap_err();
+    assert!(error.message.contains("pending until change 43"), "{error}");
+    assert!(matches!(error.class(), ErrorClass::RetryAt(_)) && error.partly);
+    let subject = book.body(review)["commit_message"].clone();
+    let open = json!([{"_number": 43, "project": "p", "branch": "refs/meta/config", "subject": subject}]);
+    book.answers
+        .lock()
+        .unwrap()
+        .insert("GET /a/changes/".into(), vec![(200, open)]);
+    let error = system.write_requirements("p", &changes).await.unwrap_err();
+    assert!(error.message.contains("pending until change 43"), "{error}");
+    assert_eq!(book.count(review), 1);
 }

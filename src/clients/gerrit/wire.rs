@@ -150,8 +150,17 @@ pub struct AccessInput {
 pub struct LabelInfo {
     pub name: String,
     /// What each vote means, by vote: ` 0`, `+1`, `-1`.
-    pub values: BTreeMap<String, String>,
+    values: BTreeMap<String, String>,
+    /// `NoBlock`, `NoOp`, `MaxWithBlock`, ...
+    pub function: String,
     pub can_override: bool,
+}
+
+impl LabelInfo {
+    /// The votes there are.
+    pub fn values(&self) -> impl Iterator<Item = i32> {
+        self.values.keys().filter_map(|value| value.trim().parse().ok())
+    }
 }
 
 /// What a server says about itself.

@@ -1,0 +1,90 @@
+//! Gerrit as the place where changes are reviewed: what was merged, what is known of it, and what is said back. Nothing
+//! is judged here; what cannot be read is left unknown.
+//!
+//! `merges`, `tips` and `commits` see what happened to branches (`walk` says which commits matter, `query` how to ask),
+//! `evidence` reads one change with `votes`, `groups` and `people`, `say` and `requirements` write.
+
+mod commits;
+mod evidence;
+mod groups;
+mod merges;
+mod people;
+mod query;
+mod requirements;
+mod say;
+mod tips;
+mod votes;
+mod walk;
+mod wire;
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use async_trait::async_trait;
+use jiff::Timestamp;
+use lockstep_core::domain::ports::SystemError;
+use lockstep_core::domain::promotion::evidence::{ChangeNumber, CommitId, Evidence};
+use lockstep_core::domain::promotion::gate::GerritVersion;
+use lockstep_core::domain::promotion::ports::{
+    ChangeRef, Inquiry, Lineage, Merges, RequirementChanges, Requirements, ReviewSystem, Saying, Watched,
+    Written,
+};
+
+use super::GerritSystem;
+use super::facts::version;
+
+#[async_trait]
+impl ReviewSystem for GerritSystem {
+    async fn version(&self) -> Result<Option<GerritVersion>, SystemError> {
+        let facts = self.facts().await?;
+        Ok(version(&facts.version).map(|(major, minor, patch)| GerritVersion(major, minor, patch)))
+    }
+
+    async fn merges(&self, watched: &BTreeSet<Watched>, since: Timestamp) -> Result<Merges, SystemError> {
+        self.read_merges(watched, since).await
+    }
+
+    async fn tips(&self, watched: &BTreeSet<Watched>) -> Result<BTreeMap<Watched, CommitId>, SystemError> {
+        self.read_tips(watched).await
+    }
+
+    async fn commits(
+        &self,
+        project: &str,
+        tip: &CommitId,
+        known: &BTreeSet<CommitId>,
+    ) -> Result<BTreeMap<CommitId, Lineage>, SystemError> {
+        self.read_commits(project, tip, known).await
+    }
+
+    async fn changes_of(
+        &self,
+        on: &Watched,
+        commits: &BTreeSet<CommitId>,
+    ) -> Result<BTreeMap<CommitId, ChangeNumber>, SystemError> {
+        self.read_changes_of(on, commits).await
+    }
+
+    async fn evidence(&self, change: &ChangeRef, inquiry: &Inquiry) -> Result<Evidence, SystemError> {
+        self.read_evidence(change, inquiry).await
+    }
+
+    async fn say(&self, change: &ChangeRef, saying: &Saying) -> Result<Written, SystemError> {
+        self.write_message(change, saying).await
+    }
+
+    async fn mark_deployed(&self, change: &ChangeRef, environment: &str) -> Result<Written, SystemError> {
+        self.write_hashtag(change, environment).await
+    }
+
+    async fn requirements(&self, project: &str) -> Result<Requirements, SystemError> {
+        self.read_requirements(project).await
+    }
+
+    async fn write_requirements(
+        &self,
+        project: &str,
+        changes: &RequirementChanges,
+    ) -> Result<Written, SystemError> {
+        self.change_requirements(project, changes).await
+    }
+}
