@@ -1,11 +1,13 @@
 //! Gerrit's REST protocol: login, the prefix before JSON, and which calls may be repeated.
 
+use std::path::Path;
 use std::sync::Arc;
+use std::time::Duration;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use lockstep_core::domain::ports::{SystemError, SystemErrorKind};
-use reqwest::header::{ACCEPT, HeaderValue};
+use reqwest::header::{ACCEPT, CONTENT_TYPE, HeaderName, HeaderValue};
 use reqwest::{Method, StatusCode};
 use secrecy::{ExposeSecret as _, SecretString};
 use serde::Serialize;
@@ -95,6 +97,34 @@ impl Rest {
             call = call.json(body);
         }
         self.send(call).await
+    }
+
+    /// What git answers to a fetch, written to a file: it may be larger than memory.
+    pub async fn upload_pack(
+        &self,
+        project: &str,
+        request: Vec<u8>,
+        into: &Path,
+        patience: Duration,
+    ) -> Result<(), SystemError> {
+        // Git's own paths are not encoded as a whole.
+        let project: Vec<String> = project.split('/').map(segment).collect();
+        let path = format!("a/{}/git-upload-pack", project.join("/"));
+        let header = HeaderValue::from_static;
+        let call = Call::new(
+            Method::POST,
+            "/a/{project}/git-upload-pack",
+            path,
+            READ,
+            Effect::Read,
+        )
+        .bytes(request)
+        .spool(into, patience)
+        .auth(self.auth.clone())
+        .header(CONTENT_TYPE, header("application/x-git-upload-pack-request"))
+        .header(ACCEPT, header("application/x-git-upload-pack-result"))
+        .header(HeaderName::from_static("git-protocol"), header("version=2"));
+        self.http.send(call).await?.success().map(drop)
     }
 
     /// Whom we are logged in as.

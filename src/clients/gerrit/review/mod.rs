@@ -2,10 +2,11 @@
 //! is judged here; what cannot be read is left unknown.
 //!
 //! `merges`, `tips` and `commits` see what happened to branches (`walk` says which commits matter, `query` how to ask),
-//! `evidence` reads one change with `votes`, `groups` and `people`, `say` and `requirements` write.
+//! `evidence` reads one change with `votes`, `groups` and `people`, `say` and `requirements` write. `git` has trees.
 
 mod commits;
 mod evidence;
+mod git;
 mod groups;
 mod merges;
 mod people;
@@ -31,6 +32,8 @@ use lockstep_core::domain::promotion::ports::{
 
 use super::GerritSystem;
 use super::facts::version;
+
+pub use git::Mirror;
 
 #[async_trait]
 impl ReviewSystem for GerritSystem {

@@ -92,6 +92,13 @@ impl Walk {
     pub fn len(&self) -> usize {
         self.seen.len()
     }
+
+    /// What the tip has and the others do not reach.
+    pub fn beyond(&self) -> Vec<CommitId> {
+        let beyond = |seen: &Seen| seen.reached.tip && !seen.reached.known;
+        let commits = self.seen.iter().filter(|(_, seen)| beyond(seen));
+        commits.map(|(commit, _)| commit.clone()).collect()
+    }
 }
 
 #[cfg(test)]
@@ -114,6 +121,7 @@ mod tests {
             walk.add(next, parents, Timestamp::from_second(*date).unwrap());
         }
         assert_eq!(walk.len(), read.len());
+        assert!(walk.beyond().iter().all(|commit| !known.contains(commit)));
         read
     }
 
