@@ -3,6 +3,21 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
+#[path = "gerrit/approving.rs"]
+mod approving;
+#[path = "gerrit/bypassing.rs"]
+mod bypassing;
+#[path = "gerrit/house.rs"]
+mod house;
+#[path = "gerrit/moving.rs"]
+mod moving;
+#[path = "gerrit/telling.rs"]
+mod telling;
+#[path = "gerrit/trees.rs"]
+mod trees;
+#[path = "gerrit/watching.rs"]
+mod watching;
+
 use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
