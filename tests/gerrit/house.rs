@@ -143,7 +143,7 @@ impl House {
         for (name, submittable) in [
             ("Lockstep-Approved", "label:Code-Review=MAX"),
             ("Lockstep-Verified", "label:Verified=MAX"),
-            // Of All-Projects, which lets nobody approve what they uploaded.
+            // As of All-Projects, except that a veto does not keep a change from being submitted.
             ("Code-Review", "label:Code-Review=MAX"),
         ] {
             yard.admin(
