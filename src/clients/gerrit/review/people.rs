@@ -49,6 +49,7 @@ fn named(
                     emails: account
                         .emails
                         .iter()
+                        .chain(&account.aliases)
                         .map(|email| Email::from(email.as_str()))
                         .collect(),
                     service_user: account.service || machines.contains(&id),
@@ -117,6 +118,7 @@ mod tests {
             principal: Principal::account(id, username),
             username: Some(username.into()),
             emails: vec![email.into()],
+            aliases: Vec::new(),
             active: true,
             service: false,
         };
