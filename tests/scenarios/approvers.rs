@@ -1,9 +1,11 @@
 //! Whose word counts: where an approval lies, by whatever name its approver is known; and what nobody has to be asked
 //! about.
 
+use std::sync::atomic::{AtomicU32, Ordering};
+
 use kube::api::{DeleteParams, Patch, PatchParams, PostParams};
 use kube::{Api, ResourceExt as _};
-use lockstep_core::api::{AccessBinding, GerritConnection, PlanApproval};
+use lockstep_core::api::{AccessBinding, CHANGED_BY, GerritConnection, PlanApproval};
 use serde_json::{Value, json};
 
 use crate::support::approvals::{install, protect};
@@ -97,15 +99,21 @@ async fn who_changed_the_spec_does_not_abandon_what_it_gave() {
     operator.start_afresh().await;
     team.person("ada").await;
     let author = "author@example.com";
-    let spec = team.gerrit_spec("crew", &["ada"], json!({}));
-    let body = json!({
-        "apiVersion": "lockstep.dev/v1alpha1", "kind": "AccessBinding", "metadata": {"name": "crew"}, "spec": spec,
-    });
     let theirs: Api<AccessBinding> = Api::namespaced(team.stack.kube_as(Some(author)).await, &team.prefix);
-    theirs
-        .patch("crew", &manager(), &Patch::Apply(&body))
-        .await
-        .unwrap();
+    let attempts = AtomicU32::new(0);
+    // A policy takes a moment to be in force.
+    eventually("the change is stamped with its author", PATIENCE, || async {
+        let attempt = attempts.fetch_add(1, Ordering::Relaxed).to_string();
+        let spec = team.gerrit_spec("crew", &["ada"], json!({"description": attempt}));
+        let body = json!({
+            "apiVersion": "lockstep.dev/v1alpha1", "kind": "AccessBinding", "metadata": {"name": "crew"}, "spec": spec,
+        });
+        let applied = theirs.patch("crew", &manager(), &Patch::Apply(&body)).await;
+        let applied = applied.map_err(|error| error.to_string())?;
+        let stamp = applied.annotations().get(CHANGED_BY).cloned();
+        (stamp.as_deref() == Some(author)).then_some(()).ok_or_else(|| format!("{stamp:?}"))
+    })
+    .await;
     team.until("crew", "Ready", "True").await;
     team.all::<GerritConnection>()
         .delete("gerrit", &DeleteParams::default())
