@@ -8,11 +8,14 @@
 //! * what it asks of the system where changes are reviewed: [`ports`];
 //! * what it proves: [`provenance`] (where a model comes from), [`completeness`] (what else ran).
 //!
-//! [`expressions`] is what `${...}` stands for.
+//! [`expressions`] is what `${...}` stands for. What the steps need of the outside is [`deploy_ports`], over [`tree`] (what
+//! is uploaded), [`definition`] (what a job is) and [`sources`] (whose code it runs).
 
 pub mod attempt;
 pub mod break_glass;
 pub mod completeness;
+pub mod definition;
+pub mod deploy_ports;
 pub mod evidence;
 pub mod expressions;
 pub mod finding;
@@ -29,8 +32,10 @@ pub mod queue;
 pub mod range;
 pub mod rollback;
 pub mod rules;
+pub mod sources;
 pub mod state;
 pub mod steps;
+pub mod tree;
 mod undo;
 pub mod windows;
 
