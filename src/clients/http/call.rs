@@ -4,6 +4,7 @@ use std::fmt;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use bytes::Bytes;
 use reqwest::Method;
 use reqwest::header::{HeaderMap, HeaderName, HeaderValue};
 use serde::Serialize;
@@ -29,7 +30,7 @@ pub enum Body {
     /// `application/x-www-form-urlencoded`.
     Form(Vec<(String, String)>),
     /// The bytes of a file.
-    Bytes(Vec<u8>),
+    Bytes(Bytes),
 }
 
 impl fmt::Debug for Body {
@@ -65,6 +66,8 @@ pub struct Call {
     pub effect: Effect,
     /// Where a good answer goes instead of into memory.
     pub spool: Option<Spool>,
+    /// Largest answer that is read, where it is not the connection's own: bytes.
+    pub longest: Option<usize>,
 }
 
 /// A file that takes a long answer.
@@ -90,6 +93,7 @@ impl fmt::Debug for Call {
             family,
             effect,
             spool,
+            longest,
         } = self;
         let query: Vec<_> = query.iter().map(|(name, _)| name).collect();
         f.debug_struct("Call")
@@ -103,6 +107,7 @@ impl fmt::Debug for Call {
             .field("family", family)
             .field("effect", effect)
             .field("spool", spool)
+            .field("longest", longest)
             .finish()
     }
 }
@@ -126,6 +131,7 @@ impl Call {
             family,
             effect,
             spool: None,
+            longest: None,
         }
     }
 
@@ -150,8 +156,15 @@ impl Call {
 
     /// Sets a file as the body.
     #[must_use]
-    pub fn bytes(mut self, body: Vec<u8>) -> Self {
-        self.body = Body::Bytes(body);
+    pub fn bytes(mut self, body: impl Into<Bytes>) -> Self {
+        self.body = Body::Bytes(body.into());
+        self
+    }
+
+    /// Reads an answer of up to so many bytes: what files are downloaded with.
+    #[must_use]
+    pub fn longest(mut self, bytes: usize) -> Self {
+        self.longest = Some(bytes);
         self
     }
 

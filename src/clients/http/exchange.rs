@@ -119,22 +119,22 @@ impl Http {
         if let Some(auth) = &call.auth {
             headers.insert(AUTHORIZATION, auth.clone());
         }
-        let (kind, body) = match &call.body {
+        let (kind, body): (_, reqwest::Body) = match &call.body {
             Body::None => return request,
             // Gerrit answers 400 to JSON without this very charset.
-            Body::Json(text) => ("application/json; charset=UTF-8", text.clone()),
-            Body::Bytes(bytes) => ("application/octet-stream", bytes.clone()),
+            Body::Json(text) => ("application/json; charset=UTF-8", text.clone().into()),
+            Body::Bytes(bytes) => ("application/octet-stream", bytes.clone().into()),
             Body::Form(fields) => {
                 let text = url::form_urlencoded::Serializer::new(String::new())
                     .extend_pairs(fields)
                     .finish();
-                ("application/x-www-form-urlencoded", text.into_bytes())
+                ("application/x-www-form-urlencoded", text.into())
             }
         };
         headers
             .entry(CONTENT_TYPE)
             .or_insert(reqwest::header::HeaderValue::from_static(kind));
-        *request.body_mut() = Some(body.into());
+        *request.body_mut() = Some(body);
         request
     }
 
@@ -161,10 +161,11 @@ impl Http {
             _ => None,
         };
         let mut received = 0;
+        let longest = call.longest.unwrap_or(self.body_limit);
         loop {
             match response.chunk().await {
-                Ok(Some(chunk)) if spool.is_none() && body.len() + chunk.len() > self.body_limit => {
-                    let message = format!("{TOO_LONG} {} bytes", self.body_limit);
+                Ok(Some(chunk)) if spool.is_none() && body.len() + chunk.len() > longest => {
+                    let message = format!("{TOO_LONG} {longest} bytes");
                     return Err(match call.effect {
                         Effect::Read => self.bad(call, &message).into(),
                         Effect::Repeatable | Effect::Once => self.lost(call, &message),

@@ -142,6 +142,26 @@ async fn a_long_answer_goes_to_a_file_and_a_refusal_does_not() {
 }
 
 #[tokio::test]
+async fn a_call_that_expects_a_file_says_how_long_it_may_be() {
+    let server = Server::start(vec![ok("[1,2,3,4,5]"), ok("[1,2]")]).await;
+    let http = client(&server.url);
+    let error = http.send(read().longest(5)).await.unwrap_err();
+    assert!(error.message.contains("longer than 5 bytes"), "{error}");
+    let answer = http.send(read().longest(5)).await.unwrap();
+    assert_eq!(answer.body, b"[1,2]");
+}
+
+#[tokio::test]
+async fn a_file_is_sent_as_it_is() {
+    let server = Server::start(vec![ok("{}")]).await;
+    let call = write(Effect::Repeatable).bytes(b"print(1)".to_vec());
+    client(&server.url).send(call).await.unwrap();
+    let seen = server.first();
+    assert!(seen.contains("content-type: application/octet-stream"), "{seen}");
+    assert!(seen.ends_with("print(1)"), "{seen}");
+}
+
+#[tokio::test]
 async fn an_answer_cut_short_is_asked_for_again_only_by_a_read() {
     let torn = Reply::Torn("HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\n{\"a\"");
     let server = Server::start(vec![torn.clone(), torn.clone(), ok("{}")]).await;
