@@ -6,6 +6,20 @@
     reason = "a test that cannot go on says so by failing"
 )]
 
+#[path = "databricks/deploy.rs"]
+mod deploy;
+#[path = "databricks/deploy_files.rs"]
+mod deploy_files;
+#[path = "databricks/deploy_job.rs"]
+mod deploy_job;
+#[path = "databricks/deploy_model.rs"]
+mod deploy_model;
+#[path = "databricks/deploy_runs.rs"]
+mod deploy_runs;
+#[path = "databricks/deploy_serving.rs"]
+mod deploy_serving;
+#[path = "databricks/deploy_witness.rs"]
+mod deploy_witness;
 #[path = "databricks/faults.rs"]
 mod faults;
 #[path = "databricks/groups.rs"]

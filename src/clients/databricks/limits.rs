@@ -21,6 +21,11 @@ pub enum Family {
     AccountScimWrite,
     AssignmentWrite,
     Tracking,
+    JobsCreate,
+    RunNow,
+    RunsGet,
+    WorkspaceImport,
+    WorkspaceExport,
     /// Everything the vendor publishes no number for.
     Other,
 }
@@ -69,6 +74,11 @@ pub const PUBLISHED: &[Published] = &[
     row(Family::AccountScimWrite, "account-scim-write", 5, 1),
     row(Family::AssignmentWrite, "assignment-write", 5, 1),
     row(Family::Tracking, "mlflow-tracking", 120, 1),
+    row(Family::JobsCreate, "jobs-create", 20, 1),
+    row(Family::RunNow, "jobs-run-now", 20, 1),
+    row(Family::RunsGet, "jobs-runs-get", 100, 1),
+    row(Family::WorkspaceImport, "workspace-import", 30, 1),
+    row(Family::WorkspaceExport, "workspace-export", 60, 1),
     row(Family::Other, "other", 15, 1),
 ];
 

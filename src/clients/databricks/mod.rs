@@ -4,12 +4,14 @@
 //! [`DatabricksSystem`] is the whole of it for everybody outside. Inside, calls go through `plane` (one host with
 //! our login), `observe` and `apply` say which part answers for which target, what is read is kept in `snapshot`s, and every kind of target has a file of its own: `side`, `groups`
 //! and `membership` for groups, `workspace` for permissions and entitlements, `acl` for objects and `lookup` for
-//! their names, `catalog` for Unity Catalog, `roles` for service principals.
+//! their names, `catalog` for Unity Catalog, `roles` for service principals. What promotions do stands apart, in
+//! `deploy`.
 
 mod acl;
 mod apply;
 mod catalog;
 mod contract;
+mod deploy;
 mod groups;
 pub mod limits;
 mod login;
@@ -32,6 +34,7 @@ mod workspace;
 
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 
+pub use deploy::DatabricksDeployment;
 pub use limits::Budget;
 pub use settings::{AccountSettings, Auth, DatabricksSettings, IdentityTokens};
 pub use system::DatabricksSystem;

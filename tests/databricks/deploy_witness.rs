@@ -1,0 +1,126 @@
+//! What else happened: the population that completeness counts.
+
+use jiff::{SignedDuration, Timestamp};
+use lockstep_core::domain::promotion::completeness::Act;
+use lockstep_core::domain::promotion::deploy_ports::{Deployment as _, Population, Progress, words};
+use serde_json::json;
+
+use crate::deploy::{DIRECTORY, MODEL, Stage, done, job_step, key};
+use crate::sim::BOT;
+
+fn hour() -> (Timestamp, Timestamp) {
+    let now = Timestamp::now();
+    let hour = SignedDuration::from_hours(1);
+    (now.checked_sub(hour).unwrap(), now.checked_add(hour).unwrap())
+}
+
+fn addresses(population: &Population) -> Vec<&str> {
+    population
+        .occurrences
+        .iter()
+        .map(|one| one.address.as_str())
+        .collect()
+}
+
+#[tokio::test]
+async fn every_run_as_the_identity_is_seen_whoever_started_it() {
+    let stage = Stage::set().await;
+    stage.upload().await;
+    let (jobs, step, key) = (stage.deployment.jobs(), job_step(), key("train", 1));
+    jobs.act(&key, &step, &jobs.prepare(&step).await.unwrap())
+        .await
+        .unwrap();
+    let ours = loop {
+        match jobs.observe(&key, &step).await.unwrap() {
+            Progress::Going(_) => tokio::time::sleep(std::time::Duration::from_millis(20)).await,
+            over => break done(over),
+        }
+    };
+    // The same job, started by hand; a job of somebody else; and a run that has none.
+    let job: u64 = ours[words::JOB].parse().unwrap();
+    let theirs = stage
+        .sim
+        .stranger("POST", "/api/2.2/jobs/run-now", json!({"job_id": job}))
+        .await;
+    stage.register("ada@example.com").await;
+    let task = json!({"task_key": "t", "condition_task": {"op": "EQUAL_TO", "left": "1", "right": "1"}});
+    stage
+        .sim
+        .stranger(
+            "POST",
+            "/api/2.2/jobs/runs/submit",
+            json!({"run_name": "once", "tasks": [task]}),
+        )
+        .await;
+    stage.sim.settings(json!({"emptyPages": true})).await;
+    let (from, to) = hour();
+    let population = stage.deployment.witness().runs(BOT, from, to).await.unwrap();
+    let theirs = format!("databricks://1234567890123456/runs/{}", theirs["run_id"]);
+    let mut expected = vec![ours[words::ADDRESS].as_str(), theirs.as_str()];
+    let mut found = addresses(&population);
+    expected.sort_unstable();
+    found.sort_unstable();
+    assert_eq!(found, expected);
+    assert_eq!(population.unseen.len(), 1, "{population:?}");
+    assert!(
+        population.unseen[0].what.contains("without a job"),
+        "{population:?}"
+    );
+    // What is gone is said to be unseen.
+    stage
+        .sim
+        .stranger("POST", "/api/2.2/jobs/delete", json!({"job_id": job}))
+        .await;
+    let population = stage.deployment.witness().runs(BOT, from, to).await.unwrap();
+    assert!(population.occurrences.is_empty(), "{population:?}");
+    assert!(
+        population
+            .unseen
+            .iter()
+            .any(|unseen| unseen.why.contains("the job is gone")),
+        "{population:?}"
+    );
+    let long_ago: Timestamp = "2020-01-01T00:00:00Z".parse().unwrap();
+    let population = stage
+        .deployment
+        .witness()
+        .runs(BOT, long_ago, long_ago)
+        .await
+        .unwrap();
+    assert_eq!(population, Population::default());
+}
+
+#[tokio::test]
+async fn versions_aliases_configurations_and_files_are_seen_with_their_makers() {
+    let stage = Stage::set().await;
+    let files = stage.upload().await;
+    stage.register("ada@example.com").await;
+    let path = format!("/api/2.1/unity-catalog/models/{MODEL}/aliases/champion");
+    stage.sim.stranger("PUT", &path, json!({"version_num": 1})).await;
+    let (from, to) = hour();
+    let witness = stage.deployment.witness();
+    let aliases = ["champion".to_owned(), "nothing".to_owned()].into();
+    let population = witness.model(MODEL, &aliases, from, to).await.unwrap();
+    let acts: Vec<Act> = population.occurrences.iter().map(|one| one.act).collect();
+    assert_eq!(acts, [Act::Version, Act::Alias]);
+    assert_eq!(population.occurrences[0].by.as_deref(), Some("ada@example.com"));
+    let body = json!({"name": "fraud-scorer", "config": {"served_entities": [
+        {"entity_name": MODEL, "entity_version": "1", "workload_size": "Small"}]}});
+    stage
+        .sim
+        .stranger("POST", "/api/2.0/serving-endpoints", body)
+        .await;
+    let population = witness.endpoint("fraud-scorer").await.unwrap();
+    assert_eq!(
+        addresses(&population),
+        ["databricks://1234567890123456/serving-endpoints/fraud-scorer/config/1"]
+    );
+    assert_eq!(population.occurrences[0].by.as_deref(), Some("admin@example.com"));
+    assert_eq!(witness.endpoint("nothing").await.unwrap(), Population::default());
+    let population = witness.files("/Workspace/lockstep/fraud").await.unwrap();
+    assert_eq!(
+        addresses(&population),
+        [files[words::ADDRESS].as_str()],
+        "{DIRECTORY}"
+    );
+}
