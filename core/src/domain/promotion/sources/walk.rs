@@ -318,7 +318,10 @@ fn visit_dependency(text: &mut String, visit: Visit<'_>) -> Result<(), Failure> 
     if text.starts_with('-') {
         return visit(place, Source::Elsewhere(format!("has the option {text:?}")));
     }
-    let local = text.starts_with(['/', '.']) || (text.ends_with(".whl") && !has_scheme(text));
+    let wheel = text
+        .rsplit_once('.')
+        .is_some_and(|(_, extension)| extension.eq_ignore_ascii_case("whl"));
+    let local = text.starts_with(['/', '.']) || (wheel && !has_scheme(text));
     if local {
         visit(
             place,
