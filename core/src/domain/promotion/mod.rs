@@ -3,6 +3,7 @@
 //! * what is known: [`people`], [`evidence`], [`rules`];
 //! * whether it may: [`gate`] (a table of [`findings`] over one change), [`range`] (over every commit below it),
 //!   [`windows`] and [`freeze`] (now?), [`break_glass`];
+//! * what there is to bring: [`arrivals`];
 //! * how it goes: [`queue`] (who has the turn), [`steps`] and [`state`] (forward and back, through any crash), [`attempt`] (under
 //!   which name), [`rollback`] (back to what the record knows);
 //! * what it asks of the system where changes are reviewed: [`ports`];
@@ -11,6 +12,7 @@
 //! [`expressions`] is what `${...}` stands for. What the steps need of the outside is [`deploy_ports`], over [`tree`] (what
 //! is uploaded), [`definition`] (what a job is) and [`sources`] (whose code it runs).
 
+pub mod arrivals;
 pub mod attempt;
 pub mod break_glass;
 pub mod completeness;
@@ -24,6 +26,7 @@ pub mod freeze;
 pub mod gate;
 mod guards;
 mod learn;
+pub mod links;
 pub mod paths;
 pub mod people;
 pub mod ports;
