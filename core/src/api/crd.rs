@@ -6,7 +6,10 @@ use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::{
 };
 use kube::CustomResourceExt;
 
-use super::{AccessBinding, DatabricksConnection, GerritConnection, PlanApproval};
+use super::{
+    AccessBinding, ChangeFreeze, DatabricksConnection, GerritConnection, PlanApproval, Promotion,
+    PromotionPolicy,
+};
 
 /// Every kind's CRD, in the order a newcomer meets them.
 pub fn all() -> Vec<CustomResourceDefinition> {
@@ -14,7 +17,10 @@ pub fn all() -> Vec<CustomResourceDefinition> {
         GerritConnection::crd(),
         DatabricksConnection::crd(),
         AccessBinding::crd(),
+        PromotionPolicy::crd(),
+        Promotion::crd(),
         PlanApproval::crd(),
+        ChangeFreeze::crd(),
     ]
     .map(polish)
     .into()
@@ -70,6 +76,33 @@ const COLUMNS: &[(&str, &str, &str, &str, i32)] = &[
         ".spec.databricks.account.group.name",
         1,
     ),
+    ("PromotionPolicy", "Mode", "string", ".spec.mode", 0),
+    ("PromotionPolicy", "Project", "string", ".spec.gerrit.project", 0),
+    (
+        "PromotionPolicy",
+        "Environments",
+        "string",
+        ".spec.environments[*].name",
+        0,
+    ),
+    ("PromotionPolicy", "Next", "string", ".status.nextAction", 0),
+    (
+        "PromotionPolicy",
+        "Current",
+        "string",
+        ".status.environments[*].current.revision",
+        1,
+    ),
+    ("Promotion", "Environment", "string", ".spec.environment", 0),
+    ("Promotion", "Change", "integer", ".status.change", 0),
+    ("Promotion", "Phase", "string", ".status.phase", 0),
+    ("Promotion", "Next", "string", ".status.nextAction", 0),
+    ("Promotion", "Policy", "string", ".spec.policyRef.name", 1),
+    ("Promotion", "Revision", "string", ".status.revision", 1),
+    ("Promotion", "Ended", "date", ".status.endedAt", 1),
+    ("ChangeFreeze", "Until", "string", ".spec.until", 0),
+    ("ChangeFreeze", "Kinds", "string", ".spec.kinds", 0),
+    ("ChangeFreeze", "Why", "string", ".spec.reason", 0),
     ("PlanApproval", "Kind", "string", ".spec.planRef.kind", 0),
     ("PlanApproval", "Of", "string", ".spec.planRef.name", 0),
     ("PlanApproval", "Approver", "string", ".spec.approver", 0),

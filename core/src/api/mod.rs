@@ -3,6 +3,7 @@
 
 pub mod access_binding;
 pub mod access_status;
+pub mod change_freeze;
 pub mod condition;
 pub mod connection;
 pub mod crd;
@@ -12,14 +13,24 @@ mod object_rules;
 pub mod objects;
 pub mod permissions;
 pub mod plan_approval;
+pub mod promotion;
+pub mod promotion_policy;
+pub mod promotion_policy_status;
+mod promotion_shapes;
+pub mod promotion_status;
+pub mod promotion_step;
 pub mod reference;
 pub mod schema;
 pub mod text;
+pub mod windows;
 
 pub use access_binding::{AccessBinding, AccessBindingSpec, AccessBindingStatus};
+pub use change_freeze::{ChangeFreeze, ChangeFreezeSpec, ChangeFreezeStatus};
 pub use databricks_connection::{DatabricksConnection, DatabricksConnectionSpec, DatabricksConnectionStatus};
 pub use gerrit_connection::{GerritConnection, GerritConnectionSpec, GerritConnectionStatus};
 pub use plan_approval::{PlanApproval, PlanApprovalSpec, PlanApprovalStatus};
+pub use promotion::{Promotion, PromotionSpec, PromotionStatus};
+pub use promotion_policy::{PromotionPolicy, PromotionPolicySpec, PromotionPolicyStatus};
 
 /// The API group of every kind.
 pub const GROUP: &str = "lockstep.dev";
@@ -32,6 +43,10 @@ pub const REQUESTED_AT: &str = "lockstep.dev/requested-at";
 pub const HOST: &str = "lockstep.dev/host";
 /// Annotation that the chart's mutating admission policy stamps with the user who last changed the spec.
 pub const CHANGED_BY: &str = "lockstep.dev/changed-by";
+/// Annotation on a Promotion: a person wants it to stop.
+pub const CANCEL: &str = "lockstep.dev/cancel";
+/// Annotation on a Promotion: anything new makes the operator create the next attempt.
+pub const RETRY: &str = "lockstep.dev/retry";
 /// Finalizer on every object that holds something in an outside system.
 pub const FINALIZER: &str = "lockstep.dev/revoke";
 /// Finalizer on connections while something still depends on them.

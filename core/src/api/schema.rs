@@ -35,8 +35,13 @@ const LINE: &str = r"^[^\x00-\x1f\x7f-\x9f]+$";
 const NAME: &str = r"^[^\x00-\x20\x7f-\xa0]([^\x00-\x1f\x7f-\x9f]*[^\x00-\x20\x7f-\xa0])?$";
 const UUID: &str = "^[0-9a-fA-F]{8}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-[0-9a-fA-F]{12}$";
 
-fn string(min: u32, max: u32, pattern: &str) -> Schema {
+pub(super) fn string(min: u32, max: u32, pattern: &str) -> Schema {
     json_schema!({"type": "string", "minLength": min, "maxLength": max, "pattern": pattern})
+}
+
+/// One line of that length.
+pub(super) fn line(min: u32, max: u32) -> Schema {
+    string(min, max, LINE)
 }
 
 macro_rules! strings {
@@ -114,7 +119,7 @@ pub fn authorization(_: &mut SchemaGenerator) -> Schema {
 
 /// Kinds whose plans can be approved.
 pub fn planned_kind(_: &mut SchemaGenerator) -> Schema {
-    json_schema!({"type": "string", "maxLength": 63, "enum": ["AccessBinding"]})
+    json_schema!({"type": "string", "maxLength": 63, "enum": ["AccessBinding", "PromotionPolicy", "Promotion"]})
 }
 
 fn list(max: u32, min: u32, items: &Schema) -> Schema {
@@ -156,7 +161,7 @@ pub fn match_labels(_: &mut SchemaGenerator) -> Schema {
     })
 }
 
-fn with_rules(mut schema: Schema, rules: &[(String, &str)]) -> Schema {
+pub(super) fn with_rules(mut schema: Schema, rules: &[(String, &str)]) -> Schema {
     let rules: Vec<Value> = rules
         .iter()
         .map(|(rule, message)| json!({"rule": rule, "message": message}))
@@ -249,7 +254,7 @@ pub fn url(_: &mut SchemaGenerator) -> Schema {
 }
 
 /// A duration between two bounds. CEL's own `duration()` knows no days, hence the sum.
-fn between(least: u32, most: u32, message: &str) -> Schema {
+pub(super) fn between(least: u32, most: u32, message: &str) -> Schema {
     let units = [("d", 86_400), ("h", 3_600), ("m", 60), ("s", 1)];
     let seconds: Vec<String> = units
         .iter()
