@@ -9,6 +9,8 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use lockstep_core::domain::ports::{Clock, Cluster, Journal, Probes, Record, Systems, Tally};
+use lockstep_core::domain::promotion::deploy_ports::Deployments;
+use lockstep_core::domain::promotion::ports::Reviews;
 
 /// When an object is looked at again without anybody asking.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -36,6 +38,8 @@ pub trait Reconcile: Send + Sync + 'static {
 pub struct Context {
     pub cluster: Arc<dyn Cluster>,
     pub systems: Arc<dyn Systems>,
+    pub reviews: Arc<dyn Reviews>,
+    pub deployments: Arc<dyn Deployments>,
     pub probes: Arc<dyn Probes>,
     pub journal: Arc<dyn Journal>,
     pub record: Arc<dyn Record>,

@@ -10,15 +10,15 @@ use lockstep_core::api::connection::{CaBundle, Limits};
 use lockstep_core::api::databricks_connection::DatabricksAuth;
 use lockstep_core::api::gerrit_connection::GerritAuth;
 use lockstep_core::api::{DatabricksConnection, GerritConnection};
-use lockstep_core::domain::ports::{AccessSystem, Clock, Permit, Probe, SystemError, SystemErrorKind};
+use lockstep_core::domain::ports::{Clock, Permit, SystemError, SystemErrorKind};
 use secrecy::SecretString;
 use url::Url;
 
-use super::clients::Reached;
+use super::reached::Reached;
 use crate::clients::databricks::{
     AccountSettings, Auth, Budget, DatabricksSettings, DatabricksSystem, IdentityTokens,
 };
-use crate::clients::gerrit::{Alias, GerritSettings, GerritSystem, PAGE};
+use crate::clients::gerrit::{Alias, GerritSettings, GerritSystem, GitCache, PAGE};
 use crate::clients::http::HttpMetrics;
 use crate::clients::http::address::host_and_port;
 use crate::kubernetes::{IdentityTokenRequests, LONGEST_WRITE, Secrets};
@@ -37,6 +37,8 @@ pub struct Adapters {
     pub permit: Arc<dyn Permit>,
     pub clock: Arc<dyn Clock>,
     pub metrics: Arc<HttpMetrics>,
+    /// Where branches are mirrored.
+    pub git_cache: Arc<GitCache>,
     pub allow_loopback: bool,
 }
 
@@ -70,28 +72,6 @@ impl IdentityTokens for TokensOf {
             .token(&self.namespace, &self.service_account, audience, &self.hosts)
             .await?;
         Ok(granted.token)
-    }
-}
-
-#[async_trait]
-impl Reached for GerritSystem {
-    fn access(self: Arc<Self>) -> Arc<dyn AccessSystem> {
-        self
-    }
-
-    async fn probe(&self) -> Result<Probe, SystemError> {
-        GerritSystem::probe(self).await
-    }
-}
-
-#[async_trait]
-impl Reached for DatabricksSystem {
-    fn access(self: Arc<Self>) -> Arc<dyn AccessSystem> {
-        self
-    }
-
-    async fn probe(&self) -> Result<Probe, SystemError> {
-        DatabricksSystem::probe(self).await
     }
 }
 
@@ -266,17 +246,20 @@ impl Adapters {
         Ok(Some(pem))
     }
 
-    /// Builds the client; nothing is sent.
-    pub(super) fn build(&self, settings: Settings) -> Result<Arc<dyn Reached>, SystemError> {
+    /// Builds the client; nothing is sent. `connection` is a name that no other connection ever has.
+    pub(super) fn build(&self, settings: Settings, connection: &str) -> Result<Reached, SystemError> {
         let (permit, clock, metrics) = (
             self.permit.clone(),
             self.clock.clone(),
             Some(self.metrics.clone()),
         );
         Ok(match settings {
-            Settings::Gerrit(settings) => Arc::new(GerritSystem::new(*settings, permit, clock, metrics)?),
+            Settings::Gerrit(settings) => {
+                let system = GerritSystem::new(*settings, permit, clock, metrics)?;
+                Reached::gerrit(system, self.git_cache.clone(), connection)
+            }
             Settings::Databricks(settings) => {
-                Arc::new(DatabricksSystem::new(*settings, permit, clock, metrics)?)
+                Reached::databricks(DatabricksSystem::new(*settings, permit, clock, metrics)?)
             }
         })
     }

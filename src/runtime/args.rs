@@ -20,6 +20,10 @@ pub struct RunArgs {
     /// Directory of the record; it must outlive the process.
     #[arg(long, env = "LOCKSTEP_RECORD")]
     pub record: PathBuf,
+    /// Directory where branches of Gerrit are mirrored; may be emptied whenever no operator runs. Unset: one in the
+    /// system's directory for temporary files, made when a branch is first read.
+    #[arg(long, env = "LOCKSTEP_GIT_CACHE", value_name = "DIR")]
+    pub git_cache: Option<PathBuf>,
     /// Where /metrics, /healthz and /readyz are served; port 0 takes a free one and logs it.
     #[arg(long, default_value = "127.0.0.1:8080")]
     pub metrics_address: SocketAddr,

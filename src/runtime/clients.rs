@@ -1,5 +1,5 @@
 //! Opens the systems behind connections, once for everybody: two objects with one connection have one budget, one
-//! snapshot and one breaker.
+//! snapshot and one breaker, be it for access, for reviews or for deployments.
 //!
 //! A client is made anew when the connection's spec or one of its Secrets changed. Secrets are read when a client is
 //! made and at each probe; a change of one wakes the connection, whose probe then finds the new version.
@@ -13,15 +13,11 @@ use lockstep_core::domain::ports::{
     AccessSystem, Cluster, ConnectionKey, ConnectionKind, Probe, Probes, SystemError, SystemErrorKind,
     Systems,
 };
+use lockstep_core::domain::promotion::deploy_ports::{Deployment, Deployments};
+use lockstep_core::domain::promotion::ports::{Review, Reviews};
 
 use super::adapters::{Adapters, Material};
-
-/// A system that can also say who it is.
-#[async_trait]
-pub(super) trait Reached: Send + Sync {
-    fn access(self: Arc<Self>) -> Arc<dyn AccessSystem>;
-    async fn probe(&self) -> Result<Probe, SystemError>;
-}
+use super::reached::Reached;
 
 /// The clients of all connections.
 pub struct Clients {
@@ -37,7 +33,7 @@ struct Client {
     made_from: MadeFrom,
     /// Versions of the Secrets it was made from.
     secrets: Vec<String>,
-    system: Arc<dyn Reached>,
+    system: Reached,
 }
 
 /// The connection a client was made from.
@@ -47,6 +43,13 @@ struct MadeFrom {
     generation: Option<i64>,
     /// Deleted, and held back by those who still depend on it.
     going: bool,
+}
+
+impl MadeFrom {
+    /// A name that no other connection ever has, not even one made later in this one's place.
+    fn names(&self, key: &ConnectionKey) -> String {
+        format!("{key} {}", self.uid.as_deref().unwrap_or_default())
+    }
 }
 
 impl Clients {
@@ -109,7 +112,7 @@ impl Clients {
     }
 
     /// The client of a connection. `anew` reads its Secrets even if the connection itself is unchanged.
-    async fn reach(&self, key: &ConnectionKey, anew: bool) -> Result<Arc<dyn Reached>, SystemError> {
+    async fn reach(&self, key: &ConnectionKey, anew: bool) -> Result<Reached, SystemError> {
         let current = self.current(key)?;
         let slot = self.slot(key);
         let mut slot = slot.lock().await;
@@ -137,7 +140,7 @@ impl Clients {
         if let Some(client) = slot.as_ref().filter(unchanged) {
             return Ok(client.system.clone());
         }
-        let system = self.adapters.build(material.settings)?;
+        let system = self.adapters.build(material.settings, &current.names(key))?;
         *slot = Some(Client {
             made_from: current,
             secrets: material.versions,
@@ -155,10 +158,34 @@ fn gone(key: &ConnectionKey) -> SystemError {
     )
 }
 
+/// What is asked of a connection is none of its system's business.
+fn unsuited(key: &ConnectionKey, advice: &str) -> SystemError {
+    let kind = SystemErrorKind::Connection(Reason::InvalidSpec);
+    SystemError::new(key.to_string(), kind, format!("{key} {advice}"))
+}
+
 #[async_trait]
 impl Systems for Clients {
     async fn open(&self, connection: &ConnectionKey) -> Result<Arc<dyn AccessSystem>, SystemError> {
         Ok(self.reach(connection, false).await?.access())
+    }
+}
+
+#[async_trait]
+impl Reviews for Clients {
+    async fn open(&self, connection: &ConnectionKey) -> Result<Arc<dyn Review>, SystemError> {
+        let reached = self.reach(connection, false).await?;
+        let advice = "reviews no changes: name a GerritConnection";
+        reached.review().ok_or_else(|| unsuited(connection, advice))
+    }
+}
+
+#[async_trait]
+impl Deployments for Clients {
+    async fn open(&self, connection: &ConnectionKey) -> Result<Arc<dyn Deployment>, SystemError> {
+        let reached = self.reach(connection, false).await?;
+        let advice = "runs nothing: name a DatabricksConnection";
+        reached.deployment().ok_or_else(|| unsuited(connection, advice))
     }
 }
 
@@ -168,3 +195,7 @@ impl Probes for Clients {
         self.reach(connection, true).await?.probe().await
     }
 }
+
+#[cfg(test)]
+#[path = "clients_tests.rs"]
+mod tests;

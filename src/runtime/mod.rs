@@ -11,6 +11,7 @@ mod controller;
 mod health;
 mod metrics;
 mod passes;
+mod reached;
 pub mod reading;
 mod schedule;
 mod shutdown;
@@ -41,6 +42,7 @@ pub use crate::clients::contract::{CameOut, Finding};
 pub use crate::kubernetes::{Approver, Installation, Leader, Listing, Seen, rehearse};
 
 use crate::audit::{FileRecord, OpenError};
+use crate::clients::gerrit::GitCache;
 use crate::controllers::{Context, access_binding, connections};
 use crate::kubernetes::{
     Elector, IdentityTokenRequests, KindName, KubeCluster, LeasePermit, Secrets, StatusJournal, Store,
@@ -58,6 +60,8 @@ pub enum RunError {
     Kubernetes(String),
     #[error("the record cannot be used: {0}")]
     Record(KeepError),
+    #[error("mirrors cannot be kept: {0}")]
+    GitCache(String),
     #[error("cannot listen on {address}: {error}")]
     Listen {
         address: std::net::SocketAddr,
@@ -107,6 +111,7 @@ pub async fn run(args: RunArgs) -> Result<(), RunError> {
     telemetry::start(args.log_format);
     let mut shutdown = Shutdown::listen().map_err(RunError::Signals)?;
     let namespace = args.operator_namespace().map_err(RunError::Arguments)?;
+    let git_cache = git_cache(args.git_cache.as_deref()).await?;
     let client = connect().await?;
     let identity = unique_identity(&args.identity());
     let elector = Elector::new(client.clone(), &namespace, &args.lease_name, identity.clone());
@@ -130,6 +135,7 @@ pub async fn run(args: RunArgs) -> Result<(), RunError> {
         elector,
         namespace,
         identity,
+        git_cache,
         args,
     };
     tokio::select! {
@@ -148,6 +154,7 @@ struct Replica {
     elector: Elector,
     namespace: String,
     identity: String,
+    git_cache: Arc<GitCache>,
     args: RunArgs,
 }
 
@@ -236,6 +243,7 @@ impl Replica {
             permit: permit.clone(),
             clock: clock.clone(),
             metrics: self.metrics.clients(),
+            git_cache: self.git_cache.clone(),
             allow_loopback: self.args.allow_loopback,
         };
         let cluster = Arc::new(KubeCluster::new(
@@ -250,6 +258,8 @@ impl Replica {
         let context = Arc::new(Context {
             cluster,
             systems: clients.clone(),
+            reviews: clients.clone(),
+            deployments: clients.clone(),
             probes: clients,
             journal: Arc::new(journal),
             record,
@@ -284,6 +294,24 @@ impl Replica {
         ];
         Controllers::new(passes, usize::from(self.args.concurrency), self.metrics.clone())
     }
+}
+
+/// Where branches are mirrored. A directory that was named is tried at once; the other may never be needed.
+async fn git_cache(named: Option<&Path>) -> Result<Arc<GitCache>, RunError> {
+    let Some(directory) = named else {
+        return Ok(temporary_git_cache());
+    };
+    let cache = GitCache::below(directory);
+    let tried = Arc::clone(&cache);
+    match tokio::task::spawn_blocking(move || tried.directory()).await {
+        Ok(Ok(_)) => Ok(cache),
+        Ok(Err(why)) => Err(RunError::GitCache(why)),
+        Err(error) => Err(RunError::GitCache(error.to_string())),
+    }
+}
+
+fn temporary_git_cache() -> Arc<GitCache> {
+    GitCache::below(std::env::temp_dir().join("lockstep-git"))
 }
 
 /// Opens the record, waiting while another process holds it: the replica that led before may still be ending.

@@ -19,7 +19,7 @@ use lockstep_core::domain::ports::{
 use serde_json::{Value, json};
 
 use super::trial::{ScratchPermit, contract};
-use super::{Adapters, Clients, Metrics, SystemClock};
+use super::{Adapters, Clients, Metrics, SystemClock, temporary_git_cache};
 use crate::clients::contract::{Finding, Tell};
 use crate::controllers::Context;
 use crate::kubernetes::{
@@ -124,6 +124,8 @@ impl Reading {
         let context = Context {
             cluster: listing.clone(),
             systems: clients.clone(),
+            reviews: clients.clone(),
+            deployments: clients.clone(),
             probes: clients,
             journal: Arc::new(Nothing),
             record: Arc::new(Nothing),
@@ -207,6 +209,7 @@ fn adapters(client: &Client, permit: Arc<dyn Permit>, allow_loopback: bool) -> A
         permit,
         clock: Arc::new(SystemClock),
         metrics: Metrics::default().clients(),
+        git_cache: temporary_git_cache(),
         allow_loopback,
     }
 }

@@ -230,6 +230,7 @@ fn the_operator_runs_with_the_flags_that_the_values_ask_for() {
             "run",
             "--namespace=lockstep-system",
             "--record=/var/lib/lockstep/record",
+            "--git-cache=/var/cache/lockstep/git",
             "--metrics-address=0.0.0.0:8080",
         ]
     );
@@ -238,7 +239,7 @@ fn the_operator_runs_with_the_flags_that_the_values_ask_for() {
         "operator.concurrency=16",
         "operator.extraArgs={--workers=2}",
     ]);
-    assert_eq!(more[4..], ["--concurrency=16", "--allow-loopback", "--workers=2"]);
+    assert_eq!(more[5..], ["--concurrency=16", "--allow-loopback", "--workers=2"]);
 }
 
 #[test]
@@ -296,6 +297,7 @@ fn values_that_mean_nothing_are_refused() {
         ("secrets.namespaces={Not-A-Namespace}", "namespaces"),
         ("serviceAccount.create=false", "serviceAccount.name"),
         ("metrics.port=80", "port"),
+        ("gitCache.sizeLimit=much", "sizeLimit"),
         ("operator.env[0].value=nameless", "name"),
         ("operator.env[0].name=RUST_LOG", "/operator/env/0/name"),
         (

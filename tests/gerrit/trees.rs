@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 
-use lockstep::clients::gerrit::Mirror;
+use lockstep::clients::gerrit::{GitCache, Mirror};
 use lockstep_core::domain::ports::SystemErrorKind;
 use lockstep_core::domain::promotion::evidence::CommitId;
 use lockstep_core::domain::promotion::finding::Finding;
@@ -21,7 +21,7 @@ fn cache(y: &Yard) -> PathBuf {
 }
 
 fn mirror(y: &Yard) -> Mirror {
-    y.system.mirror(&y.on("prod"), &cache(y))
+    y.system.mirror(&y.on("prod"), &GitCache::below(cache(y)), "test")
 }
 
 async fn tip(y: &Yard) -> CommitId {
@@ -211,9 +211,12 @@ async fn files_are_what_the_commit_holds() {
     let next = y.propose("more", "1\n");
     mirror.fetch(&next.commit).await.unwrap();
     assert_eq!(mirror.files(&next.commit).await.unwrap().len(), 4);
-    for entry in std::fs::read_dir(cache(&y)).unwrap() {
-        std::fs::write(entry.unwrap().path().join("HEAD"), "broken").unwrap();
-    }
+    let part = std::fs::read_dir(cache(&y).join("0")).unwrap();
+    let mut mirrors = part
+        .map(|entry| entry.unwrap().path())
+        .filter(|path| path.is_dir());
+    std::fs::write(mirrors.next().unwrap().join("HEAD"), "broken").unwrap();
+    assert_eq!(mirrors.next(), None, "one branch, one mirror");
     mirror.fetch(&next.commit).await.unwrap();
     std::fs::remove_dir_all(cache(&y)).unwrap();
     mirror.fetch(&next.commit).await.unwrap();

@@ -16,6 +16,8 @@ use lockstep_core::domain::ports::{
     AccessSystem, Cluster as _, ConnectionKey, Entry, EntryId, Journal as _, JournalState, KeepError, Note,
     ObjectKey, Probe, Probes, Record, SystemError, SystemErrorKind, Systems,
 };
+use lockstep_core::domain::promotion::deploy_ports::{Deployment, Deployments};
+use lockstep_core::domain::promotion::ports::{Review, Reviews};
 use serde_json::{Value, json};
 
 use crate::support::{World, eventually};
@@ -245,6 +247,20 @@ impl Systems for Unused {
 }
 
 #[async_trait::async_trait]
+impl Reviews for Unused {
+    async fn open(&self, _: &ConnectionKey) -> Result<Arc<dyn Review>, SystemError> {
+        Err(SystemError::new("unused", SystemErrorKind::Refused, "unused"))
+    }
+}
+
+#[async_trait::async_trait]
+impl Deployments for Unused {
+    async fn open(&self, _: &ConnectionKey) -> Result<Arc<dyn Deployment>, SystemError> {
+        Err(SystemError::new("unused", SystemErrorKind::Refused, "unused"))
+    }
+}
+
+#[async_trait::async_trait]
 impl Probes for Unused {
     async fn probe(&self, _: &ConnectionKey) -> Result<Probe, SystemError> {
         Err(SystemError::new("unused", SystemErrorKind::Refused, "unused"))
@@ -297,6 +313,8 @@ async fn an_object_that_is_not_understood_is_told_so_and_harms_no_other() {
     let context = Arc::new(Context {
         cluster: cluster.clone(),
         systems: unused.clone(),
+        reviews: unused.clone(),
+        deployments: unused.clone(),
         probes: unused.clone(),
         journal: Arc::new(followed.journal),
         record: unused,

@@ -43,7 +43,7 @@ use tokio::sync::OnceCell;
 
 pub use group_write::Deletion;
 pub use people::Alias;
-pub use review::Mirror;
+pub use review::{GerritReview, GitCache, Mirror};
 
 use super::http::{BODY_LIMIT, FamilyLimit, Http, HttpMetrics, HttpOptions};
 use facts::Facts;

@@ -2,6 +2,7 @@
 //! unknown so that the gate fails closed, and a write that was done before is not done again.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 use async_trait::async_trait;
 use jiff::Timestamp;
@@ -12,7 +13,7 @@ use super::evidence::{ChangeNumber, CommitId, Evidence, PatchId, TreeId};
 use super::gate::GerritVersion;
 use super::people::GroupUuid;
 use super::range::Commit;
-use crate::domain::ports::SystemError;
+use crate::domain::ports::{ConnectionKey, SystemError};
 
 /// A branch whose merges are promoted.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -231,4 +232,20 @@ pub trait Repository: Send + Sync {
 
     /// The content of one file, at most `limit` bytes; a longer one is refused with its size.
     async fn content(&self, entry: &TreeEntry, limit: u64) -> Result<Vec<u8>, SystemError>;
+}
+
+/// One connection's reviews: the system, and its branches by git.
+pub trait Review: Send + Sync {
+    fn system(&self) -> &dyn ReviewSystem;
+
+    /// A branch by git; whoever asks for the same branch shares what was fetched. Nothing is sent and nothing is
+    /// touched before the first call.
+    fn repository(&self, on: &Watched) -> Arc<dyn Repository>;
+}
+
+/// Opens reviews. They share clients and budgets with everything else of their connection. Whether the caller may use
+/// the connection is asked before, by who opens it.
+#[async_trait]
+pub trait Reviews: Send + Sync {
+    async fn open(&self, connection: &ConnectionKey) -> Result<Arc<dyn Review>, SystemError>;
 }

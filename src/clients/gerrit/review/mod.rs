@@ -19,6 +19,7 @@ mod walk;
 mod wire;
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 use async_trait::async_trait;
 use jiff::Timestamp;
@@ -26,14 +27,43 @@ use lockstep_core::domain::ports::SystemError;
 use lockstep_core::domain::promotion::evidence::{ChangeNumber, CommitId, Evidence};
 use lockstep_core::domain::promotion::gate::GerritVersion;
 use lockstep_core::domain::promotion::ports::{
-    ChangeRef, Inquiry, Lineage, Merges, RequirementChanges, Requirements, ReviewSystem, Saying, Watched,
-    Written,
+    ChangeRef, Inquiry, Lineage, Merges, Repository, RequirementChanges, Requirements, Review, ReviewSystem,
+    Saying, Watched, Written,
 };
 
 use super::GerritSystem;
 use super::facts::version;
 
-pub use git::Mirror;
+pub use git::{GitCache, Mirror};
+
+/// One connection's Gerrit, as promotions see it.
+pub struct GerritReview {
+    system: Arc<GerritSystem>,
+    cache: Arc<GitCache>,
+    connection: String,
+}
+
+impl GerritSystem {
+    /// The same connection for promotions: client, permit and budgets are shared. `connection` is a name that no other
+    /// connection ever has.
+    pub fn review(self: &Arc<Self>, cache: Arc<GitCache>, connection: impl Into<String>) -> GerritReview {
+        GerritReview {
+            system: Arc::clone(self),
+            cache,
+            connection: connection.into(),
+        }
+    }
+}
+
+impl Review for GerritReview {
+    fn system(&self) -> &dyn ReviewSystem {
+        &*self.system
+    }
+
+    fn repository(&self, on: &Watched) -> Arc<dyn Repository> {
+        Arc::new(self.system.mirror(on, &self.cache, &self.connection))
+    }
+}
 
 #[async_trait]
 impl ReviewSystem for GerritSystem {

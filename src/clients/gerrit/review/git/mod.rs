@@ -1,8 +1,10 @@
 //! One branch of one project by git: history with trees, and the content of files. Fetched over the same HTTP as all
 //! else, with its budget, its certificates and its breaker, into a directory that can be thrown away at any time.
 //!
-//! `pack` speaks git's protocol, `history` walks and merges, `patch` says what a commit changes, `tree` lists and reads.
+//! `cache` says where it lies, `pack` speaks git's protocol, `history` walks and merges, `patch` says what a commit
+//! changes, `tree` lists and reads.
 
+mod cache;
 mod history;
 mod pack;
 mod patch;
@@ -12,7 +14,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Display;
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, PoisonError};
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -24,6 +26,10 @@ use sha2::{Digest as _, Sha256};
 
 use super::super::GerritSystem;
 
+pub use cache::GitCache;
+
+use cache::Bare;
+
 /// Longest time of one fetch: the first one of a branch brings its whole history.
 const PATIENCE: Duration = Duration::from_mins(10);
 /// Packs after which it is cheaper to fetch everything anew than to search them all.
@@ -31,30 +37,38 @@ const PACKS: usize = 64;
 /// Tips that are remembered, so that the next fetch need not bring what they reach.
 const TIPS: usize = 32;
 
-/// A mirror of one branch.
+/// Where a mirror keeps its tips; written whenever something was fetched.
+const FETCHED: &str = "tips";
+
+/// A mirror of one branch. Several may be open at once, by one client or by two of which one follows the other.
 pub struct Mirror {
     system: Arc<GerritSystem>,
     project: String,
-    directory: PathBuf,
-    flight: tokio::sync::Mutex<()>,
+    bare: Arc<Bare>,
 }
 
 impl GerritSystem {
-    /// The mirror of a branch below `cache`. Two that are open at once must not share a branch.
-    pub fn mirror(self: &Arc<Self>, on: &Watched, cache: &Path) -> Mirror {
-        let mut hash = Sha256::new();
-        for part in [self.rest.http.host(), on.project.as_str(), on.branch.as_str()] {
-            hash.update(part);
-            hash.update(b"\0");
-        }
-        let name = hex::encode(hash.finalize());
+    /// The mirror of a branch. `connection` names who reads: what one connection's identity may see is not shown to
+    /// another's.
+    pub fn mirror(self: &Arc<Self>, on: &Watched, cache: &Arc<GitCache>, connection: &str) -> Mirror {
         Mirror {
             system: Arc::clone(self),
             project: on.project.clone(),
-            directory: cache.join(name.get(..32).unwrap_or(&name)),
-            flight: tokio::sync::Mutex::new(()),
+            bare: cache.bare(place(connection, self.rest.http.host(), on)),
         }
     }
+}
+
+/// A mirror's name on disk: no two have the same, whatever stands in theirs.
+fn place(connection: &str, host: &str, on: &Watched) -> String {
+    let mut hash = Sha256::new();
+    for part in [connection, host, on.project.as_str(), on.branch.as_str()] {
+        hash.update(part);
+        hash.update(b"\0");
+    }
+    let mut name = hex::encode(hash.finalize());
+    name.truncate(32);
+    name
 }
 
 impl Mirror {
@@ -63,9 +77,19 @@ impl Mirror {
         &self,
         work: impl FnOnce(&Path) -> Result<T, String> + Send + 'static,
     ) -> Result<T, SystemError> {
-        let directory = self.directory.clone();
-        let done = tokio::task::spawn_blocking(move || work(&directory)).await;
-        let why = match done {
+        let bare = Arc::clone(&self.bare);
+        self.wait(move || {
+            let _standing = bare.standing.read().unwrap_or_else(PoisonError::into_inner);
+            work(&bare.directory()?)
+        })
+        .await
+    }
+
+    async fn wait<T: Send + 'static>(
+        &self,
+        work: impl FnOnce() -> Result<T, String> + Send + 'static,
+    ) -> Result<T, SystemError> {
+        let why = match tokio::task::spawn_blocking(work).await {
             Ok(Ok(value)) => return Ok(value),
             Ok(Err(why)) => why,
             Err(error) => error.to_string(),
@@ -73,17 +97,28 @@ impl Mirror {
         let message = format!("the mirror of {}: {why}", self.project);
         Err(self.system.rest.http.error(SystemErrorKind::BadAnswer, message))
     }
+
+    /// Makes sure that there is a repository. Where the answer is to be put and the tips that are here, or `None` if
+    /// the commit is here already.
+    async fn prepare(&self, tip: &CommitId) -> Result<Option<(PathBuf, Vec<CommitId>)>, SystemError> {
+        let (bare, wanted) = (Arc::clone(&self.bare), tip.clone());
+        self.wait(move || {
+            let directory = bare.directory()?;
+            let _standing = bare.standing.write().unwrap_or_else(PoisonError::into_inner);
+            let known = prepare(&directory, &wanted)?;
+            Ok(known.map(|known| (directory.join("incoming"), known)))
+        })
+        .await
+    }
 }
 
 #[async_trait]
 impl Repository for Mirror {
     async fn fetch(&self, tip: &CommitId) -> Result<(), SystemError> {
-        let _flight = self.flight.lock().await;
-        let wanted = tip.clone();
-        let Some(known) = self.work(move |directory| prepare(directory, &wanted)).await? else {
+        let _flight = self.bare.flight.lock().await;
+        let Some((incoming, known)) = self.prepare(tip).await? else {
             return Ok(());
         };
-        let incoming = self.directory.join("incoming");
         let request = pack::request(tip, &known);
         self.system
             .rest
@@ -166,7 +201,7 @@ fn prepare(directory: &Path, wanted: &CommitId) -> Result<Option<Vec<CommitId>>,
     if repository.has_object(id(wanted)?) {
         return Ok(None);
     }
-    let tips = fs::read_to_string(directory.join("tips")).unwrap_or_default();
+    let tips = fs::read_to_string(directory.join(FETCHED)).unwrap_or_default();
     let tips = tips.lines().map(|line| CommitId(line.to_owned()));
     let there = |tip: &CommitId| id(tip).is_ok_and(|tip| repository.has_object(tip));
     Ok(Some(tips.filter(there).collect()))
@@ -176,7 +211,7 @@ fn remember(directory: &Path, mut tips: Vec<CommitId>, newest: CommitId) -> Resu
     tips.push(newest);
     let skip = tips.len().saturating_sub(TIPS);
     let lines: Vec<&str> = tips.iter().skip(skip).map(|tip| tip.0.as_str()).collect();
-    fs::write(directory.join("tips"), lines.join("\n")).map_err(text)
+    fs::write(directory.join(FETCHED), lines.join("\n")).map_err(text)
 }
 
 /// Nothing of this machine's git configuration counts.
@@ -194,4 +229,54 @@ fn id(commit: &CommitId) -> Result<gix::ObjectId, String> {
 
 fn text(error: impl Display) -> String {
     error.to_string()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_two_mirrors_lie_in_one_place() {
+        let on = |project: &str, branch: &str| Watched {
+            project: project.into(),
+            branch: branch.into(),
+        };
+        let places = BTreeSet::from([
+            place("a", "h", &on("p", "b")),
+            place("b", "h", &on("p", "b")),
+            place("a", "i", &on("p", "b")),
+            place("a", "h", &on("q", "b")),
+            place("a", "h", &on("p", "c")),
+            place("ah", "", &on("p", "b")),
+            place("a", "h", &on("pb", "")),
+        ]);
+        assert_eq!(places.len(), 7);
+    }
+
+    #[test]
+    fn a_mirror_is_made_where_there_is_none_and_where_it_is_broken_or_worn() {
+        let scratch = std::env::temp_dir().join(format!("lockstep-mirror-{}", std::process::id()));
+        let wanted = CommitId("0123456789abcdef0123456789abcdef01234567".into());
+        let begin = || prepare(&scratch, &wanted).unwrap();
+        let mark = scratch.join("mark");
+        assert_eq!(begin(), Some(Vec::new()), "nothing is here");
+        fs::write(&mark, "").unwrap();
+        remember(&scratch, Vec::new(), wanted.clone()).unwrap();
+        assert_eq!(begin(), Some(Vec::new()), "a tip that is not here is not told");
+        assert!(mark.exists(), "what is whole is kept");
+
+        let packs = scratch.join("objects/pack");
+        fs::create_dir_all(&packs).unwrap();
+        for number in 0..=2 * PACKS {
+            fs::write(packs.join(number.to_string()), "").unwrap();
+        }
+        begin();
+        assert!(!mark.exists(), "worn");
+
+        fs::write(&mark, "").unwrap();
+        fs::write(scratch.join("HEAD"), "broken").unwrap();
+        begin();
+        assert!(!mark.exists(), "broken");
+        fs::remove_dir_all(&scratch).unwrap();
+    }
 }

@@ -1,0 +1,72 @@
+//! What a connection's client is to those who open it: access, and reviews or deployments. Each is made of the same
+//! client, so that its budget, its permit and its breaker are one.
+
+use std::sync::Arc;
+
+use lockstep_core::domain::ports::{AccessSystem, Probe, SystemError};
+use lockstep_core::domain::promotion::deploy_ports::Deployment;
+use lockstep_core::domain::promotion::ports::Review;
+
+use crate::clients::databricks::{DatabricksDeployment, DatabricksSystem};
+use crate::clients::gerrit::{GerritReview, GerritSystem, GitCache};
+
+/// One connection's system.
+#[derive(Clone)]
+pub(super) enum Reached {
+    Gerrit {
+        system: Arc<GerritSystem>,
+        review: Arc<GerritReview>,
+    },
+    Databricks {
+        system: Arc<DatabricksSystem>,
+        /// Made once: it remembers runs, which spares searching for them.
+        deployment: Arc<DatabricksDeployment>,
+    },
+}
+
+impl Reached {
+    /// `connection` is a name that no other connection ever has.
+    pub fn gerrit(system: GerritSystem, cache: Arc<GitCache>, connection: &str) -> Self {
+        let system = Arc::new(system);
+        let review = Arc::new(system.review(cache, connection));
+        Self::Gerrit { system, review }
+    }
+
+    pub fn databricks(system: DatabricksSystem) -> Self {
+        let deployment = Arc::new(system.deployment());
+        Self::Databricks {
+            system: Arc::new(system),
+            deployment,
+        }
+    }
+
+    pub fn access(&self) -> Arc<dyn AccessSystem> {
+        match self {
+            Self::Gerrit { system, .. } => system.clone(),
+            Self::Databricks { system, .. } => system.clone(),
+        }
+    }
+
+    /// `None`: changes are not reviewed there.
+    pub fn review(&self) -> Option<Arc<dyn Review>> {
+        match self {
+            Self::Gerrit { review, .. } => Some(review.clone()),
+            Self::Databricks { .. } => None,
+        }
+    }
+
+    /// `None`: nothing is deployed there.
+    pub fn deployment(&self) -> Option<Arc<dyn Deployment>> {
+        match self {
+            Self::Databricks { deployment, .. } => Some(deployment.clone()),
+            Self::Gerrit { .. } => None,
+        }
+    }
+
+    pub async fn probe(&self) -> Result<Probe, SystemError> {
+        match self {
+            Self::Gerrit { system, .. } => system.probe().await,
+            Self::Databricks { system, .. } => system.probe().await,
+        }
+    }
+}
