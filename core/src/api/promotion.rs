@@ -53,6 +53,13 @@ pub enum Purpose<'a> {
     Override(&'a Override),
 }
 
+impl Deploy {
+    /// The commit that is deployed.
+    pub fn deployed(&self) -> &str {
+        self.tip.as_ref().unwrap_or(&self.revision)
+    }
+}
+
 impl PromotionSpec {
     /// The one purpose; `None` unless exactly one is set.
     pub fn purpose(&self) -> Option<Purpose<'_>> {
@@ -88,6 +95,9 @@ pub struct Deploy {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(schema_with = "shapes::commit")]
     pub tip: Option<String>,
+    /// Commits from the baseline to the deployed one along first parents, from 1: what is newer than what.
+    #[schemars(range(min = 1, max = 9_007_199_254_740_991_i64))]
+    pub position: i64,
     /// Which attempt this is, from 1.
     #[schemars(range(min = 1, max = 10_000))]
     pub attempt: i32,

@@ -10,6 +10,7 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use super::attempt::{IdempotencyToken, PromotionName, StepName, Subject};
@@ -182,7 +183,8 @@ pub trait Tree: Send {
 }
 
 /// A tree into a directory of its own.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
 pub struct FilesStep {
     /// Absolute path, expressions expanded; one per revision.
     pub directory: String,
@@ -211,7 +213,8 @@ pub trait Files: Send + Sync {
 }
 
 /// A job that is made or set from reviewed settings, and run.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
 pub struct JobStep {
     /// Unique in the workspace.
     pub name: String,
@@ -256,7 +259,8 @@ pub trait Jobs: Send + Sync {
 }
 
 /// An alias that is to point at a version.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
 pub struct AliasStep {
     /// `catalog.schema.model`
     pub model: String,
@@ -281,7 +285,8 @@ pub trait Models: Send + Sync {
 }
 
 /// A serving endpoint that is to serve a version.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
 pub struct EndpointStep {
     pub name: String,
     pub served_entity: String,

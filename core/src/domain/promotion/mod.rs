@@ -4,9 +4,9 @@
 //! * whether it may: [`gate`] (a table of [`findings`] over one change), [`range`] (over every commit below it),
 //!   [`windows`] and [`freeze`] (now?), [`break_glass`];
 //! * what there is to bring: [`arrivals`];
-//! * how it goes: [`queue`] (who has the turn), [`steps`] and [`state`] (forward and back, through any crash), [`attempt`] (under
+//! * how it goes: [`ready`] (a step with everything it needs), [`queue`] (who has the turn), [`steps`] and [`state`] (forward and back, through any crash), [`attempt`] (under
 //!   which name), [`rollback`] (back to what the record knows);
-//! * what it asks of the system where changes are reviewed: [`ports`];
+//! * what it asks of the system where changes are reviewed: [`ports`]; of the cluster: [`objects`];
 //! * what it proves: [`provenance`] (where a model comes from), [`completeness`] (what else ran).
 //!
 //! [`expressions`] is what `${...}` stands for. What the steps need of the outside is [`deploy_ports`], over [`tree`] (what
@@ -25,14 +25,17 @@ pub mod findings;
 pub mod freeze;
 pub mod gate;
 mod guards;
+pub mod kept;
 mod learn;
 pub mod links;
+pub mod objects;
 pub mod paths;
 pub mod people;
 pub mod ports;
 pub mod provenance;
 pub mod queue;
 pub mod range;
+pub mod ready;
 pub mod rollback;
 pub mod rules;
 pub mod sources;

@@ -1,0 +1,168 @@
+//! What governed branches held when they were last read, shared by everybody who asks: one listing of tips and merges
+//! for each connection whatever the number of policies, and one history for each branch and tip.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use jiff::Timestamp;
+use lockstep_core::domain::ports::{ConnectionKey, SystemError, SystemErrorKind};
+use lockstep_core::domain::promotion::evidence::{ChangeNumber, CommitId, Evidence};
+use lockstep_core::domain::promotion::ports::{Merges, Review, Watched};
+use lockstep_core::domain::promotion::range::Commit;
+
+/// Changes whose evidence is kept at most, so that memory does not grow with history.
+const REMEMBERED: usize = 2_000;
+
+/// Where the branches of one connection stand.
+#[derive(Clone, Debug)]
+pub struct Tips {
+    /// When the reading began.
+    pub taken: Timestamp,
+    /// A branch that is missing does not exist or is invisible.
+    pub tips: BTreeMap<Watched, CommitId>,
+    /// The newest time of submit that was seen so far.
+    pub watermark: Timestamp,
+    watched: BTreeSet<Watched>,
+}
+
+/// The history of a branch from its baseline to its tip.
+#[derive(Debug)]
+pub struct History {
+    pub tip: CommitId,
+    pub graph: BTreeMap<CommitId, Commit>,
+    /// The merged revision of each change.
+    pub merged: BTreeMap<CommitId, ChangeNumber>,
+    /// Merges that were seen when it was read: newer ones may explain what nobody could then.
+    watermark: Timestamp,
+    known: BTreeSet<CommitId>,
+}
+
+/// Evidence, and when its reading began.
+type Remembered = (Timestamp, Arc<Evidence>);
+type Slot<T> = Arc<tokio::sync::Mutex<Option<T>>>;
+
+/// The readings. Losing them costs a reading, never a promotion.
+#[derive(Default)]
+pub struct Branches {
+    tips: Mutex<BTreeMap<ConnectionKey, Slot<Tips>>>,
+    histories: Mutex<BTreeMap<(ConnectionKey, Watched), Slot<Arc<History>>>>,
+    evidence: Mutex<BTreeMap<(ConnectionKey, ChangeNumber, String), Remembered>>,
+}
+
+impl Branches {
+    /// Where these branches stand, read not before `fresh`. Whoever asks brings what all others watch as well.
+    pub async fn tips(
+        &self,
+        connection: &ConnectionKey,
+        review: &dyn Review,
+        watched: &BTreeSet<Watched>,
+        since: Timestamp,
+        fresh: Timestamp,
+        now: Timestamp,
+    ) -> Result<Tips, SystemError> {
+        let slot = slot(&self.tips, connection);
+        let mut slot = slot.lock().await;
+        if let Some(tips) = slot.as_ref()
+            && tips.taken >= fresh
+            && tips.watched.is_superset(watched)
+        {
+            return Ok(tips.clone());
+        }
+        let before = slot.as_ref().map(|tips| tips.watermark);
+        let since = before.map_or(since, |before| before.min(now));
+        let Merges { found: _, watermark } = review.system().merges(watched, since).await?;
+        let tips = Tips {
+            taken: now,
+            tips: review.system().tips(watched).await?,
+            watermark: watermark.into_iter().chain(before).max().unwrap_or(since),
+            watched: watched.clone(),
+        };
+        *slot = Some(tips.clone());
+        Ok(tips)
+    }
+
+    /// The history of a branch up to its tip, `known` and what they reach left out.
+    pub async fn history(
+        &self,
+        connection: &ConnectionKey,
+        review: &dyn Review,
+        on: &Watched,
+        tips: &Tips,
+        known: &BTreeSet<CommitId>,
+    ) -> Result<Arc<History>, SystemError> {
+        let tip = tips.tips.get(on).ok_or_else(|| {
+            let message = format!("project {} has no branch {} that we can see", on.project, on.branch);
+            SystemError::new(connection.to_string(), SystemErrorKind::NotFound, message)
+        })?;
+        let slot = slot(&self.histories, &(connection.clone(), on.clone()));
+        let mut slot = slot.lock().await;
+        if let Some(history) = slot.as_ref() {
+            let same = history.tip == *tip && history.known == *known;
+            if same && (history.watermark >= tips.watermark || history.explains_all()) {
+                return Ok(history.clone());
+            }
+        }
+        let repository = review.repository(on);
+        repository.fetch(tip).await?;
+        let graph = repository.history(tip, known).await?;
+        let commits = graph.keys().cloned().collect();
+        let history = Arc::new(History {
+            tip: tip.clone(),
+            merged: review.system().changes_of(on, &commits).await?,
+            graph,
+            watermark: tips.watermark,
+            known: known.clone(),
+        });
+        *slot = Some(history.clone());
+        Ok(history)
+    }
+
+    /// Evidence of a change that was read not before `fresh`, if there is any; `rules` names what it was asked for.
+    pub fn remembered(
+        &self,
+        connection: &ConnectionKey,
+        change: ChangeNumber,
+        rules: &str,
+        fresh: Timestamp,
+    ) -> Option<Arc<Evidence>> {
+        let evidence = self.evidence.lock().unwrap_or_else(PoisonError::into_inner);
+        let key = (connection.clone(), change, rules.to_owned());
+        let (taken, found) = evidence.get(&key)?;
+        (*taken >= fresh).then(|| found.clone())
+    }
+
+    /// Remembers evidence.
+    pub fn remember(
+        &self,
+        connection: &ConnectionKey,
+        change: ChangeNumber,
+        rules: &str,
+        taken: Timestamp,
+        found: Arc<Evidence>,
+    ) {
+        let mut evidence = self.evidence.lock().unwrap_or_else(PoisonError::into_inner);
+        if evidence.len() >= REMEMBERED {
+            let mut ages: Vec<Timestamp> = evidence.values().map(|(taken, _)| *taken).collect();
+            ages.sort_unstable();
+            if let Some(middle) = ages.get(REMEMBERED / 2).copied() {
+                evidence.retain(|_, (taken, _)| *taken > middle);
+            }
+        }
+        evidence.insert((connection.clone(), change, rules.to_owned()), (taken, found));
+    }
+}
+
+impl History {
+    /// Whether no commit is left for which a change may still turn up.
+    fn explains_all(&self) -> bool {
+        let explained = |(commit, node): (&CommitId, &Commit)| {
+            self.merged.contains_key(commit) || node.parents.iter().skip(1).any(|parent| self.merged.contains_key(parent))
+        };
+        self.graph.iter().filter(|(commit, _)| !self.known.contains(*commit)).all(explained)
+    }
+}
+
+fn slot<K: Ord + Clone, T>(slots: &Mutex<BTreeMap<K, Slot<T>>>, key: &K) -> Slot<T> {
+    let mut slots = slots.lock().unwrap_or_else(PoisonError::into_inner);
+    slots.entry(key.clone()).or_default().clone()
+}
