@@ -13,7 +13,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use lockstep_core::api::objects::ObjectAccess;
-use lockstep_core::api::{CHANGED_BY, GROUP, HOST, REQUESTED_AT, crd};
+use lockstep_core::api::{CANCEL, CHANGED_BY, GROUP, HOST, REQUESTED_AT, RETRY, crd};
 use lockstep_core::domain::access::catalog;
 use offline::Judge;
 use serde::Deserialize as _;
@@ -171,7 +171,7 @@ fn wrong_yaml(page: &Page) -> Vec<String> {
                 spec.as_object_mut()
                     .unwrap()
                     .extend(object.as_object().cloned().unwrap_or_default());
-                judge(kind, &spec)
+                judge(kind, "example", &spec)
             } else {
                 whole(&object)
             };
@@ -181,9 +181,9 @@ fn wrong_yaml(page: &Page) -> Vec<String> {
     wrong
 }
 
-fn judge(kind: &str, spec: &Value) -> Vec<String> {
+fn judge(kind: &str, name: &str, spec: &Value) -> Vec<String> {
     match schema(kind) {
-        Some(schema) => Judge::default().judge(&schema["properties"]["spec"], spec, None),
+        Some(schema) => Judge::default().object(&schema, name, spec, None),
         None => vec![format!("there is no kind {kind}")],
     }
 }
@@ -201,7 +201,7 @@ fn whole(object: &Value) -> Vec<String> {
         .into_iter()
         .flatten();
     for (key, _) in annotations.filter(|(key, _)| key.starts_with(GROUP)) {
-        if ![HOST, REQUESTED_AT, CHANGED_BY].contains(&key.as_str()) {
+        if ![HOST, REQUESTED_AT, CHANGED_BY, CANCEL, RETRY].contains(&key.as_str()) {
             wrong.push(format!("nobody reads the annotation {key}"));
         }
     }
@@ -215,7 +215,8 @@ fn whole(object: &Value) -> Vec<String> {
                 wrong.push(format!("has no {field}"));
             }
         }
-        wrong.extend(judge(kind, &object["spec"]));
+        let name = object["metadata"]["name"].as_str().unwrap_or_default();
+        wrong.extend(judge(kind, name, &object["spec"]));
         wrong.extend(does_not_parse(kind, object));
     }
     wrong
@@ -223,7 +224,10 @@ fn whole(object: &Value) -> Vec<String> {
 
 /// The schema is one reading of an object, serde another.
 fn does_not_parse(kind: &str, object: &Value) -> Option<String> {
-    use lockstep_core::api::{AccessBinding, DatabricksConnection, GerritConnection, PlanApproval};
+    use lockstep_core::api::{
+        AccessBinding, ChangeFreeze, DatabricksConnection, GerritConnection, PlanApproval, Promotion,
+        PromotionPolicy,
+    };
     fn as_kind<K: serde::de::DeserializeOwned>(object: &Value) -> Option<String> {
         let parsed = serde_json::from_value::<K>(object.clone());
         parsed.err().map(|error| error.to_string())
@@ -233,6 +237,9 @@ fn does_not_parse(kind: &str, object: &Value) -> Option<String> {
         "GerritConnection" => as_kind::<GerritConnection>(object),
         "DatabricksConnection" => as_kind::<DatabricksConnection>(object),
         "PlanApproval" => as_kind::<PlanApproval>(object),
+        "PromotionPolicy" => as_kind::<PromotionPolicy>(object),
+        "Promotion" => as_kind::<Promotion>(object),
+        "ChangeFreeze" => as_kind::<ChangeFreeze>(object),
         _ => Some(format!("there is no kind {kind}")),
     }
 }

@@ -5,7 +5,10 @@ use std::collections::BTreeMap;
 use std::io::Read as _;
 
 use kube::ResourceExt as _;
-use lockstep_core::api::{AccessBinding, DatabricksConnection, GROUP, GerritConnection, VERSION};
+use lockstep_core::api::{
+    AccessBinding, ChangeFreeze, DatabricksConnection, GROUP, GerritConnection, Promotion, PromotionPolicy,
+    VERSION,
+};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize as _, Serialize};
 use serde_json::Value;
@@ -123,6 +126,13 @@ impl Manifests {
             "PlanApproval" => {
                 self.skipped.push(kind);
                 Ok(())
+            }
+            "PromotionPolicy" => {
+                decode::<PromotionPolicy>(place, &object, namespace).map(|_| self.skipped.push(kind))
+            }
+            "Promotion" => decode::<Promotion>(place, &object, namespace).map(|_| self.skipped.push(kind)),
+            "ChangeFreeze" => {
+                decode::<ChangeFreeze>(place, &object, namespace).map(|_| self.skipped.push(kind))
             }
             _ => Err(vec![format!("{place}: {GROUP} has no kind {kind}")]),
         }

@@ -10,7 +10,10 @@ use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomRe
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use kube::Resource;
 use kube::core::PartialObjectMeta;
-use lockstep_core::api::{AccessBinding, DatabricksConnection, GerritConnection, PlanApproval};
+use lockstep_core::api::{
+    AccessBinding, ChangeFreeze, DatabricksConnection, GerritConnection, PlanApproval, Promotion,
+    PromotionPolicy,
+};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Deserializer};
 use serde_json::Value;
@@ -29,6 +32,9 @@ pub trait Kind:
 impl Kind for GerritConnection {}
 impl Kind for DatabricksConnection {}
 impl Kind for PlanApproval {}
+impl Kind for PromotionPolicy {}
+impl Kind for Promotion {}
+impl Kind for ChangeFreeze {}
 impl Kind for PartialObjectMeta<Namespace> {}
 impl Kind for PartialObjectMeta<CustomResourceDefinition> {}
 

@@ -123,8 +123,11 @@ impl KubeCluster {
                 self.finalizer(&store.databricks_connections, object, finalizer, wanted)
                     .await
             }
+            KindName::ChangeFreeze => self.finalizer(&store.freezes, object, finalizer, wanted).await,
             KindName::PlanApproval => self.finalizer(&store.approvals, object, finalizer, wanted).await,
             KindName::AccessBinding => self.finalizer(&store.bindings, object, finalizer, wanted).await,
+            KindName::PromotionPolicy => self.finalizer(&store.policies, object, finalizer, wanted).await,
+            KindName::Promotion => self.finalizer(&store.promotions, object, finalizer, wanted).await,
         }
     }
 }
@@ -211,8 +214,11 @@ impl Cluster for KubeCluster {
             KindName::DatabricksConnection => {
                 self.report(&store.databricks_connections, object, &status).await
             }
+            KindName::ChangeFreeze => self.report(&store.freezes, object, &status).await,
             KindName::PlanApproval => self.report(&store.approvals, object, &status).await,
             KindName::AccessBinding => self.report(&store.bindings, object, &status).await,
+            KindName::PromotionPolicy => self.report(&store.policies, object, &status).await,
+            KindName::Promotion => self.report(&store.promotions, object, &status).await,
         }
     }
 

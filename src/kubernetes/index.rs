@@ -45,6 +45,11 @@ impl Word {
         Self::of(&["namespace", name])
     }
 
+    /// What a policy is called by its promotions.
+    pub fn policy(name: &Name) -> Self {
+        Self::of(&["policy", name.namespace(), name.name()])
+    }
+
     /// What an object is called by those who approve its plan.
     pub fn plan_of(uid: &str) -> Self {
         Self::of(&["plan", uid])

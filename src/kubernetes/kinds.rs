@@ -7,7 +7,10 @@ use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomRe
 use kube::core::PartialObjectMeta;
 use kube::runtime::watcher;
 use kube::{Api, Client, CustomResourceExt as _};
-use lockstep_core::api::{AccessBinding, DatabricksConnection, GerritConnection, PlanApproval};
+use lockstep_core::api::{
+    AccessBinding, ChangeFreeze, DatabricksConnection, GerritConnection, PlanApproval, Promotion,
+    PromotionPolicy,
+};
 use lockstep_core::domain::ports::KeepError;
 use tokio::sync::watch;
 use tokio::task::JoinSet;
@@ -32,8 +35,11 @@ fn definition(kind: KindName) -> &'static str {
     match kind {
         KindName::GerritConnection => GerritConnection::crd_name(),
         KindName::DatabricksConnection => DatabricksConnection::crd_name(),
+        KindName::ChangeFreeze => ChangeFreeze::crd_name(),
         KindName::PlanApproval => PlanApproval::crd_name(),
         KindName::AccessBinding => AccessBinding::crd_name(),
+        KindName::PromotionPolicy => PromotionPolicy::crd_name(),
+        KindName::Promotion => Promotion::crd_name(),
     }
 }
 

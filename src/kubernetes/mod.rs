@@ -25,6 +25,7 @@ pub mod listing;
 mod name;
 mod notes;
 mod permit;
+mod promotions;
 mod protection;
 mod rehearsal;
 mod rotation_watch;

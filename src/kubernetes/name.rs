@@ -51,16 +51,22 @@ impl fmt::Debug for Name {
 pub enum KindName {
     GerritConnection,
     DatabricksConnection,
+    ChangeFreeze,
     PlanApproval,
     AccessBinding,
+    PromotionPolicy,
+    Promotion,
 }
 
 impl KindName {
-    pub const ALL: [Self; 4] = [
+    pub const ALL: [Self; 7] = [
         Self::GerritConnection,
         Self::DatabricksConnection,
+        Self::ChangeFreeze,
         Self::PlanApproval,
         Self::AccessBinding,
+        Self::PromotionPolicy,
+        Self::Promotion,
     ];
 
     /// As Kubernetes spells it.
@@ -68,8 +74,11 @@ impl KindName {
         match self {
             Self::GerritConnection => "GerritConnection",
             Self::DatabricksConnection => "DatabricksConnection",
+            Self::ChangeFreeze => "ChangeFreeze",
             Self::PlanApproval => "PlanApproval",
             Self::AccessBinding => "AccessBinding",
+            Self::PromotionPolicy => "PromotionPolicy",
+            Self::Promotion => "Promotion",
         }
     }
 

@@ -8,12 +8,15 @@ use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use k8s_openapi::api::core::v1::Namespace;
-use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, ObjectMeta};
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
 use kube::core::PartialObjectMeta;
 use kube::runtime::watcher;
 use kube::{Api, Client};
 use lockstep_core::api::condition::ConditionType;
-use lockstep_core::api::{AccessBinding, DatabricksConnection, GerritConnection, PlanApproval};
+use lockstep_core::api::{
+    AccessBinding, ChangeFreeze, DatabricksConnection, GerritConnection, PlanApproval, Promotion,
+    PromotionPolicy,
+};
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 use tokio::task::JoinSet;
 
@@ -34,6 +37,9 @@ pub struct Store {
     pub databricks_connections: Arc<Cache<DatabricksConnection>>,
     pub bindings: Arc<Cache<AccessBinding>>,
     pub approvals: Arc<Cache<PlanApproval>>,
+    pub policies: Arc<Cache<PromotionPolicy>>,
+    pub promotions: Arc<Cache<Promotion>>,
+    pub freezes: Arc<Cache<ChangeFreeze>>,
     pub namespaces: Arc<Cache<PartialObjectMeta<Namespace>>>,
     pub kinds: Kinds,
     pub protection: Protection,
@@ -62,6 +68,7 @@ impl Store {
         let gerrit = (wiring.clone(), secrets.clone());
         let databricks = (wiring.clone(), secrets.clone());
         let (bindings, approvals, namespaces) = (wiring.clone(), wiring.clone(), wiring.clone());
+        let (policies, promotions, freezes) = (wiring.clone(), wiring.clone(), wiring.clone());
         let departures = Arc::new(Departures::default());
         let going = departures.clone();
         let store = Self {
@@ -94,6 +101,9 @@ impl Store {
                 bindings.binding_changed(name, old, new);
             }),
             approvals: Cache::new(move |_, old, new| approvals.approval_changed(object(old), object(new))),
+            policies: Cache::new(move |name, old, new| policies.policy_changed(name, old, new)),
+            promotions: Cache::new(move |name, old, new| promotions.promotion_changed(name, old, new)),
+            freezes: Cache::new(move |name, old, new| freezes.freeze_changed(name, old, new)),
             namespaces: Cache::new(move |name, old, new| {
                 let labels = |held: Option<&Held<PartialObjectMeta<Namespace>>>| {
                     object(held).and_then(|namespace| namespace.metadata.labels.clone())
@@ -117,6 +127,9 @@ impl Store {
         watch(&self.databricks_connections, client, tasks);
         watch(&self.bindings, client, tasks);
         watch(&self.approvals, client, tasks);
+        watch(&self.policies, client, tasks);
+        watch(&self.promotions, client, tasks);
+        watch(&self.freezes, client, tasks);
         watch(&self.namespaces, client, tasks);
         self.protection.follow(client, tasks);
         tasks.spawn(self.secrets.clone().follow());
@@ -128,6 +141,9 @@ impl Store {
         self.databricks_connections.synced().await;
         self.bindings.synced().await;
         self.approvals.synced().await;
+        self.policies.synced().await;
+        self.promotions.synced().await;
+        self.freezes.synced().await;
         self.namespaces.synced().await;
         self.protection.synced().await;
     }
@@ -137,6 +153,9 @@ impl Store {
             && self.databricks_connections.is_synced()
             && self.bindings.is_synced()
             && self.approvals.is_synced()
+            && self.policies.is_synced()
+            && self.promotions.is_synced()
+            && self.freezes.is_synced()
             && self.namespaces.is_synced()
     }
 
@@ -148,35 +167,35 @@ impl Store {
                 KindName::DatabricksConnection,
                 self.databricks_connections.names(),
             ))
+            .chain(of(KindName::ChangeFreeze, self.freezes.names()))
             .chain(of(KindName::PlanApproval, self.approvals.names()))
             .chain(of(KindName::AccessBinding, self.bindings.names()))
+            .chain(of(KindName::PromotionPolicy, self.policies.names()))
+            .chain(of(KindName::Promotion, self.promotions.names()))
             .collect()
     }
 
     /// How many objects of a kind there are, and how many of them are Ready as they stand.
     pub fn count(&self, kind: KindName) -> (usize, usize) {
-        let is_ready = |meta: &ObjectMeta, observed: Option<i64>, conditions: &[Condition]| {
-            observed == meta.generation && ready(conditions) == Some(true)
-        };
+        // Every kind has a status type of its own, with the same two fields.
+        macro_rules! ready_of {
+            ($cache:expr) => {
+                $cache.count(|object| {
+                    let status = object.status.as_ref();
+                    status.is_some_and(|status| {
+                        status.observed_generation == object.metadata.generation
+                            && ready(&status.conditions) == Some(true)
+                    })
+                })
+            };
+        }
         match kind {
-            KindName::GerritConnection => self.gerrit_connections.count(|object| {
-                let status = object.status.as_ref();
-                status.is_some_and(|status| {
-                    is_ready(&object.metadata, status.observed_generation, &status.conditions)
-                })
-            }),
-            KindName::DatabricksConnection => self.databricks_connections.count(|object| {
-                let status = object.status.as_ref();
-                status.is_some_and(|status| {
-                    is_ready(&object.metadata, status.observed_generation, &status.conditions)
-                })
-            }),
-            KindName::AccessBinding => self.bindings.count(|object| {
-                let status = object.status.as_ref();
-                status.is_some_and(|status| {
-                    is_ready(&object.metadata, status.observed_generation, &status.conditions)
-                })
-            }),
+            KindName::GerritConnection => ready_of!(self.gerrit_connections),
+            KindName::DatabricksConnection => ready_of!(self.databricks_connections),
+            KindName::AccessBinding => ready_of!(self.bindings),
+            KindName::PromotionPolicy => ready_of!(self.policies),
+            KindName::Promotion => ready_of!(self.promotions),
+            KindName::ChangeFreeze => ready_of!(self.freezes),
             KindName::PlanApproval => self.approvals.count(|_| true),
         }
     }
@@ -199,12 +218,12 @@ fn watch<K: Kind>(cache: &Arc<Cache<K>>, client: &Client, tasks: &mut JoinSet<()
     tasks.spawn(cache.clone().follow(api, config));
 }
 
-fn object<K>(held: Option<&Held<K>>) -> Option<&K> {
+pub(super) fn object<K>(held: Option<&Held<K>>) -> Option<&K> {
     held.and_then(|held| held.object.as_deref())
 }
 
 /// The version that does not decode, if the newest one does not.
-fn undecodable<K>(held: Option<&Held<K>>) -> Option<&str> {
+pub(super) fn undecodable<K>(held: Option<&Held<K>>) -> Option<&str> {
     let broken = held.and_then(|held| held.undecodable.as_ref())?;
     broken.metadata.resource_version.as_deref()
 }
@@ -221,7 +240,7 @@ impl Wiring {
         self.index.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn wake(&self, subject: Subject) {
+    pub(super) fn wake(&self, subject: Subject) {
         // Nobody listens any more only while the process ends.
         let _ = self.wake.send(subject);
     }
@@ -234,7 +253,7 @@ impl Wiring {
     }
 
     /// Moves an object from its old words to its new ones.
-    fn reindex(&self, subject: &Subject, old: &BTreeSet<Word>, new: &BTreeSet<Word>) {
+    pub(super) fn reindex(&self, subject: &Subject, old: &BTreeSet<Word>, new: &BTreeSet<Word>) {
         let mut index = self.index();
         for word in old.difference(new) {
             index.remove(*word, subject);

@@ -186,6 +186,7 @@ fn installed_upgraded_and_uninstalled() {
 
     approvals_are_given_in_ones_own_name(&cluster);
     whoever_changes_a_spec_is_stamped(&cluster);
+    deploys_are_the_operators(&cluster);
     the_operator_has_what_it_needs_and_no_more(&cluster);
 
     cluster.helm(
@@ -245,6 +246,7 @@ fn installed_upgraded_and_uninstalled() {
         "deployment/lockstep --namespace lockstep-system",
         "clusterrole/lockstep-system-lockstep",
         "validatingadmissionpolicy/lockstep-approvals",
+        "validatingadmissionpolicy/lockstep-deploys",
         "mutatingadmissionpolicy/lockstep-changed-by",
     ] {
         eventually("what ran is gone", || {
@@ -337,6 +339,40 @@ fn whoever_changes_a_spec_is_stamped(cluster: &Cluster) {
     assert_eq!(stamp(), "ben@example.com");
 }
 
+fn deploys_are_the_operators(cluster: &Cluster) {
+    let promotion = |name: &str, purpose: &str| {
+        format!(
+            "
+apiVersion: lockstep.dev/v1alpha1
+kind: Promotion
+metadata: {{name: {name}, namespace: ml-fraud}}
+spec: {{policyRef: {{name: fraud}}, environment: prod, {purpose}}}
+"
+        )
+    };
+    let deploy = format!(
+        "deploy: {{change: 42, revision: {}, attempt: 1}}",
+        "0".repeat(40)
+    );
+    eventually("a deploy by hand is refused", || {
+        let given = promotion("by-hand", &deploy);
+        match cluster.try_kubectl("create --filename - --as=ada@example.com", &given) {
+            Err(said) => expect(said.contains("spec.deploy is made by the operator"), &said),
+            Ok(_) => {
+                cluster.kubectl("delete promotion by-hand --namespace ml-fraud", "");
+                Err("the policy does not act".to_owned())
+            }
+        }
+    });
+    let operator = "create --filename - --as=system:serviceaccount:lockstep-system:lockstep";
+    cluster.kubectl(operator, &promotion("fraud.prod.42.00000000", &deploy));
+    let back = promotion(
+        "back",
+        "rollback: {to: fraud.prod.42.00000000, reason: the model drifts}",
+    );
+    cluster.kubectl("create --filename - --as=ada@example.com", &back);
+}
+
 fn the_operator_has_what_it_needs_and_no_more(cluster: &Cluster) {
     for what in [
         "watch accessbindings.lockstep.dev --all-namespaces",
@@ -348,6 +384,9 @@ fn the_operator_has_what_it_needs_and_no_more(cluster: &Cluster) {
         "list namespaces",
         "watch namespaces",
         "get serviceaccounts --namespace ml-fraud",
+        "create promotions.lockstep.dev --namespace ml-fraud",
+        "delete promotions.lockstep.dev --namespace ml-fraud",
+        "patch promotionpolicies.lockstep.dev --subresource=status --namespace ml-fraud",
         "create events.events.k8s.io --namespace ml-fraud",
         "get leases.coordination.k8s.io --namespace lockstep-system",
         "create leases.coordination.k8s.io --namespace lockstep-system",
@@ -367,6 +406,9 @@ fn the_operator_has_what_it_needs_and_no_more(cluster: &Cluster) {
         "patch leases.coordination.k8s.io --namespace lockstep-system",
         "create accessbindings.lockstep.dev --namespace ml-fraud",
         "delete accessbindings.lockstep.dev --namespace ml-fraud",
+        "create promotionpolicies.lockstep.dev --namespace ml-fraud",
+        "delete promotionpolicies.lockstep.dev --namespace ml-fraud",
+        "create changefreezes.lockstep.dev --namespace ml-fraud",
         "create planapprovals.lockstep.dev --namespace ml-fraud",
         "patch planapprovals.lockstep.dev --namespace ml-fraud",
         "update leases.coordination.k8s.io --namespace kube-system",

@@ -154,6 +154,8 @@ const EVERYWHERE: &[(&str, &str)] = &[
     ("lockstep.dev/accessbindings", "get list watch"),
     ("lockstep.dev/accessbindings", "patch"),
     ("lockstep.dev/accessbindings/status", "patch"),
+    ("lockstep.dev/changefreezes", "get list watch"),
+    ("lockstep.dev/changefreezes/status", "patch"),
     ("lockstep.dev/databricksconnections", "get list watch"),
     ("lockstep.dev/databricksconnections", "patch"),
     ("lockstep.dev/databricksconnections/status", "patch"),
@@ -162,6 +164,13 @@ const EVERYWHERE: &[(&str, &str)] = &[
     ("lockstep.dev/gerritconnections/status", "patch"),
     ("lockstep.dev/planapprovals", "get list watch"),
     ("lockstep.dev/planapprovals/status", "patch"),
+    ("lockstep.dev/promotionpolicies", "get list watch"),
+    ("lockstep.dev/promotionpolicies", "patch"),
+    ("lockstep.dev/promotionpolicies/status", "patch"),
+    ("lockstep.dev/promotions", "create delete"),
+    ("lockstep.dev/promotions", "get list watch"),
+    ("lockstep.dev/promotions", "patch"),
+    ("lockstep.dev/promotions/status", "patch"),
     ("/namespaces", "list watch"),
 ];
 /// What connections log in with: everywhere, or in the namespaces that are named alone.
@@ -350,6 +359,56 @@ fn an_approval_names_who_makes_it() {
             "{operation} by {user}: {new}"
         );
     }
+}
+
+#[test]
+fn nobody_but_the_operator_makes_a_promotion_that_deploys() {
+    let policy = policy("deploys.yaml");
+    let validation = &policy["spec"]["validations"][0];
+    let expression = validation["expression"].as_str().unwrap();
+    let operator = "system:serviceaccount:lockstep-system:lockstep";
+    let mut judge = Judge::default();
+    for (user, spec, allowed) in [
+        (operator, json!({"deploy": {"change": 1}}), true),
+        ("ada", json!({"deploy": {"change": 1}}), false),
+        (
+            "system:serviceaccount:ml-fraud:lockstep",
+            json!({"deploy": {"change": 1}}),
+            false,
+        ),
+        ("ada", json!({"rollback": {"to": "a"}}), true),
+        ("ada", json!({"override": {"promotion": "a"}}), true),
+    ] {
+        let variables = [
+            ("request", cel(&json!({"userInfo": {"username": user}}))),
+            ("object", cel(&json!({"spec": spec}))),
+            ("variables", cel(&json!({"deployers": [operator]}))),
+        ];
+        assert_eq!(judge.holds(expression, &variables), allowed, "{user}: {spec}");
+    }
+}
+
+#[test]
+fn an_operator_that_runs_elsewhere_can_be_named() {
+    let Some(helm) = helm() else { return };
+    let deployers = |values: &[&str]| {
+        let rendered = render(&helm, values).unwrap();
+        let policies = of_kind(&rendered, "ValidatingAdmissionPolicy");
+        let policy = policies
+            .into_iter()
+            .find(|policy| policy["metadata"]["name"] == "lockstep-deploys")?;
+        let expression = policy["spec"]["variables"][0]["expression"].as_str().unwrap();
+        Some(expression.to_owned())
+    };
+    assert_eq!(
+        deployers(&[]).unwrap(),
+        r#"["system:serviceaccount:lockstep-system:lockstep"]"#
+    );
+    assert_eq!(
+        deployers(&["serviceAccount.name=other", "promotions.deployers={admin}"]).unwrap(),
+        r#"["system:serviceaccount:lockstep-system:other","admin"]"#
+    );
+    assert_eq!(deployers(&["promotions.protect=false"]), None);
 }
 
 #[test]

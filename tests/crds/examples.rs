@@ -14,6 +14,8 @@ use super::schemas::{each, root, schema};
 pub struct Example {
     pub kind: String,
     pub why: String,
+    /// Of the object, where it matters.
+    pub name: Option<String>,
     pub spec: Value,
     pub old: Option<Value>,
     pub refused: Option<String>,
@@ -69,12 +71,14 @@ fn what_is_right_is_accepted_and_what_is_wrong_is_refused_with_its_reason() {
     for Example {
         kind,
         why,
+        name,
         spec,
         old,
         refused,
     } in all()
     {
-        let wrong = judge.judge(&schema(&kind)["properties"]["spec"], &spec, old.as_ref());
+        let name = name.as_deref().unwrap_or("example");
+        let wrong = judge.object(schema(&kind), name, &spec, old.as_ref());
         let expected = match &refused {
             Some(message) => wrong.iter().any(|wrong| wrong.contains(message)),
             None => wrong.is_empty(),
@@ -116,7 +120,8 @@ fn the_manifests_in_examples_are_accepted() {
                 continue;
             }
             let kind = object["kind"].as_str().unwrap();
-            let wrong = judge.judge(&schema(kind)["properties"]["spec"], &object["spec"], None);
+            let name = object["metadata"]["name"].as_str().unwrap();
+            let wrong = judge.object(schema(kind), name, &object["spec"], None);
             assert!(wrong.is_empty(), "{file}: {kind}: {wrong:#?}");
         }
     }

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use kube_cel::KubeCelExt;
 use kube_cel::cel::objects::{Key, Map};
 use kube_cel::cel::{Context, Program, Value as Cel};
-use serde_json::Value;
+use serde_json::{Value, json};
 
 /// Judgements of many objects, and which rules and patterns said yes and no at least once.
 #[derive(Default)]
@@ -22,6 +22,16 @@ impl Judge {
     pub fn judge(&mut self, schema: &Value, new: &Value, old: Option<&Value>) -> Vec<String> {
         let mut wrong = Vec::new();
         self.visit(schema, "spec", new, old, &mut wrong);
+        wrong
+    }
+
+    /// Everything that is wrong with an object of this name. Rules over the whole of it see its name and spec.
+    pub fn object(&mut self, schema: &Value, name: &str, new: &Value, old: Option<&Value>) -> Vec<String> {
+        let mut wrong = self.judge(&schema["properties"]["spec"], new, old);
+        let whole = json!({"metadata": {"name": name}, "spec": new});
+        if wrong.is_empty() {
+            self.rules(schema, "object", &whole, None, &mut wrong);
+        }
         wrong
     }
 

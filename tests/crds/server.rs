@@ -110,13 +110,14 @@ async fn the_api_server_agrees() {
         Example {
             kind,
             why,
+            name,
             spec,
             old,
             refused,
         },
     ) in examples::all().into_iter().enumerate()
     {
-        let name = format!("example-{n}");
+        let name = name.unwrap_or_else(|| format!("example-{n}"));
         if let Some(old) = &old {
             scratch.apply(&kind, &name, old, true).await.unwrap();
         }
