@@ -26,7 +26,8 @@ pub struct Tenancy {
     databricks: Vec<(DatabricksReach, bool)>,
 }
 
-fn selects(selector: &NamespaceSelector, namespace: &str, labels: Option<&BTreeMap<String, String>>) -> bool {
+/// Whether an entry speaks of this namespace.
+pub fn selects(selector: &NamespaceSelector, namespace: &str, labels: Option<&BTreeMap<String, String>>) -> bool {
     let NamespaceSelector { names, match_labels } = selector;
     if names.is_none() && match_labels.is_none() {
         return false;
@@ -168,6 +169,16 @@ impl Tenancy {
                 Reach::Databricks(_) => false,
             },
         )
+    }
+
+    /// A branch whose merged changes are promoted.
+    pub fn branch(&self, project: &str, branch: &str) -> Result<(), Refusal> {
+        let what = format!("branch {branch} of project {project:?}");
+        let name = format!("refs/heads/{branch}");
+        self.decide(&what, "projects and reach.refs", false, |reach| match reach {
+            Reach::Gerrit(reach) => any(reach.projects.as_ref(), project) && refs(reach.refs.as_ref(), &name),
+            Reach::Databricks(_) => false,
+        })
     }
 
     /// Permission or entitlement in a workspace.

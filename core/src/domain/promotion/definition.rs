@@ -10,7 +10,7 @@ use super::sources::{self, Frame};
 use super::state::{Failure, FailureKind};
 
 /// Longest definition that is read: bytes. A job of a thousand tasks is a tenth of it.
-const LONGEST: usize = 1024 * 1024;
+pub const LONGEST: usize = 1024 * 1024;
 /// Job parameters by which a run says what it belongs to, so that the audit table joins back.
 pub const PROMOTION: &str = "lockstep_promotion";
 pub const KEY: &str = "lockstep_key";

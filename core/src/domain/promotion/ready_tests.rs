@@ -1,36 +1,48 @@
 use serde_json::json;
 
+use super::super::policy;
 use super::*;
+use crate::domain::ports::ConnectionKind;
 
-fn way(name: &str) -> Way {
-    Way {
+fn connection(kind: ConnectionKind, name: &str) -> ConnectionKey {
+    ConnectionKey {
+        kind,
         namespace: "ml-fraud".into(),
         name: name.into(),
     }
 }
 
 fn course() -> Course {
-    let steps = json!([
-        {"name": "code", "files": {"path": "/Workspace/lockstep/fraud/${revision}"}},
-        {"name": "train", "job": {"name": "fraud-train", "definition": "jobs/train.yml",
-            "jobParameters": {"catalog": "${env.catalog}"}}},
-        {"name": "model", "modelAlias": {"model": "${env.catalog}.fraud.scorer", "alias": "champion",
-            "version": {"fromStep": "train"}}},
-        {"name": "serve", "servingEndpoint": {"name": "fraud-scorer", "servedEntityName": "scorer",
-            "entityName": "${env.catalog}.fraud.scorer", "entityVersion": {"fromStep": "model"},
-            "trafficPercentage": 100}},
-        {"name": "smoke", "job": {"name": "fraud-smoke", "onRollback": "Run"}},
-    ]);
+    let spec = json!({
+        "gerrit": {"connectionRef": {"name": "gerrit"}, "project": "ml/fraud"},
+        "gate": {
+            "approval": {"label": "Code-Review", "group": "leads"},
+            "verification": {"label": "Verified", "group": "ci"},
+        },
+        "steps": [
+            {"name": "code", "files": {"path": "/Workspace/lockstep/fraud/${revision}"}},
+            {"name": "train", "job": {"name": "fraud-train", "definition": "jobs/train.yml",
+                "jobParameters": {"catalog": "${env.catalog}"}}},
+            {"name": "model", "modelAlias": {"model": "${env.catalog}.fraud.scorer", "alias": "champion",
+                "version": {"fromStep": "train"}}},
+            {"name": "serve", "servingEndpoint": {"name": "fraud-scorer", "servedEntityName": "scorer",
+                "entityName": "${env.catalog}.fraud.scorer", "entityVersion": {"fromStep": "model"},
+                "trafficPercentage": 100}},
+            {"name": "smoke", "job": {"name": "fraud-smoke", "onRollback": "Run"}},
+        ],
+        "environments": [{
+            "name": "prod", "branch": "prod", "databricks": {"connectionRef": {"name": "prod"}},
+            "runAs": {"applicationId": "app"}, "variables": {"catalog": "ml_prod"},
+        }],
+    });
+    let policy = policy::read(&serde_json::from_value(spec).unwrap(), "ml-fraud").unwrap();
     Course {
-        steps: serde_json::from_value(steps).unwrap(),
-        variables: [("catalog".to_owned(), "ml_prod".to_owned())].into(),
-        run_as: "app".into(),
+        recipe: policy.environment("prod").unwrap().recipe.clone(),
+        gerrit: connection(ConnectionKind::Gerrit, "gerrit"),
         on: Watched {
             project: "ml/fraud".into(),
             branch: "prod".into(),
         },
-        gerrit: way("gerrit"),
-        databricks: way("prod"),
         tree: TreeId("tree".into()),
         back: None,
     }
@@ -48,7 +60,7 @@ fn left(pairs: &[(&str, &str, &str)]) -> BTreeMap<StepName, Words> {
 fn with<T>(
     course: &Course,
     outputs: &BTreeMap<StepName, Words>,
-    look: impl FnOnce(Setting<'_>, &dyn Fn(&str) -> PolicyStep) -> T,
+    look: impl FnOnce(Setting<'_>, &dyn Fn(&str) -> Step) -> T,
 ) -> T {
     let setting = Setting {
         promotion: &PromotionName("fraud.prod.7.12345678".into()),
@@ -59,7 +71,7 @@ fn with<T>(
         outputs,
     };
     look(setting, &|name| {
-        course.steps.iter().find(|step| step.name == name).unwrap().clone()
+        course.recipe.steps.iter().find(|step| step.name.0 == name).unwrap().clone()
     })
 }
 
@@ -100,7 +112,7 @@ fn a_version_comes_from_the_run_or_from_the_alias_and_never_from_nowhere() {
         };
         assert_eq!((alias.model.as_str(), alias.version), ("ml_prod.fraud.scorer", 3));
         let why = setting.ready(&step("serve"), &Read::Nothing).unwrap_err();
-        assert!(why.message.contains("fromStep model"), "{why:?}");
+        assert!(why.message.contains("step model"), "{why:?}");
     });
     with(&course, &left(&[("model", words::VERSION, "3")]), |setting, step| {
         assert_eq!(setting.needs(&step("serve")), Ok(Needs::Nothing));
@@ -151,7 +163,7 @@ fn a_rollback_points_at_what_the_record_has_and_runs_only_what_says_so() {
 #[test]
 fn a_variable_that_the_environment_does_not_set_is_named() {
     let mut course = course();
-    course.variables.clear();
+    course.recipe.variables.clear();
     with(&course, &left(&[]), |setting, step| {
         let why = setting.needs(&step("model")).unwrap_err();
         assert!(why.message.contains("catalog"), "{why:?}");

@@ -66,6 +66,15 @@ pub enum Move {
     RepointAndRun(Words),
 }
 
+impl Move {
+    /// What the record has of the step.
+    pub fn outputs(&self) -> &Words {
+        match self {
+            Self::Repoint(outputs) | Self::RepointAndRun(outputs) => outputs,
+        }
+    }
+}
+
 /// What a rollback will do, in order: what people see before they say yes.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]

@@ -1,0 +1,179 @@
+//! Moves the machine: what it says is to be written down is written, and only then done. A pass ends when it has
+//! nothing more to do now; it never waits for the outside.
+
+mod doing;
+mod tree;
+
+
+use jiff::Timestamp;
+use lockstep_core::api::Promotion;
+use lockstep_core::api::condition::Reason;
+use lockstep_core::domain::ports::{Entry, Event, KeepError};
+use lockstep_core::domain::promotion::kept::{self, Kept};
+use lockstep_core::domain::promotion::ready::Course;
+use lockstep_core::domain::promotion::state::{End, Failure, FailureKind, Phase};
+use lockstep_core::domain::promotion::steps::{self, Effect, Seen};
+
+use super::super::Context;
+use super::gather::Gathered;
+use super::key;
+use super::plan::{Going, Planned};
+use doing::Doing;
+
+/// Moves of one pass at most: every step of every kind moves a handful of times, so more is a circle.
+const MOVES: usize = 500;
+
+/// How a pass ended.
+pub struct Outcome {
+    /// `None`: nothing could be done, because of `stuck`.
+    pub kept: Option<Kept>,
+    pub course: Option<Course>,
+    pub stuck: Option<(Reason, String)>,
+    /// When time alone changes something.
+    pub again: Option<Timestamp>,
+    /// What must be tried again soon.
+    pub error: Option<String>,
+}
+
+/// Moves it as far as it goes now.
+pub async fn apply(promotion: &Promotion, gathered: &Gathered, planned: Planned, context: &Context) -> Outcome {
+    let Going { kept, course, orders } = match planned {
+        Planned::Stuck(reason, message) => {
+            return Outcome {
+                kept: None,
+                course: None,
+                stuck: Some((reason, message)),
+                again: None,
+                error: None,
+            };
+        }
+        Planned::Go(going) => *going,
+    };
+    let mut doing = Doing::new(context, course.as_ref(), gathered);
+    let mut moving = Moving {
+        promotion,
+        written: promotion.status.as_ref().and_then(|status| status.machine.clone()),
+        kept,
+        context,
+    };
+    let (mut effect, mut seen, mut again) = (None, Seen::Pass, None);
+    for _ in 0..MOVES {
+        let now = context.clock.now();
+        let was = moving.kept.promotion.phase.clone();
+        let next = steps::next(moving.kept.promotion.clone(), effect, seen, &orders, now);
+        moving.kept.promotion = next.promotion;
+        moving.stamp(&was, now);
+        again = next.again;
+        let waits = moving.kept.promotion.phase == Phase::Waiting;
+        if !waits
+            && let Err(error) = moving.write(course.as_ref(), next.effect).await
+        {
+            // What is not written down must not happen.
+            return Outcome {
+                kept: Some(moving.kept),
+                course,
+                stuck: None,
+                again,
+                error: Some(error.to_string()),
+            };
+        }
+        let Some(todo) = next.effect else { break };
+        effect = Some(todo);
+        seen = doing.does(todo, &mut moving.kept).await;
+        if kept::size(&moving.kept) > kept::LARGEST {
+            let message = format!(
+                "what it must remember is longer than {} bytes: make job definitions and endpoint configurations shorter",
+                kept::LARGEST
+            );
+            seen = Seen::Refused(Failure::new(FailureKind::Refused, message));
+        }
+    }
+    Outcome {
+        kept: Some(moving.kept),
+        course,
+        stuck: None,
+        again,
+        error: doing.error,
+    }
+}
+
+/// The machine, and what of it stands in the status.
+struct Moving<'a> {
+    promotion: &'a Promotion,
+    kept: Kept,
+    written: Option<serde_json::Value>,
+    context: &'a Context,
+}
+
+impl Moving<'_> {
+    /// Notes when it began and ended.
+    fn stamp(&mut self, was: &Phase, now: Timestamp) {
+        if *was == Phase::Waiting && self.kept.promotion.acts() {
+            self.kept.started.get_or_insert(now);
+        }
+        if self.kept.promotion.ended().is_some() {
+            self.kept.ended.get_or_insert(now);
+        }
+    }
+
+    /// Writes the state down, in the record before the status, if it says anything new.
+    async fn write(&mut self, course: Option<&Course>, effect: Option<Effect>) -> Result<(), KeepError> {
+        let status = kept::write(&self.kept, course);
+        let machine = status.get("machine").cloned();
+        if machine == self.written {
+            return Ok(());
+        }
+        if let Some((event, note)) = self.saying(effect) {
+            let entry = Entry {
+                time: self.context.clock.now(),
+                actor: self.context.actor.clone(),
+                object: key(self.promotion),
+                event,
+                changes: Vec::new(),
+                digest: None,
+                gained: Vec::new(),
+                gave_up: Vec::new(),
+                note,
+            };
+            self.context.record.append(entry).await?;
+        }
+        self.context.objects.keep(&key(self.promotion), status).await?;
+        self.written = machine;
+        Ok(())
+    }
+
+    /// What the record is told of this move.
+    fn saying(&self, effect: Option<Effect>) -> Option<(Event, String)> {
+        let promotion = &self.kept.promotion;
+        if let Some(end) = promotion.ended() {
+            let (event, words) = match end {
+                End::Succeeded => (Event::Succeeded, "succeeded".to_owned()),
+                End::Failed { why, left } if left.is_empty() => {
+                    (Event::Failed, format!("failed, everything undone: {}", why.message))
+                }
+                End::Failed { why, left } => {
+                    let left: Vec<String> = left.iter().map(|(step, why)| format!("{step}: {why}")).collect();
+                    (Event::Failed, format!("failed: {}; still in place: {}", why.message, left.join("; ")))
+                }
+                End::Refused => (Event::Failed, "refused by the gate".to_owned()),
+                End::Superseded(by) => (Event::Failed, format!("superseded by {by}")),
+                End::Cancelled => (Event::Failed, "cancelled before it began".to_owned()),
+            };
+            return Some((event, words));
+        }
+        let name = |step: usize| promotion.steps.get(step).map(|step| step.name.to_string());
+        match effect? {
+            // An act is announced when it is first looked for: from then on it may be sent.
+            Effect::Look { step, attempt } => Some((
+                Event::Intent,
+                format!("step {} acts, try {attempt}", name(step).unwrap_or_default()),
+            )),
+            Effect::Stop { step, .. } => Some((Event::Intent, format!("step {} is stopped", name(step)?))),
+            Effect::LookUndone { step } | Effect::Undo { step } => {
+                Some((Event::Intent, format!("step {} is undone", name(step)?)))
+            }
+            Effect::Prepare { .. } | Effect::Act { .. } => None,
+        }
+    }
+}
+

@@ -1,0 +1,238 @@
+//! Puts one merged change before the gate: everything between what runs and what it would bring, read and judged
+//! commit by commit. Reads only; the same for a promotion and for somebody who asks before the merge.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use jiff::{SignedDuration, Timestamp};
+use lockstep_core::api::PromotionPolicy;
+use lockstep_core::domain::access::grant::Target;
+use lockstep_core::domain::ports::{ConnectionKey, SystemError};
+use lockstep_core::domain::promotion::evidence::{ChangeNumber, CommitId, Evidence, Governance, TreeId};
+use lockstep_core::domain::promotion::finding::Verdict;
+use lockstep_core::domain::promotion::freeze::Stopped;
+use lockstep_core::domain::promotion::gate::{self, Case, Moment, Success, Surroundings};
+use lockstep_core::domain::promotion::people::GroupUuid;
+use lockstep_core::domain::promotion::ports::{ChangeRef, Inquiry, Review, Watched};
+use lockstep_core::domain::promotion::range::{self, JudgedChange, Judgement, Question};
+use lockstep_core::domain::promotion::rules::Rules;
+
+use super::super::Context;
+use super::super::branches::{Branches, History};
+use super::super::governed;
+
+/// Evidence is read anew after so long: votes and groups move.
+const FRESH: SignedDuration = SignedDuration::from_secs(30);
+/// Gerrit's own group of machines has a name and no fixed uuid; members that the server marks count without it.
+const SERVICE_USERS: Option<GroupUuid> = None;
+
+/// What is judged.
+pub struct Subject<'a> {
+    pub policy: &'a PromotionPolicy,
+    pub rules: &'a Rules,
+    pub surroundings: &'a Surroundings,
+    pub connection: &'a ConnectionKey,
+    pub on: &'a Watched,
+    /// The merged revision.
+    pub own: &'a CommitId,
+    /// The commit that would be deployed.
+    pub deployed: &'a CommitId,
+    pub change: ChangeNumber,
+    /// The commit that runs.
+    pub current: Option<&'a CommitId>,
+    pub baseline: &'a CommitId,
+    /// Commits that a person accepted.
+    pub accepted: &'a BTreeMap<CommitId, String>,
+    pub moment: Moment<'a>,
+}
+
+/// What came of it.
+pub struct Judged {
+    pub verdict: Verdict,
+    pub range: Judgement,
+    /// Of the change itself first.
+    pub evidence: Vec<Arc<Evidence>>,
+    /// The tree that would be deployed.
+    pub tree: TreeId,
+    /// The changes that it would bring.
+    pub brought: Vec<Success>,
+}
+
+/// Reads and judges.
+pub async fn judge(
+    branches: &Branches,
+    review: &dyn Review,
+    subject: &Subject<'_>,
+    history: &History,
+    context: &Context,
+) -> Result<Judged, SystemError> {
+    let now = subject.moment.now;
+    let held: BTreeSet<&CommitId> = [Some(subject.baseline), subject.current].into_iter().flatten().collect();
+    let inside = reach(&history.graph, subject.deployed, &held);
+    let mut evidence: BTreeMap<CommitId, Arc<Evidence>> = BTreeMap::new();
+    let own = (subject.own.clone(), subject.change);
+    let others = history
+        .merged
+        .iter()
+        .filter(|(commit, _)| inside.contains(*commit))
+        .map(|(commit, number)| (commit.clone(), *number));
+    for (commit, number) in others.chain([own]) {
+        if !evidence.contains_key(&commit) {
+            let found = read(branches, review, subject, history, number, now, context).await?;
+            evidence.insert(commit, found);
+        }
+    }
+    let case = |change: &Evidence| {
+        gate::judge_change(&Case {
+            rules: subject.rules,
+            change,
+            surroundings: subject.surroundings,
+            now,
+        })
+    };
+    let changes: BTreeMap<CommitId, JudgedChange> = history
+        .merged
+        .iter()
+        .filter_map(|(commit, number)| {
+            let change = evidence.get(commit)?;
+            let judged = JudgedChange {
+                number: *number,
+                findings: case(change),
+            };
+            Some((commit.clone(), judged))
+        })
+        .collect();
+    let range = range::judge(&Question {
+        graph: &history.graph,
+        tip: subject.deployed,
+        own: subject.own,
+        current: subject.current,
+        baseline: subject.baseline,
+        changes: &changes,
+        accepted: subject.accepted,
+    });
+    let Some(change) = evidence.remove(subject.own) else {
+        return Err(super::super::unread(subject.connection, &subject.change.to_string()));
+    };
+    let verdict = gate::judge(
+        &Case {
+            rules: subject.rules,
+            change: &change,
+            surroundings: subject.surroundings,
+            now,
+        },
+        &range,
+        &subject.moment,
+    );
+    let tree = match history.graph.get(subject.deployed) {
+        Some(commit) => commit.tree.clone(),
+        None => return Err(super::super::unread(subject.connection, &subject.deployed.to_string())),
+    };
+    let evidence: Vec<Arc<Evidence>> = [change].into_iter().chain(evidence.into_values()).collect();
+    let brought = evidence.iter().map(|change| success(change, now)).collect();
+    Ok(Judged {
+        verdict,
+        range,
+        evidence,
+        tree,
+        brought,
+    })
+}
+
+/// A change as it counts for the environments after this one, once it has succeeded here.
+fn success(change: &Evidence, at: Timestamp) -> Success {
+    Success {
+        change: change.number,
+        change_id: change.change_id.clone(),
+        revision: change.revision.clone(),
+        patch: change.patch.clone(),
+        cherry_pick_of: change.cherry_pick_of,
+        at,
+        taken_back: false,
+    }
+}
+
+/// What a commit holds and `held` do not.
+fn reach<'a>(
+    graph: &'a BTreeMap<CommitId, range::Commit>,
+    from: &'a CommitId,
+    held: &BTreeSet<&'a CommitId>,
+) -> BTreeSet<&'a CommitId> {
+    let mut below = BTreeSet::new();
+    let mut open: Vec<&CommitId> = held.iter().copied().collect();
+    while let Some(commit) = open.pop() {
+        if below.insert(commit) {
+            open.extend(graph.get(commit).into_iter().flat_map(|node| &node.parents));
+        }
+    }
+    let (mut inside, mut open) = (BTreeSet::new(), vec![from]);
+    while let Some(commit) = open.pop() {
+        if !below.contains(commit) && inside.insert(commit) {
+            open.extend(graph.get(commit).into_iter().flat_map(|node| &node.parents));
+        }
+    }
+    inside
+}
+
+/// Groups that a gate asks about.
+pub fn groups(rules: &Rules) -> BTreeSet<GroupUuid> {
+    let approval = [rules.approval.group.clone()];
+    let verification = rules.verification.iter().map(|verification| verification.group.clone());
+    let agents = rules.agents.identities.iter();
+    let agents = agents.flat_map(|identity| [Some(identity.group.clone()), identity.sponsors.clone()]);
+    approval.into_iter().chain(verification).chain(agents.flatten()).collect()
+}
+
+async fn read(
+    branches: &Branches,
+    review: &dyn Review,
+    subject: &Subject<'_>,
+    history: &History,
+    number: ChangeNumber,
+    now: Timestamp,
+    context: &Context,
+) -> Result<Arc<Evidence>, SystemError> {
+    let digest = subject.rules.digest();
+    let fresh = now.checked_sub(FRESH).unwrap_or(now);
+    if let Some(known) = branches.remembered(subject.connection, number, &digest, fresh) {
+        return Ok(known);
+    }
+    let change = ChangeRef {
+        project: subject.on.project.clone(),
+        number,
+    };
+    let inquiry = Inquiry {
+        groups: groups(subject.rules),
+        service_users: SERVICE_USERS,
+        since: governed::since(subject.policy),
+        fresh,
+    };
+    let mut evidence = review.system().evidence(&change, &inquiry).await?;
+    evidence.tree = history.graph.get(&evidence.revision).map(|commit| commit.tree.clone());
+    if history.graph.contains_key(&evidence.revision) {
+        evidence.patch = review.repository(subject.on).patch(&evidence.revision).await?;
+    }
+    for (uuid, group) in &mut evidence.groups {
+        group.governed_by = governance(uuid, subject.connection, context);
+    }
+    let evidence = Arc::new(evidence);
+    branches.remember(subject.connection, number, &digest, now, evidence.clone());
+    Ok(evidence)
+}
+
+/// The binding that declares who is in a group, if there is one.
+fn governance(group: &GroupUuid, connection: &ConnectionKey, context: &Context) -> Option<Governance> {
+    let connection = context.cluster.gerrit_connection(&connection.namespace, &connection.name)?;
+    let server = connection.status.as_ref()?.server.clone()?;
+    governed::by(&Target::GerritGroup { server, uuid: group.0.clone() }, &*context.cluster)
+}
+
+/// Whom a freeze would stop.
+pub fn stopped<'a>(policy: &'a PromotionPolicy, labels: &'a BTreeMap<String, String>, rollback: bool) -> Stopped<'a> {
+    Stopped {
+        kind: "PromotionPolicy",
+        namespace: policy.metadata.namespace.as_deref().unwrap_or_default(),
+        labels,
+        rollback,
+    }
+}

@@ -1,0 +1,123 @@
+//! Decides, purely: what the gate, the queue, people and freezes want of the promotion now.
+
+use std::collections::BTreeMap;
+
+use jiff::Timestamp;
+use kube::ResourceExt as _;
+use lockstep_core::api::condition::Reason;
+use lockstep_core::api::reference::Mode;
+use lockstep_core::api::{CANCEL, Promotion};
+use lockstep_core::domain::defaults;
+use lockstep_core::domain::promotion::attempt::PromotionName;
+use lockstep_core::domain::promotion::freeze::applying;
+use lockstep_core::domain::promotion::kept::{self, Found, Kept};
+use lockstep_core::domain::promotion::ready::Course;
+use lockstep_core::domain::promotion::steps::{Gate, Orders};
+
+use super::gather::Gathered;
+use super::judge::stopped;
+
+/// What is to be done with the machine.
+pub enum Planned {
+    /// Nothing is touched, because of this.
+    Stuck(Reason, String),
+    Go(Box<Going>),
+}
+
+/// A machine that can move.
+pub struct Going {
+    pub kept: Kept,
+    /// `None` only while it waits and was not judged.
+    pub course: Option<Course>,
+    pub orders: Orders,
+}
+
+/// Decides.
+pub fn plan(promotion: &Promotion, gathered: &Gathered, now: Timestamp) -> Planned {
+    let (mut kept, mut course) = match &gathered.kept {
+        Found::Kept(kept) => (**kept).clone(),
+        Found::Unreadable(why) => {
+            let message = format!(
+                "status.machine cannot be read ({why}): nothing is touched until a version that understands it runs, or \
+                 a person deletes the promotion"
+            );
+            return Planned::Stuck(Reason::InvalidSpec, message);
+        }
+        Found::Nothing => match begin(promotion, gathered) {
+            Ok(kept) => (kept, None),
+            Err((reason, message)) => return Planned::Stuck(reason, message),
+        },
+    };
+    let name = kept.promotion.name.clone();
+    if let Some(Ok(judged)) = &gathered.judged {
+        kept.brought.clone_from(&judged.brought);
+        course = gathered.declared.as_ref().map(|declared| Course {
+            recipe: declared.environment.recipe.clone(),
+            gerrit: declared.gerrit.clone(),
+            on: declared.on.clone(),
+            tree: judged.tree.clone(),
+            back: None,
+        });
+    }
+    if kept.promotion.acts()
+        && let Some((reason, message)) = &gathered.problem
+        && matches!(reason, Reason::NotAllowed | Reason::OutOfReach | Reason::NeedsAdministrative)
+    {
+        // Whoever owns the connection has the last word, whatever has begun.
+        return Planned::Stuck(*reason, message.clone());
+    }
+    let orders = orders(promotion, gathered, &name, now);
+    Planned::Go(Box::new(Going { kept, course, orders }))
+}
+
+/// A promotion that nobody has begun.
+fn begin(promotion: &Promotion, gathered: &Gathered) -> Result<Kept, (Reason, String)> {
+    let policy = gathered.policy.as_deref();
+    let uid = policy.and_then(|policy| policy.uid()).unwrap_or_default();
+    let subject = kept::subject(&promotion.spec, &uid).ok_or_else(|| {
+        let message = "only deploy promotions are followed by this version";
+        (Reason::InvalidSpec, message.to_owned())
+    })?;
+    let recipe = gathered.declared.as_ref().map(|declared| &declared.environment.recipe);
+    let Some(recipe) = recipe else {
+        let unknown = || (Reason::DependencyNotReady, "its environment is unknown".to_owned());
+        return Err(gathered.problem.clone().unwrap_or_else(unknown));
+    };
+    let name = PromotionName(promotion.name_any());
+    Ok(kept::begun_from(name, subject, recipe.on_failure, recipe.begin()))
+}
+
+fn orders(promotion: &Promotion, gathered: &Gathered, name: &PromotionName, now: Timestamp) -> Orders {
+    let gate = match &gathered.judged {
+        Some(Ok(judged)) if judged.verdict.passes() => Gate::Passes,
+        Some(Ok(judged)) if judged.verdict.refuses() => Gate::Refuses,
+        Some(Ok(_)) => Gate::Waits,
+        Some(Err(_)) | None => Gate::Unknown,
+    };
+    let mut contenders = gathered.contenders.clone();
+    if let Some(contender) = contenders.get_mut(name) {
+        contender.gate = gate;
+    }
+    let policy = gathered.policy.as_deref();
+    let enforces = policy.is_some_and(|policy| {
+        defaults::policy_mode(&policy.spec) == Mode::Enforce && !defaults::policy_suspended(&policy.spec)
+    });
+    let none = BTreeMap::new();
+    let freezes = |rollback| {
+        policy.is_some_and(|policy| {
+            let labels = policy.metadata.labels.as_ref().unwrap_or(&none);
+            !applying(&gathered.freezes, &stopped(policy, labels, rollback), now).is_empty()
+        })
+    };
+    Orders {
+        gate,
+        turn: enforces && gathered.environment.has_turn(name),
+        // Who has no verdict yet is judged first, so that the reason stands beside its end.
+        superseded_by: (gate != Gate::Unknown)
+            .then(|| gathered.environment.superseded_by(name, &contenders))
+            .flatten(),
+        cancel: promotion.annotations().contains_key(CANCEL),
+        frozen: freezes(false),
+        undo_frozen: freezes(true),
+    }
+}

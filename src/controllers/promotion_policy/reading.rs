@@ -1,0 +1,268 @@
+//! A policy as both controllers read it: what it declares of an environment, how far its namespace may go, and what its
+//! status remembers.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use jiff::SignedDuration;
+use kube::ResourceExt as _;
+use lockstep_core::api::PromotionPolicy;
+use lockstep_core::api::condition::Reason;
+use lockstep_core::api::connection::Use;
+use lockstep_core::api::databricks_connection::DatabricksTenant;
+use lockstep_core::api::objects::ObjectName;
+use lockstep_core::api::promotion_policy::{
+    CurrentStatus, EnvironmentStatus, HoldStatus, ReachedStatus,
+};
+use lockstep_core::domain::access::reach::{Refusal, Tenancy, selects};
+use lockstep_core::domain::defaults;
+use lockstep_core::domain::ports::{Cluster, ConnectionKey};
+use lockstep_core::domain::promotion::attempt::PromotionName;
+use lockstep_core::domain::promotion::evidence::CommitId;
+use lockstep_core::domain::promotion::objects::Objects;
+use lockstep_core::domain::promotion::policy::{self, Aim, Environment, Policy};
+use lockstep_core::domain::promotion::ports::Watched;
+use lockstep_core::domain::promotion::queue::{self, Hold, Place, Reached};
+use lockstep_core::domain::promotion::rules::{Floor, Rules};
+
+/// Seconds between two looks at Gerrit.
+const POLL: i64 = 5;
+
+/// One environment as its policy declares it.
+#[derive(Clone, Debug)]
+pub struct Declared {
+    pub gerrit: ConnectionKey,
+    pub on: Watched,
+    pub environment: Environment,
+    /// `None`: the connection's entry lets nobody promote.
+    pub floor: Option<Floor>,
+}
+
+/// What keeps a policy, or one of its environments, from being followed.
+pub type Problem = (Reason, String);
+
+/// Reads the whole policy.
+pub fn whole(policy: &PromotionPolicy) -> Result<Policy, Problem> {
+    let namespace = policy.namespace().unwrap_or_default();
+    policy::read(&policy.spec, &namespace).map_err(|errors| {
+        let all: Vec<String> = errors.iter().map(ToString::to_string).collect();
+        (Reason::InvalidSpec, all.join("; "))
+    })
+}
+
+/// Reads one environment, and holds it against what the connections' owners allow.
+pub fn declared(
+    object: &PromotionPolicy,
+    environment: &str,
+    cluster: &dyn Cluster,
+) -> Result<Declared, Problem> {
+    let policy = whole(object)?;
+    let found = policy.environment(environment).cloned().ok_or_else(|| {
+        let message = format!("spec.environments has no {environment} any more");
+        (Reason::NotFound, message)
+    })?;
+    let namespace = object.namespace().unwrap_or_default();
+    let floor = admitted(&policy, &found, &namespace, cluster)?;
+    Ok(Declared {
+        on: Watched {
+            project: policy.project.clone(),
+            branch: found.branch.clone(),
+        },
+        gerrit: policy.gerrit,
+        environment: found,
+        floor,
+    })
+}
+
+/// Whether the namespace may promote this environment through its connections; the floor of the entry that lets it.
+pub fn admitted(
+    policy: &Policy,
+    environment: &Environment,
+    namespace: &str,
+    cluster: &dyn Cluster,
+) -> Result<Option<Floor>, Problem> {
+    let labels = cluster.namespace_labels(namespace);
+    let not_allowed = |key: &ConnectionKey| {
+        let message =
+            format!("{key} has no tenant entry with use Promotion for namespace {namespace}: ask its owner");
+        (Reason::NotAllowed, message)
+    };
+    let refused = |refusal: Refusal| (refusal.reason, refusal.message);
+    let gone = |key: &ConnectionKey| (Reason::DependencyNotReady, format!("{key} does not exist"));
+    let key = &policy.gerrit;
+    let gerrit = cluster
+        .gerrit_connection(&key.namespace, &key.name)
+        .ok_or_else(|| gone(key))?;
+    let tenancy = Tenancy::gerrit(gerrit.spec.tenants.as_ref(), namespace, labels.as_ref(), Use::Promotion)
+        .ok_or_else(|| not_allowed(key))?;
+    tenancy
+        .branch(&policy.project, &environment.branch)
+        .map_err(refused)?;
+
+    let key = &environment.recipe.databricks;
+    let databricks = cluster
+        .databricks_connection(&key.namespace, &key.name)
+        .ok_or_else(|| gone(key))?;
+    let tenants = databricks.spec.tenants.as_ref();
+    let tenancy = Tenancy::databricks(tenants, namespace, labels.as_ref(), Use::Promotion)
+        .ok_or_else(|| not_allowed(key))?;
+    let recipe = &environment.recipe;
+    tenancy
+        .service_principal(&recipe.run_as, "roles/servicePrincipal.user")
+        .map_err(refused)?;
+    for aim in recipe.aims() {
+        match aim {
+            Aim::Directory(path) => tenancy.object("directories", &ObjectName::Name(path), "CAN_READ"),
+            Aim::Job(name) => tenancy.object("jobs", &ObjectName::Name(name), "CAN_VIEW"),
+            Aim::Alias { model, .. } => tenancy.securable("function", &model, "EXECUTE"),
+            Aim::Endpoint(name) => tenancy.object("serving-endpoints", &ObjectName::Name(name), "CAN_QUERY"),
+        }
+        .map_err(refused)?;
+    }
+    let entries = tenants.into_iter().flatten();
+    let entries = entries.filter(|tenant| selects(&tenant.namespaces, namespace, labels.as_ref()));
+    Ok(floor(
+        entries.filter(|tenant| tenant.uses.iter().flatten().any(|allowed| *allowed == Use::Promotion)),
+    ))
+}
+
+/// The floor of the entries that let a namespace promote: the strictest of each, as two entries must not be weaker
+/// than one.
+fn floor<'a>(entries: impl Iterator<Item = &'a DatabricksTenant>) -> Option<Floor> {
+    entries
+        .filter_map(|tenant| tenant.promotion.as_ref())
+        .map(|floor| Floor {
+            projects: floor.projects.clone().unwrap_or_default(),
+            min_approvals: floor
+                .min_approvals
+                .and_then(|least| u32::try_from(least).ok())
+                .unwrap_or(1),
+            approver_groups: floor.approver_groups.iter().flatten().cloned().collect(),
+            require_verification: floor.require_verification.unwrap_or(true),
+        })
+        .reduce(|one, other| Floor {
+            projects: one.projects.iter().filter(|project| other.projects.contains(project)).cloned().collect(),
+            min_approvals: one.min_approvals.max(other.min_approvals),
+            approver_groups: one.approver_groups.intersection(&other.approver_groups).cloned().collect(),
+            require_verification: one.require_verification || other.require_verification,
+        })
+}
+
+/// Branches that all policies behind one connection watch together.
+pub fn watched(objects: &dyn Objects, cluster: &dyn Cluster, connection: &ConnectionKey) -> BTreeSet<Watched> {
+    let mut watched = BTreeSet::new();
+    for policy in objects.policies() {
+        let going = policy.metadata.deletion_timestamp.is_some();
+        if going || defaults::policy_suspended(&policy.spec) {
+            continue;
+        }
+        let namespace = policy.namespace().unwrap_or_default();
+        let Ok(read) = whole(&policy) else { continue };
+        if read.gerrit != *connection {
+            continue;
+        }
+        for environment in &read.environments {
+            // Anybody may name any connection and any project: that alone makes nobody read it.
+            if admitted(&read, environment, &namespace, cluster).is_ok() {
+                watched.insert(Watched {
+                    project: read.project.clone(),
+                    branch: environment.branch.clone(),
+                });
+            }
+        }
+    }
+    watched
+}
+
+/// How often a connection's branches are looked at.
+pub fn poll(cluster: &dyn Cluster, connection: &ConnectionKey) -> SignedDuration {
+    let connection = cluster.gerrit_connection(&connection.namespace, &connection.name);
+    let poll = connection.and_then(|connection| {
+        let poll = connection.spec.events.as_ref()?.poll.as_ref()?;
+        i64::try_from(poll.seconds().ok()?).ok().filter(|poll| *poll > 0)
+    });
+    SignedDuration::from_secs(poll.unwrap_or(POLL))
+}
+
+/// What a policy's status remembers of one environment.
+#[derive(Clone, Debug, Default)]
+pub struct Remembered {
+    pub environment: queue::Environment,
+    /// The commit that runs.
+    pub current: Option<CommitId>,
+    pub baseline: Option<CommitId>,
+    /// What its gate asks, names looked up.
+    pub rules: Option<Rules>,
+}
+
+/// The row of an environment.
+pub fn row<'a>(policy: &'a PromotionPolicy, environment: &str) -> Option<&'a EnvironmentStatus> {
+    let rows = policy.status.as_ref()?.environments.as_ref()?;
+    rows.iter().find(|row| row.name == environment)
+}
+
+/// Reads it.
+pub fn remembered(policy: &PromotionPolicy, environment: &str) -> Remembered {
+    let rules = rules(policy).remove(environment);
+    let Some(row) = row(policy, environment) else {
+        return Remembered {
+            rules,
+            ..Remembered::default()
+        };
+    };
+    let name = |text: &String| PromotionName(text.clone());
+    Remembered {
+        environment: queue::Environment {
+            acting: row.acting.as_ref().map(name),
+            held: row.held.as_ref().map(|held| Hold {
+                promotion: held.promotion.as_ref().map(name),
+                reason: held.reason.clone(),
+            }),
+            reached: row.reached.as_ref().map(|reached| Reached {
+                place: Place {
+                    position: u64::try_from(reached.position).unwrap_or_default(),
+                    attempt: u32::try_from(reached.attempt).unwrap_or_default(),
+                },
+                promotion: name(&reached.promotion),
+            }),
+            current: row.current.as_ref().map(|current| name(&current.promotion)),
+        },
+        current: row.current.as_ref().map(|current| CommitId(current.revision.clone())),
+        baseline: row.baseline.clone().map(CommitId),
+        rules,
+    }
+}
+
+/// The rules of every environment, as they were when the gate was last taken over.
+pub fn rules(policy: &PromotionPolicy) -> BTreeMap<String, Rules> {
+    let gate = policy.status.as_ref().and_then(|status| status.gate.as_ref());
+    let rules = gate.and_then(|gate| gate.rules.clone());
+    rules.and_then(|rules| serde_json::from_value(rules).ok()).unwrap_or_default()
+}
+
+/// Puts what the queue remembers into a row.
+pub fn write(row: &mut EnvironmentStatus, next: &queue::Environment, since: jiff::Timestamp) {
+    row.acting = next.acting.as_ref().map(ToString::to_string);
+    let held = |hold: &Hold| {
+        let before = row.held.as_ref().filter(|held| held.reason == hold.reason);
+        HoldStatus {
+            promotion: hold.promotion.as_ref().map(ToString::to_string),
+            reason: hold.reason.clone(),
+            since: before.and_then(|held| held.since).or(Some(since)),
+        }
+    };
+    row.held = next.held.as_ref().map(held);
+    row.reached = next.reached.as_ref().map(|reached| ReachedStatus {
+        position: i64::try_from(reached.place.position).unwrap_or(i64::MAX),
+        attempt: i64::from(reached.place.attempt),
+        promotion: reached.promotion.to_string(),
+    });
+}
+
+/// The row of what runs.
+pub fn current(promotion: &PromotionName, change: u64, revision: &CommitId) -> CurrentStatus {
+    CurrentStatus {
+        change: i64::try_from(change).unwrap_or(i64::MAX),
+        revision: revision.0.clone(),
+        promotion: promotion.to_string(),
+    }
+}
