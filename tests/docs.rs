@@ -122,11 +122,20 @@ fn schema(kind: &str) -> Option<Value> {
     Some(serde_json::to_value(schema).unwrap())
 }
 
-/// What a fragment of a connection needs besides itself.
+/// What a fragment needs besides itself.
 fn rest_of(kind: &str) -> Value {
     let secret = json!({"secretRef": {"name": "x"}});
     match kind {
         "GerritConnection" => json!({"url": "https://g.example.com", "auth": {"basic": secret}}),
+        "PromotionPolicy" => json!({
+            "gerrit": {"connectionRef": {"name": "x"}, "project": "x"},
+            "gate": {"approval": {"label": "A", "group": "x"}, "verification": {"label": "B", "group": "x"}},
+            "steps": [{"name": "x", "job": {"name": "x"}}],
+            "environments": [{
+                "name": "x", "branch": "x", "databricks": {"connectionRef": {"name": "x"}},
+                "runAs": {"applicationId": "00000000-0000-4000-8000-000000000000"},
+            }],
+        }),
         "DatabricksConnection" => json!({"host": "https://d.example.com", "auth": {"oauthSecret": secret}}),
         _ => json!({}),
     }

@@ -24,10 +24,7 @@ fn connections(namespace: &str, spec: &PromotionPolicySpec) -> BTreeSet<Subject>
         )
     });
     workspaces
-        .chain([subject(
-            KindName::GerritConnection,
-            &spec.gerrit.connection_ref,
-        )])
+        .chain([subject(KindName::GerritConnection, &spec.gerrit.connection_ref)])
         .collect()
 }
 

@@ -54,6 +54,42 @@ fn binding(count: usize, length: usize) -> Value {
     })
 }
 
+/// A policy with as many environments, steps, windows and patterns as there may be.
+fn policy() -> Value {
+    let steps = rows(16, |n| match n {
+        0 => {
+            json!({"name": long("s", n, 40), "job": {"name": long("j", n, 256), "definition": long("d", n, 256)}})
+        }
+        _ => json!({"name": long("s", n, 40), "servingEndpoint": {
+            "name": long("e", n, 256), "servedEntityName": long("e", n, 256), "entityName": long("e", n, 767),
+            "entityVersion": {"fromStep": long("s", 0, 40)}, "trafficPercentage": 1, "timeout": "1d1h1m1s",
+        }}),
+    });
+    let windows = rows(
+        16,
+        |_| json!({"start": "0 9 * * MON-THU", "duration": "1d1h1m1s", "timeZone": "Europe/Berlin"}),
+    );
+    let paths = rows(64, |n| json!(long("p", n, 256)));
+    json!({
+        "gerrit": {"connectionRef": {"name": "g"}, "project": long("p", 0, 255), "paths": paths},
+        "gate": {
+            "approval": {"label": long("l", 0, 128), "group": long("g", 0, 255)},
+            "verification": {"label": long("l", 0, 128), "group": long("g", 0, 255)},
+            "trustedAutomation": rows(16, |n| json!({"account": long("a", n, 254), "paths": paths, "reason": long("r", n, 1024)})),
+        },
+        "steps": steps,
+        "environments": rows(16, |n| json!({
+            "name": long("e", n, 40),
+            "branch": long("b", n, 200),
+            "databricks": {"connectionRef": {"name": long("w", n, 253), "namespace": long("n", n, 63)}},
+            "runAs": {"applicationId": format!("01234567-89ab-cdef-0123-{n:012x}")},
+            "requires": rows(8, |m| json!({"environment": long("e", (n + m + 1) % 16, 40), "soak": "1d1h1m1s"})),
+            "windows": {"allow": windows, "deny": windows},
+            "steps": steps,
+        })),
+    })
+}
+
 #[tokio::test]
 async fn the_largest_objects_are_admitted() {
     let Some(client) = cluster::client().await else {
@@ -78,6 +114,8 @@ async fn the_largest_objects_are_admitted() {
             .await;
         refused.extend(answer.err().map(|message| (count, length, message)));
     }
+    let answer = scratch.apply("PromotionPolicy", "large", &policy(), false).await;
+    refused.extend(answer.err().map(|message| (16, 256, message)));
     scratch.remove().await;
     let shortened: Vec<String> = refused
         .iter()

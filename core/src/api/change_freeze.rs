@@ -53,6 +53,17 @@ pub enum FreezableKind {
     ServiceCredential,
 }
 
+impl FreezableKind {
+    /// As manifests spell it.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::AccessBinding => "AccessBinding",
+            Self::PromotionPolicy => "PromotionPolicy",
+            Self::ServiceCredential => "ServiceCredential",
+        }
+    }
+}
+
 /// What a freeze can let through.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema)]
 pub enum FreezeException {

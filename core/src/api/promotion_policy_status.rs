@@ -18,9 +18,10 @@ pub struct PromotionPolicyStatus {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 1024))]
     pub last_handled_request: Option<String>,
-    /// Unset: nothing was ever promoted, or it was lost.
+    /// By name, so that what must survive a crash and what is only told may be written apart. Unset: nothing was ever
+    /// promoted, or it was lost.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(length(max = shapes::ENVIRONMENTS))]
+    #[schemars(length(max = shapes::ENVIRONMENTS), extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["name"]))]
     pub environments: Option<Vec<EnvironmentStatus>>,
     /// The gate that judges: a weaker one of the spec waits for a PlanApproval.
     #[serde(default, skip_serializing_if = "Option::is_none")]

@@ -1,10 +1,16 @@
 //! What an unset field means: the one table.
 
 use crate::api::access_binding::{AccessBindingSpec, Foreign, Membership, RefAction, Safety};
+use crate::api::promotion_policy::{
+    self as policy, GateAgents, GateApproval, OnUnexplained, SubmitRequirements,
+};
+use crate::api::promotion_step;
 use crate::api::reference::{ConnectionRef, Mode, OnDelete};
 use crate::api::text::Duration;
 
 use super::ports::{ConnectionKey, ConnectionKind};
+use super::promotion::rollback::OnRollback;
+use super::promotion::state::OnFailure;
 
 /// How often drift is looked for, in seconds.
 pub const INTERVAL: u64 = 600;
@@ -12,6 +18,12 @@ pub const INTERVAL: u64 = 600;
 pub const APPROVAL_LIFETIME: i64 = 86_400;
 /// Days after which no PlanApproval counts, whatever it says: the world that its approver saw is another by then.
 pub const LONGEST_APPROVAL_DAYS: i64 = 30;
+/// How long one try of a step may take, in seconds.
+pub const STEP_TIMEOUT: u64 = 7_200;
+/// Tries of a step, the first included.
+pub const STEP_ATTEMPTS: u32 = 3;
+/// The zone in which a window's start is read.
+pub const TIME_ZONE: &str = "UTC";
 /// Deletions this close to each other are one flood, in seconds.
 pub const FLOOD: i64 = 600;
 
@@ -21,6 +33,96 @@ pub fn mode(spec: &AccessBindingSpec) -> Mode {
 
 pub fn suspended(spec: &AccessBindingSpec) -> bool {
     spec.suspend.unwrap_or(false)
+}
+
+/// The mode of a policy.
+pub fn policy_mode(spec: &policy::PromotionPolicySpec) -> Mode {
+    spec.mode.unwrap_or(Mode::Observe)
+}
+
+pub fn policy_suspended(spec: &policy::PromotionPolicySpec) -> bool {
+    spec.suspend.unwrap_or(false)
+}
+
+/// Distinct people who must have approved.
+pub fn approvals(approval: &GateApproval) -> u32 {
+    at_least_one(approval.count, 1)
+}
+
+/// Distinct humans who must have approved what an agent made.
+pub fn agent_approvals(agents: Option<&GateAgents>) -> u32 {
+    at_least_one(agents.and_then(|agents| agents.count), 2)
+}
+
+/// Admission refuses less than one; whatever got past it counts as unset.
+fn at_least_one(count: Option<i32>, default: u32) -> u32 {
+    count
+        .and_then(|count| u32::try_from(count).ok())
+        .filter(|count| *count > 0)
+        .unwrap_or(default)
+}
+
+pub fn submit_requirements(gate: &policy::Gate) -> SubmitRequirements {
+    gate.submit_requirements.unwrap_or(SubmitRequirements::Managed)
+}
+
+pub fn on_failure(on_failure: Option<policy::OnFailure>) -> OnFailure {
+    match on_failure {
+        Some(policy::OnFailure::Rollback) => OnFailure::Rollback,
+        Some(policy::OnFailure::Hold) | None => OnFailure::Hold,
+    }
+}
+
+pub fn on_unexplained(on_unexplained: Option<OnUnexplained>) -> OnUnexplained {
+    on_unexplained.unwrap_or(OnUnexplained::Hold)
+}
+
+pub fn job_run(run: Option<bool>) -> bool {
+    run.unwrap_or(true)
+}
+
+pub fn on_rollback(on_rollback: Option<promotion_step::OnRollback>) -> OnRollback {
+    match on_rollback {
+        Some(promotion_step::OnRollback::Run) => OnRollback::Run,
+        Some(promotion_step::OnRollback::Skip) | None => OnRollback::Skip,
+    }
+}
+
+/// Seconds that one try of a step may take, or what is wrong with the text.
+pub fn step_timeout(timeout: Option<&Duration>) -> Result<u64, String> {
+    timeout.map_or(Ok(STEP_TIMEOUT), Duration::seconds)
+}
+
+pub fn step_attempts(attempts: Option<i32>) -> u32 {
+    at_least_one(attempts, STEP_ATTEMPTS)
+}
+
+/// Seconds for which a success must have stood, or what is wrong with the text.
+pub fn soak(soak: Option<&Duration>) -> Result<u64, String> {
+    soak.map_or(Ok(0), Duration::seconds)
+}
+
+/// How much of an environment is kept.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct History {
+    /// Promotions that have ended.
+    pub keep: usize,
+    /// Directories of code.
+    pub directories: usize,
+}
+
+pub fn history(history: Option<&policy::History>) -> History {
+    let number = |field: fn(&policy::History) -> Option<i32>, default| {
+        history
+            .and_then(field)
+            .and_then(|number| usize::try_from(number).ok())
+            .filter(|number| *number > 0)
+            .unwrap_or(default)
+    };
+    History {
+        keep: number(|history| history.keep, 50),
+        directories: number(|history| history.directories, 5),
+    }
 }
 
 /// Seconds between drift checks. Admission holds the bounds; an unreadable value falls back, never to zero.
@@ -118,5 +220,51 @@ mod tests {
             "ml-fraud"
         );
         assert_eq!(APPROVAL_LIFETIME, 24 * 3_600);
+    }
+
+    #[test]
+    fn an_unset_field_of_a_policy_means_what_the_table_says() {
+        let spec: policy::PromotionPolicySpec = serde_json::from_value(serde_json::json!({
+            "gerrit": {"connectionRef": {"name": "gerrit"}, "project": "ml/fraud"},
+            "gate": {
+                "approval": {"label": "Code-Review", "group": "leads"},
+                "verification": {"label": "Verified", "group": "ci"},
+            },
+            "environments": [],
+        }))
+        .unwrap();
+        assert_eq!(policy_mode(&spec), Mode::Observe);
+        assert!(!policy_suspended(&spec));
+        assert_eq!(interval(spec.interval.as_ref()), 600);
+        assert_eq!(submit_requirements(&spec.gate), SubmitRequirements::Managed);
+        assert_eq!(approvals(&spec.gate.approval), 1);
+        assert_eq!(agent_approvals(spec.gate.agents.as_ref()), 2);
+        assert_eq!(spec.gate.trusted_automation, None);
+        assert_eq!(spec.gate.allow_overridden, None);
+        assert_eq!(on_failure(None), OnFailure::Hold);
+        assert_eq!(on_unexplained(None), OnUnexplained::Hold);
+        assert!(job_run(None));
+        assert_eq!(on_rollback(None), OnRollback::Skip);
+        assert_eq!(step_timeout(None), Ok(2 * 3_600));
+        assert_eq!(step_attempts(None), 3);
+        assert_eq!(soak(None), Ok(0));
+        let kept = History {
+            keep: 50,
+            directories: 5,
+        };
+        assert_eq!(history(spec.history.as_ref()), kept);
+        assert_eq!(TIME_ZONE, "UTC");
+    }
+
+    #[test]
+    fn nobody_can_ask_for_no_approval_and_no_attempt() {
+        for count in [0, -1] {
+            let approval = GateApproval {
+                count: Some(count),
+                ..GateApproval::default()
+            };
+            assert_eq!(approvals(&approval), 1);
+            assert_eq!(step_attempts(Some(count)), 3);
+        }
     }
 }

@@ -174,7 +174,8 @@ pub trait AccessSystem: Send + Sync {
 }
 
 /// A connection by kind, namespace and name.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
 pub struct ConnectionKey {
     pub kind: ConnectionKind,
     pub namespace: String,
@@ -182,7 +183,7 @@ pub struct ConnectionKey {
 }
 
 /// The kinds of connection.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub enum ConnectionKind {
     Gerrit,
     Databricks,

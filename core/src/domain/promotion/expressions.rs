@@ -86,7 +86,7 @@ fn reference(name: &str) -> Result<Reference, ExpressionError> {
 }
 
 /// Letters, digits, `_` and `-`, beginning with a letter.
-fn is_variable(name: &str) -> bool {
+pub(super) fn is_variable(name: &str) -> bool {
     name.starts_with(|first: char| first.is_ascii_alphabetic())
         && name
             .chars()

@@ -1,5 +1,6 @@
 //! A change that people reviewed and a check verified is brought to an environment, and nothing else is.
 //!
+//! * what is asked for: [`policy`];
 //! * what is known: [`people`], [`evidence`], [`rules`];
 //! * whether it may: [`gate`] (a table of [`findings`] over one change), [`range`] (over every commit below it),
 //!   [`windows`] and [`freeze`] (now?), [`break_glass`];
@@ -31,6 +32,7 @@ pub mod links;
 pub mod objects;
 pub mod paths;
 pub mod people;
+pub mod policy;
 pub mod ports;
 pub mod provenance;
 pub mod queue;

@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
 
 use super::people::{AccountId, GroupUuid};
+use crate::api::databricks_connection::PromotionFloor;
 
 /// Humans who must have said yes.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -139,4 +140,36 @@ pub struct Floor {
     /// Names of groups that may approve.
     pub approver_groups: BTreeSet<String>,
     pub require_verification: bool,
+}
+
+impl Floor {
+    /// What a tenant entry demands. What is unset there demands the most: no project, no group.
+    pub fn declared(floor: &PromotionFloor) -> Self {
+        let PromotionFloor {
+            projects,
+            min_approvals,
+            approver_groups,
+            require_verification,
+        } = floor;
+        let approvals = min_approvals.and_then(|count| u32::try_from(count).ok());
+        Self {
+            projects: projects.clone().unwrap_or_default(),
+            min_approvals: approvals.unwrap_or(1).max(1),
+            approver_groups: approver_groups.iter().flatten().cloned().collect(),
+            require_verification: require_verification.unwrap_or(true),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_floor_that_says_nothing_demands_the_most() {
+        let floor = Floor::declared(&PromotionFloor::default());
+        assert!(floor.projects.is_empty() && floor.approver_groups.is_empty());
+        assert_eq!(floor.min_approvals, 1);
+        assert!(floor.require_verification);
+    }
 }

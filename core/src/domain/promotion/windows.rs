@@ -10,9 +10,9 @@ use croner::Cron;
 use croner::parser::{CronParser, Seconds, Year};
 use jiff::tz::{TimeZone, TimeZoneDatabase};
 use jiff::{SignedDuration, Timestamp};
-use serde::{Deserialize, Serialize};
 
-use crate::api::text::Duration;
+pub use crate::api::windows::WindowText;
+use crate::domain::defaults;
 
 /// Zones as this program was built with: the same on every machine, and no reading of files.
 static ZONES: LazyLock<TimeZoneDatabase> = LazyLock::new(TimeZoneDatabase::bundled);
@@ -22,19 +22,6 @@ const EDGES: usize = 10_000;
 
 /// Years ahead beyond which an opening is as good as none.
 const HORIZON: SignedDuration = SignedDuration::from_hours(24 * 366 * 10);
-
-/// A window as users write it.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
-pub struct WindowText {
-    /// Minute, hour, day of month, month, day of week: `0 9 * * MON-THU`.
-    pub start: String,
-    /// How long it stays open: `8h`.
-    pub duration: Duration,
-    /// IANA name as `Europe/Berlin`; UTC where unset.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub time_zone: Option<String>,
-}
 
 /// What is wrong with a window.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -96,7 +83,7 @@ impl Window {
                 duration.0
             )));
         }
-        let zone = time_zone.as_deref().unwrap_or("UTC");
+        let zone = time_zone.as_deref().unwrap_or(defaults::TIME_ZONE);
         let zone = ZONES
             .get(zone)
             .map_err(|_| refuse(format!("{zone:?} is no IANA time zone as Europe/Berlin or UTC")))?;
