@@ -6,7 +6,8 @@ mod tree;
 
 
 use jiff::Timestamp;
-use lockstep_core::api::Promotion;
+use kube::ResourceExt as _;
+use lockstep_core::api::{FINALIZER, Promotion};
 use lockstep_core::api::condition::Reason;
 use lockstep_core::domain::ports::{Entry, Event, KeepError};
 use lockstep_core::domain::promotion::kept::{self, Kept};
@@ -53,6 +54,7 @@ pub async fn apply(promotion: &Promotion, gathered: &Gathered, planned: Planned,
     let mut moving = Moving {
         promotion,
         written: promotion.status.as_ref().and_then(|status| status.machine.clone()),
+        held: promotion.finalizers().iter().any(|held| held == FINALIZER),
         kept,
         context,
     };
@@ -66,7 +68,7 @@ pub async fn apply(promotion: &Promotion, gathered: &Gathered, planned: Planned,
         again = next.again;
         let waits = moving.kept.promotion.phase == Phase::Waiting;
         if !waits
-            && let Err(error) = moving.write(course.as_ref(), next.effect).await
+            && let Err(error) = moving.keep(course.as_ref(), next.effect).await
         {
             // What is not written down must not happen.
             return Outcome {
@@ -101,6 +103,8 @@ pub async fn apply(promotion: &Promotion, gathered: &Gathered, planned: Planned,
 struct Moving<'a> {
     promotion: &'a Promotion,
     kept: Kept,
+    /// Whether the object cannot go before we let it.
+    held: bool,
     written: Option<serde_json::Value>,
     context: &'a Context,
 }
@@ -114,6 +118,21 @@ impl Moving<'_> {
         if self.kept.promotion.ended().is_some() {
             self.kept.ended.get_or_insert(now);
         }
+    }
+
+    /// Holds the object while something of it may show outside, and writes the state down.
+    async fn keep(&mut self, course: Option<&Course>, effect: Option<Effect>) -> Result<(), KeepError> {
+        let object = key(self.promotion);
+        if self.kept.promotion.acts() && !self.held {
+            self.context.cluster.add_finalizer(&object, FINALIZER).await?;
+            self.held = true;
+        }
+        self.write(course, effect).await?;
+        if self.kept.promotion.ended().is_some() && self.held {
+            self.context.cluster.remove_finalizer(&object, FINALIZER).await?;
+            self.held = false;
+        }
+        Ok(())
     }
 
     /// Writes the state down, in the record before the status, if it says anything new.

@@ -13,9 +13,10 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use kube::ResourceExt as _;
-use lockstep_core::api::Promotion;
+use lockstep_core::api::{FINALIZER, Promotion};
 use lockstep_core::domain::ports::ObjectKey;
 
+pub use gather::contenders;
 pub use judge::{Judged, judge};
 
 use super::branches::Branches;
@@ -48,7 +49,8 @@ impl Reconcile for Controller {
     type Object = Promotion;
 
     async fn reconcile(&self, promotion: Arc<Promotion>, context: &Context) -> Next {
-        if promotion.metadata.deletion_timestamp.is_some() {
+        let deleting = promotion.metadata.deletion_timestamp.is_some();
+        if deleting && !promotion.finalizers().iter().any(|held| held == FINALIZER) {
             return Next::AwaitChange;
         }
         let gathered = gather::gather(&self.branches, &promotion, context).await;

@@ -116,7 +116,8 @@ fn orders(promotion: &Promotion, gathered: &Gathered, name: &PromotionName, now:
         superseded_by: (gate != Gate::Unknown)
             .then(|| gathered.environment.superseded_by(name, &contenders))
             .flatten(),
-        cancel: promotion.annotations().contains_key(CANCEL),
+        // Whoever deletes it wants it to stop; it goes when nothing of it acts any more.
+        cancel: promotion.annotations().contains_key(CANCEL) || promotion.metadata.deletion_timestamp.is_some(),
         frozen: freezes(false),
         undo_frozen: freezes(true),
     }

@@ -130,15 +130,7 @@ pub fn admitted(
 fn floor<'a>(entries: impl Iterator<Item = &'a DatabricksTenant>) -> Option<Floor> {
     entries
         .filter_map(|tenant| tenant.promotion.as_ref())
-        .map(|floor| Floor {
-            projects: floor.projects.clone().unwrap_or_default(),
-            min_approvals: floor
-                .min_approvals
-                .and_then(|least| u32::try_from(least).ok())
-                .unwrap_or(1),
-            approver_groups: floor.approver_groups.iter().flatten().cloned().collect(),
-            require_verification: floor.require_verification.unwrap_or(true),
-        })
+        .map(Floor::declared)
         .reduce(|one, other| Floor {
             projects: one.projects.iter().filter(|project| other.projects.contains(project)).cloned().collect(),
             min_approvals: one.min_approvals.max(other.min_approvals),

@@ -1,0 +1,55 @@
+//! Writes to the cluster what was decided: first what must be remembered, then what rests on it.
+
+use std::collections::BTreeMap;
+
+use kube::ResourceExt as _;
+use lockstep_core::api::PromotionPolicy;
+use lockstep_core::api::promotion_policy::GateStatus;
+use lockstep_core::domain::ports::{KeepError, ObjectKey};
+use lockstep_core::domain::promotion::rules::Rules;
+use serde_json::json;
+use sha2::{Digest as _, Sha256};
+
+use super::super::{Context, promotion};
+use super::key;
+use super::plan::Planned;
+
+/// Writes.
+pub async fn apply(policy: &PromotionPolicy, planned: &Planned, context: &Context) -> Result<(), KeepError> {
+    let object = key(policy);
+    let gate = gate(policy, &planned.rules, context);
+    context
+        .objects
+        .keep(&object, json!({"environments": planned.environments, "gate": gate}))
+        .await?;
+    for (name, spec) in &planned.make {
+        context.objects.make(policy, name, spec.clone()).await?;
+    }
+    let namespace = policy.namespace().unwrap_or_default();
+    for name in &planned.forget {
+        if let Some(found) = context.objects.promotion(&namespace, name) {
+            let gone: ObjectKey = promotion::key(&found);
+            context.objects.delete(&gone).await?;
+        }
+    }
+    Ok(())
+}
+
+/// The gate that judges from now on.
+fn gate(policy: &PromotionPolicy, rules: &BTreeMap<String, Rules>, context: &Context) -> Option<GateStatus> {
+    let before = policy.status.as_ref().and_then(|status| status.gate.clone());
+    if rules.is_empty() {
+        return before;
+    }
+    let value = json!(rules);
+    let digest = format!("sha256:{}", hex::encode(Sha256::digest(value.to_string())));
+    match before {
+        Some(before) if before.digest == digest => Some(before),
+        before => Some(GateStatus {
+            digest,
+            rules: Some(value),
+            // By whose hand somebody came into a group matters from the first gate on.
+            since: before.and_then(|before| before.since).or_else(|| Some(context.clock.now())),
+        }),
+    }
+}

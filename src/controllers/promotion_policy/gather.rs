@@ -1,0 +1,249 @@
+//! Reads: where the governed branches stand, what merged into them, and what the gate's names mean in Gerrit. While
+//! nothing merges that is two requests for all policies of a connection.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use jiff::Timestamp;
+use kube::ResourceExt as _;
+use lockstep_core::api::{Promotion, PromotionPolicy};
+use lockstep_core::domain::ports::SystemError;
+use lockstep_core::domain::promotion::arrivals::{Arrival, arrivals};
+use lockstep_core::domain::promotion::evidence::CommitId;
+use lockstep_core::domain::promotion::kept;
+use lockstep_core::domain::promotion::policy::Policy;
+use lockstep_core::domain::promotion::ports::{ChangeRef, Inquiry, Review};
+use lockstep_core::domain::promotion::queue::Contenders;
+use lockstep_core::domain::promotion::range;
+use lockstep_core::domain::promotion::rules::Rules;
+
+use super::super::Context;
+use super::super::branches::{Branches, History, Tips};
+use super::super::promotion;
+use super::reading::{self, Declared, Problem, Remembered};
+use super::rules;
+
+/// Under which name evidence is remembered that was read for its paths alone.
+const PATHS: &str = "paths";
+
+/// Everything that a pass knows.
+pub struct Gathered {
+    pub policy: Result<Policy, Problem>,
+    /// By name, in the policy's order.
+    pub environments: Vec<Environment>,
+    /// The gate's rules by environment, where they were looked up in this pass.
+    pub rules: Option<BTreeMap<String, Rules>>,
+    /// What could not be read, of whichever environment.
+    pub errors: Vec<SystemError>,
+}
+
+/// One environment as it stands.
+pub struct Environment {
+    pub name: String,
+    pub declared: Result<Declared, Problem>,
+    pub remembered: Remembered,
+    pub tip: Option<CommitId>,
+    pub baseline: Option<range::Baseline>,
+    /// Changes that have no promotion yet, oldest first.
+    pub arrived: Vec<Arrival>,
+    pub contenders: Contenders,
+    pub siblings: Vec<Arc<Promotion>>,
+}
+
+/// Reads; the names of the gate as well where they are due.
+pub async fn gather(
+    branches: &Branches,
+    object: &PromotionPolicy,
+    looks_up: bool,
+    context: &Context,
+) -> Gathered {
+    let mut gathered = Gathered {
+        policy: reading::whole(object),
+        environments: Vec::new(),
+        rules: None,
+        errors: Vec::new(),
+    };
+    let Ok(policy) = gathered.policy.clone() else {
+        return gathered;
+    };
+    let namespace = object.namespace().unwrap_or_default();
+    let all = context.objects.promotions_of(&namespace, &object.name_any());
+    gathered.environments = policy
+        .environments
+        .iter()
+        .map(|environment| {
+            let name = environment.name().to_owned();
+            let of_here = |promotion: &&Arc<Promotion>| promotion.spec.environment == name;
+            let siblings: Vec<Arc<Promotion>> = all.iter().filter(of_here).cloned().collect();
+            Environment {
+                declared: reading::declared(object, &name, &*context.cluster),
+                remembered: reading::remembered(object, &name),
+                tip: None,
+                baseline: None,
+                arrived: Vec::new(),
+                contenders: promotion::contenders(&siblings, &name),
+                siblings,
+                name,
+            }
+        })
+        .collect();
+    if gathered.environments.iter().all(|environment| environment.declared.is_err()) {
+        return gathered;
+    }
+    let review = match context.reviews.open(&policy.gerrit).await {
+        Ok(review) => review,
+        Err(error) => {
+            gathered.errors.push(error);
+            return gathered;
+        }
+    };
+    if let Err(error) = look(branches, object, &policy, &*review, looks_up, &mut gathered, context).await {
+        gathered.errors.push(error);
+    }
+    gathered
+}
+
+async fn look(
+    branches: &Branches,
+    object: &PromotionPolicy,
+    policy: &Policy,
+    review: &dyn Review,
+    looks_up: bool,
+    gathered: &mut Gathered,
+    context: &Context,
+) -> Result<(), SystemError> {
+    let now = context.clock.now();
+    if looks_up {
+        gathered.rules = Some(rules::read(object, policy, review, context).await?);
+    }
+    let poll = reading::poll(&*context.cluster, &policy.gerrit);
+    let watched = reading::watched(&*context.objects, &*context.cluster, &policy.gerrit);
+    let fresh = now.checked_sub(poll).unwrap_or(now);
+    let tips = branches.tips(&policy.gerrit, review, &watched, now, fresh, now).await?;
+    let rules = gathered.rules.clone().unwrap_or_else(|| reading::rules(object));
+    let mut errors = Vec::new();
+    for environment in &mut gathered.environments {
+        if environment.declared.is_err() {
+            continue;
+        }
+        let rules = rules.get(&environment.name);
+        let looked = look_at(branches, object, policy, review, &tips, rules, environment, context).await;
+        errors.extend(looked.err());
+    }
+    gathered.errors.extend(errors);
+    Ok(())
+}
+
+async fn look_at(
+    branches: &Branches,
+    object: &PromotionPolicy,
+    policy: &Policy,
+    review: &dyn Review,
+    tips: &Tips,
+    rules: Option<&Rules>,
+    environment: &mut Environment,
+    context: &Context,
+) -> Result<(), SystemError> {
+    let Ok(declared) = environment.declared.clone() else {
+        return Ok(());
+    };
+    let Some(tip) = tips.tips.get(&declared.on).cloned() else {
+        let on = &declared.on;
+        return Err(SystemError::new(
+            policy.gerrit.to_string(),
+            lockstep_core::domain::ports::SystemErrorKind::NotFound,
+            format!("project {} has no branch {} that we can see", on.project, on.branch),
+        ));
+    };
+    let stated = declared.environment.baseline.as_ref();
+    let baseline = range::baseline(environment.remembered.baseline.as_ref(), stated, &tip);
+    environment.tip = Some(tip.clone());
+    let known = BTreeSet::from([baseline.commit().clone()]);
+    let at = baseline.commit().clone();
+    environment.baseline = Some(baseline);
+    if at == tip {
+        return Ok(());
+    }
+    let history = branches
+        .history(&policy.gerrit, review, &declared.on, tips, &known)
+        .await?;
+    for arrival in arrivals(&history.graph, &tip, &at, &history.merged) {
+        let newest = newest(environment);
+        let name = name(object, environment, &arrival);
+        let there = environment.siblings.iter().any(|promotion| promotion.name_any() == name);
+        if arrival.position < newest || there {
+            continue;
+        }
+        if policy.paths.is_none()
+            || touches(branches, policy, review, &declared, &history, rules, &arrival, context).await?
+        {
+            environment.arrived.push(arrival);
+        }
+    }
+    Ok(())
+}
+
+/// The position of the newest change that was ever taken up.
+fn newest(environment: &Environment) -> u64 {
+    let places = environment.siblings.iter().filter_map(|promotion| kept::place(&promotion.spec));
+    let reached = environment.remembered.environment.reached.as_ref();
+    places
+        .map(|place| place.position)
+        .chain(reached.map(|reached| reached.place.position))
+        .max()
+        .unwrap_or_default()
+}
+
+/// The name of an arrival's promotion.
+pub fn name(object: &PromotionPolicy, environment: &Environment, arrival: &Arrival) -> String {
+    let name = lockstep_core::domain::promotion::attempt::PromotionName::of_deploy(
+        &object.name_any(),
+        &environment.name,
+        arrival.change,
+        &arrival.own,
+        1,
+    );
+    name.0
+}
+
+/// Whether a change touches what starts a promotion. What a merged revision touches never changes, so any reading of
+/// it will do.
+async fn touches(
+    branches: &Branches,
+    policy: &Policy,
+    review: &dyn Review,
+    declared: &Declared,
+    history: &History,
+    rules: Option<&Rules>,
+    arrival: &Arrival,
+    context: &Context,
+) -> Result<bool, SystemError> {
+    let epoch = Timestamp::UNIX_EPOCH;
+    let digest = rules.map(Rules::digest).unwrap_or_default();
+    let known = branches
+        .remembered(&policy.gerrit, arrival.change, &digest, epoch)
+        .or_else(|| branches.remembered(&policy.gerrit, arrival.change, PATHS, epoch));
+    let evidence = match known.filter(|known| known.revision == arrival.own) {
+        Some(known) => known,
+        None => {
+            let change = ChangeRef {
+                project: declared.on.project.clone(),
+                number: arrival.change,
+            };
+            let now = context.clock.now();
+            let inquiry = Inquiry {
+                groups: BTreeSet::new(),
+                service_users: None,
+                since: now,
+                fresh: epoch,
+            };
+            let mut found = review.system().evidence(&change, &inquiry).await?;
+            found.tree = history.graph.get(&found.revision).map(|commit| commit.tree.clone());
+            let found = Arc::new(found);
+            branches.remember(&policy.gerrit, arrival.change, PATHS, now, found.clone());
+            found
+        }
+    };
+    // What cannot be read is taken up, and judged by what is known.
+    Ok(evidence.paths.as_ref().is_none_or(|paths| policy.is_started_by(paths)))
+}

@@ -1,0 +1,167 @@
+//! Decides, purely: which promotions are made, who has the turn, and what is remembered.
+
+use std::collections::BTreeMap;
+
+use jiff::Timestamp;
+use lockstep_core::api::promotion::{Deploy, PolicyRef};
+use lockstep_core::api::promotion_policy::{CurrentStatus, EnvironmentStatus};
+use lockstep_core::api::reference::Mode;
+use lockstep_core::api::{PromotionPolicy, PromotionSpec};
+use lockstep_core::domain::defaults;
+use lockstep_core::domain::promotion::arrivals::Arrival;
+use lockstep_core::domain::promotion::kept;
+use lockstep_core::domain::promotion::queue::{Contenders, Wishes};
+use lockstep_core::domain::promotion::range::Baseline;
+use lockstep_core::domain::promotion::rules::Rules;
+use lockstep_core::domain::promotion::state::Phase;
+use lockstep_core::domain::promotion::steps::Gate;
+use kube::ResourceExt as _;
+
+use super::gather::{Environment, Gathered};
+use super::reading;
+
+/// Promotions made in one pass; the others come with the next, a moment later.
+const AT_ONCE: usize = 100;
+
+/// What is to be written to the cluster.
+pub struct Planned {
+    /// What is remembered from now on, in the policy's order.
+    pub environments: Vec<EnvironmentStatus>,
+    pub rules: BTreeMap<String, Rules>,
+    /// Promotions to make, oldest first.
+    pub make: Vec<(String, PromotionSpec)>,
+    /// Ended promotions beyond those that are kept.
+    pub forget: Vec<String>,
+    /// More are to be made than one pass makes.
+    pub more: bool,
+}
+
+/// Decides.
+pub fn plan(object: &PromotionPolicy, gathered: &Gathered, now: Timestamp) -> Planned {
+    let rules = gathered.rules.clone().unwrap_or_else(|| reading::rules(object));
+    let mut planned = Planned {
+        environments: Vec::new(),
+        rules,
+        make: Vec::new(),
+        forget: Vec::new(),
+        more: false,
+    };
+    let keep = gathered.policy.as_ref().map_or(usize::MAX, |policy| policy.history.keep);
+    for environment in &gathered.environments {
+        planned.environments.push(remember(object, environment, now));
+        for arrival in environment.arrived.iter().take(AT_ONCE) {
+            let name = super::gather::name(object, environment, arrival);
+            planned.make.push((name, spec(object, environment, arrival)));
+        }
+        planned.more |= environment.arrived.len() > AT_ONCE;
+        planned.forget.extend(forgotten(environment, keep));
+    }
+    planned
+}
+
+fn spec(object: &PromotionPolicy, environment: &Environment, arrival: &Arrival) -> PromotionSpec {
+    let Arrival {
+        change,
+        own,
+        deployed,
+        position,
+    } = arrival;
+    PromotionSpec {
+        policy_ref: PolicyRef {
+            name: object.name_any(),
+        },
+        environment: environment.name.clone(),
+        deploy: Some(Deploy {
+            change: i64::try_from(change.0).unwrap_or(i64::MAX),
+            revision: own.0.clone(),
+            tip: (deployed != own).then(|| deployed.0.clone()),
+            position: i64::try_from(*position).unwrap_or(i64::MAX),
+            attempt: 1,
+        }),
+        rollback: None,
+        override_: None,
+    }
+}
+
+/// What the environment remembers from now on.
+fn remember(object: &PromotionPolicy, environment: &Environment, now: Timestamp) -> EnvironmentStatus {
+    let mut row = reading::row(object, &environment.name).cloned().unwrap_or_else(|| EnvironmentStatus {
+        name: environment.name.clone(),
+        ..EnvironmentStatus::default()
+    });
+    if let Some(tip) = &environment.tip {
+        row.tip = Some(tip.0.clone());
+    }
+    if let Some(baseline) = &environment.baseline {
+        row.baseline = Some(baseline.commit().0.clone());
+    }
+    let Ok(declared) = &environment.declared else {
+        return row;
+    };
+    let windows = &declared.environment.windows;
+    row.next_window = if windows.open_at(now) {
+        None
+    } else {
+        windows.next_opening(now)
+    };
+    let mut contenders = environment.contenders.clone();
+    if defaults::policy_mode(&object.spec) != Mode::Enforce {
+        give_nobody_the_turn(&mut contenders);
+    }
+    let next = environment.remembered.environment.next(&contenders, &Wishes::default());
+    reading::write(&mut row, &next, now);
+    row.current = next.current.as_ref().and_then(|name| current(environment, &name.0)).or(row.current);
+    row
+}
+
+fn give_nobody_the_turn(contenders: &mut Contenders) {
+    for contender in contenders.values_mut() {
+        if contender.phase == Phase::Waiting {
+            contender.gate = Gate::Unknown;
+        }
+    }
+}
+
+fn current(environment: &Environment, name: &str) -> Option<CurrentStatus> {
+    let promotion = environment.siblings.iter().find(|promotion| promotion.name_any() == name)?;
+    let deploy = promotion.spec.deploy.as_ref()?;
+    Some(CurrentStatus {
+        change: deploy.change,
+        revision: deploy.deployed().to_owned(),
+        promotion: name.to_owned(),
+    })
+}
+
+/// Ended promotions beyond the newest `keep`; never the one that runs, acts or holds the environment.
+fn forgotten(environment: &Environment, keep: usize) -> Vec<String> {
+    let remembered = &environment.remembered.environment;
+    let held = remembered.held.as_ref().and_then(|held| held.promotion.as_ref());
+    let needed = [remembered.acting.as_ref(), remembered.current.as_ref(), held];
+    let mut ended: Vec<_> = environment
+        .siblings
+        .iter()
+        .filter(|promotion| {
+            let name = promotion.name_any();
+            let ended = environment.contenders.iter().any(|(known, contender)| {
+                known.0 == name && matches!(contender.phase, Phase::Ended(_))
+            });
+            ended && needed.iter().flatten().all(|needed| needed.0 != name)
+        })
+        .map(|promotion| (kept::place(&promotion.spec), promotion.name_any()))
+        .collect();
+    ended.sort();
+    let beyond = ended.len().saturating_sub(keep);
+    ended.into_iter().take(beyond).map(|(_, name)| name).collect()
+}
+
+/// Whether the policy names another baseline than the record.
+pub fn moved_baselines(gathered: &Gathered) -> Vec<String> {
+    let moved = |environment: &Environment| match &environment.baseline {
+        Some(Baseline::Moved { recorded, declared }) => Some(format!(
+            "environment {}: baseline {declared} is not the recorded {recorded}, which stands",
+            environment.name
+        )),
+        _ => None,
+    };
+    gathered.environments.iter().filter_map(moved).collect()
+}
