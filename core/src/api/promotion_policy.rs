@@ -68,7 +68,7 @@ pub struct PromotionPolicySpec {
 }
 
 /// The project whose merged changes are promoted.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, KubeSchema)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, KubeSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct PolicyGerrit {
     /// The server.
@@ -210,7 +210,7 @@ pub enum OnUnexplained {
 }
 
 /// One place that changes go to.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, KubeSchema)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, KubeSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct PolicyEnvironment {
     /// Its name, without dots.
@@ -254,7 +254,7 @@ pub struct PolicyEnvironment {
 }
 
 /// The workspace of an environment.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct PolicyDatabricks {
     /// Its connection.
