@@ -21,7 +21,7 @@ use tokio::sync::mpsc::UnboundedReceiver;
 use tokio::task::JoinSet;
 
 /// Longest wait for something that should take a moment.
-pub const SOON: Duration = Duration::from_secs(30);
+const SOON: Duration = Duration::from_mins(1);
 
 /// Where the `env` file of the local stack says its cluster is.
 pub fn kubeconfig() -> Option<PathBuf> {
@@ -200,11 +200,16 @@ impl Permit for Always {
     }
 }
 
-/// Asks again until there is an answer.
-pub async fn eventually<T: Debug>(what: &str, mut ask: impl FnMut() -> Option<T>) -> T {
+/// Looks into memory again until there is an answer.
+pub async fn eventually<T: Debug>(what: &str, mut look: impl FnMut() -> Option<T>) -> T {
+    answered(what, || std::future::ready(look())).await
+}
+
+/// Asks somebody else again until there is an answer.
+pub async fn answered<T: Debug, F: Future<Output = Option<T>>>(what: &str, mut ask: impl FnMut() -> F) -> T {
     let wait = async {
         loop {
-            if let Some(found) = ask() {
+            if let Some(found) = ask().await {
                 return found;
             }
             tokio::time::sleep(Duration::from_millis(20)).await;
