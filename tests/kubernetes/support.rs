@@ -14,7 +14,7 @@ use kube::runtime::conditions::is_crd_established;
 use kube::runtime::wait::await_condition;
 use kube::{Api, Client, Config, ResourceExt as _};
 use lockstep::kubernetes::{KubeCluster, Name, StatusJournal, Store, Subject};
-use lockstep_core::api::{AccessBinding, crd};
+use lockstep_core::api::{AccessBinding, GerritConnection, crd};
 use lockstep_core::domain::ports::{NoPermit, ObjectKey, Permit};
 use serde_json::{Value, json};
 use tokio::sync::mpsc::UnboundedReceiver;
@@ -112,6 +112,23 @@ impl World {
         self.key(&made)
     }
 
+    /// Creates a connection that is called `gerrit`.
+    pub async fn connect(&self) -> Api<GerritConnection> {
+        let connection = serde_json::from_value(json!({
+            "apiVersion": "lockstep.dev/v1alpha1",
+            "kind": "GerritConnection",
+            "metadata": {"name": "gerrit"},
+            "spec": {"url": "https://gerrit.example.com", "auth": {"basic": {"secretRef": {"name": "gerrit"}}}},
+        }))
+        .unwrap();
+        let connections: Api<GerritConnection> = self.api();
+        connections
+            .create(&PostParams::default(), &connection)
+            .await
+            .unwrap();
+        connections
+    }
+
     pub fn key(&self, binding: &AccessBinding) -> ObjectKey {
         ObjectKey {
             kind: "AccessBinding".into(),
@@ -166,6 +183,11 @@ pub fn binding(name: &str, spec: Value) -> AccessBinding {
     .unwrap()
 }
 
+/// Claims a group through the connection `gerrit`.
+pub fn claims(group: &str) -> Value {
+    json!({"gerrit": [{"connectionRef": {"name": "gerrit"}, "group": {"name": group}}]})
+}
+
 /// Caches over the whole cluster, kept current until dropped.
 pub struct Followed {
     pub store: Arc<Store>,
@@ -184,10 +206,25 @@ impl Followed {
 
     /// Waits until this object of ours is woken; others, of tests beside this one, are passed over.
     pub async fn woken(&mut self, name: &Name) {
-        let wait = async { while self.woken.recv().await.unwrap().name != *name {} };
+        self.woken_before(name).await;
+    }
+
+    /// Whoever is woken before this object of ours: what is woken comes in order.
+    pub async fn woken_before(&mut self, name: &Name) -> Vec<Name> {
+        let mut before = Vec::new();
+        let wait = async {
+            loop {
+                let woken = self.woken.recv().await.unwrap().name;
+                if woken == *name {
+                    break;
+                }
+                before.push(woken);
+            }
+        };
         tokio::time::timeout(SOON, wait)
             .await
             .unwrap_or_else(|_| panic!("{name} was not woken"));
+        before
     }
 }
 
