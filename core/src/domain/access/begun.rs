@@ -61,8 +61,7 @@ pub fn recover(inventory: &mut Inventory, intents: &[Intent], world: &World, now
             let Some(observed) = world.observed.get(&real) else {
                 continue;
             };
-            let right = (grant.principal.clone(), grant.privilege.clone());
-            if observed.taken >= intent.since && observed.rows.contains(&right) {
+            if observed.taken >= intent.since && observed.rows.contains(&grant.right()) {
                 let grant = Grant {
                     target: real,
                     ..grant
@@ -104,10 +103,7 @@ pub fn still_open(intent: &Intent, world: &World, now: Timestamp) -> bool {
         return true;
     }
     let (adds, _) = Inventory::read(&intent.adds);
-    let there = |grant: &Grant| {
-        let right = (grant.principal.clone(), grant.privilege.clone());
-        observed.rows.contains(&right)
-    };
+    let there = |grant: &Grant| observed.rows.contains(&grant.right());
     may_appear && !(adds.rows.keys().all(there) && (adds.groups.is_empty() || observed.present))
 }
 

@@ -82,11 +82,7 @@ pub(super) fn keep_books(
         confirming: None,
     };
     let created = |held: &Held| held.origin == Origin::Created;
-    let grant = |right: &Right| Grant {
-        target: target.clone(),
-        principal: right.0.clone(),
-        privilege: right.1.clone(),
-    };
+    let grant = |right: &Right| Grant::of(target, right);
     let inventory = &mut decision.inventory;
     // What another binding gave, or what took the place of something we gave, is no stranger's gift.
     let given = |grant: &Grant| {
@@ -263,13 +259,8 @@ pub fn written(inventory: &mut Inventory, change: &Change, at: &Target, authorit
     if authoritative {
         inventory.authoritative.insert(at.clone());
     }
-    let grant = |right: &Right| Grant {
-        target: at.clone(),
-        principal: right.0.clone(),
-        privilege: right.1.clone(),
-    };
     for right in remove {
-        inventory.rows.remove(&grant(right));
+        inventory.rows.remove(&Grant::of(at, right));
     }
     for right in add {
         // Also what was adopted once: it was gone, so it is our gift now.
@@ -278,6 +269,6 @@ pub fn written(inventory: &mut Inventory, change: &Change, at: &Target, authorit
             since: now,
             confirming,
         };
-        inventory.rows.insert(grant(right), held);
+        inventory.rows.insert(Grant::of(at, right), held);
     }
 }
