@@ -1,7 +1,7 @@
 //! Registered models: whose versions they are, and where their aliases point.
 
 use lockstep_core::domain::promotion::deploy_ports::{
-    AliasStep, DeployError, Deployment as _, Restoration, run_of, words,
+    AliasStep, DeployError, Deployment as _, Progress, Restoration, run_of, words,
 };
 use lockstep_core::domain::promotion::provenance::{PolicyRun, UnreviewedModel, Usability, from_job_step};
 use lockstep_core::domain::promotion::steps::Seen;
