@@ -30,5 +30,7 @@ mod login;
 mod objects;
 #[path = "databricks/sim.rs"]
 mod sim;
+#[path = "databricks/waiting.rs"]
+mod waiting;
 #[path = "databricks/workspace.rs"]
 mod workspace;

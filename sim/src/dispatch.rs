@@ -289,7 +289,7 @@ fn prepare(
         })?;
     }
     if let (Some(known), Value::Object(object)) = (route.body, &call.body) {
-        only(object, known)?;
+        only(object, &[known, route.shared].concat())?;
     }
     Ok(call)
 }

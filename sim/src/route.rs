@@ -113,6 +113,8 @@ pub struct Route {
     pub query: &'static [&'static str],
     /// Known top-level body fields; `None` leaves the check to the handler.
     pub body: Option<&'static [&'static str]>,
+    /// Further ones, which several routes know.
+    pub shared: &'static [&'static str],
     /// Whether the body is a file rather than JSON.
     pub raw: bool,
     pub family: Option<Family>,
@@ -144,6 +146,7 @@ impl Route {
             right: Right::Anyone,
             query: &[],
             body: None,
+            shared: &[],
             raw: false,
             family: None,
             handler,
@@ -178,6 +181,12 @@ impl Route {
     #[must_use]
     pub const fn body(mut self, body: &'static [&'static str]) -> Self {
         self.body = Some(body);
+        self
+    }
+
+    #[must_use]
+    pub const fn shared(mut self, fields: &'static [&'static str]) -> Self {
+        self.shared = fields;
         self
     }
 

@@ -133,14 +133,6 @@ pub(super) fn removal(removal: &Removal) -> String {
         return text;
     }
     if !removal.edits.is_empty() {
-        let _ = writeln!(
-            text,
-            "{}",
-            paint(
-                style::STRONG,
-                &format!("Take out {}:", count(removal.edits.len(), "entry", "entries"))
-            )
-        );
         let rows = removal
             .edits
             .iter()
@@ -152,18 +144,11 @@ pub(super) fn removal(removal: &Removal) -> String {
                 ]
             })
             .collect();
-        text.push_str(&table(&["object", "path", "entry"], rows));
+        let heading = format!("Take out {}:", count(removal.edits.len(), "entry", "entries"));
+        text.push_str(&section(&heading, &["object", "path", "entry"], rows));
         text.push('\n');
     }
     if !removal.sources.is_empty() {
-        let _ = writeln!(
-            text,
-            "{}",
-            paint(
-                style::STRONG,
-                "Take the person out of these groups, which bindings follow:"
-            )
-        );
         let rows = removal
             .sources
             .iter()
@@ -178,24 +163,22 @@ pub(super) fn removal(removal: &Removal) -> String {
                 ]
             })
             .collect();
-        text.push_str(&table(&["group", "reached by", "followed by"], rows));
+        let heading = "Take the person out of these groups, which bindings follow:";
+        text.push_str(&section(heading, &["group", "reached by", "followed by"], rows));
         text.push('\n');
     }
     if !removal.foreign.is_empty() {
-        let _ = writeln!(
-            text,
-            "{}",
-            paint(
-                style::STRONG,
-                "Take away by hand, because no binding declares it:"
-            )
-        );
         let rows = removal
             .foreign
             .iter()
             .map(|row| vec![clean(&row.label), clean(&row.what), clean(&row.target)])
             .collect();
-        text.push_str(&table(&["on", "right", "address"], rows));
+        let heading = "Take away by hand, because no binding declares it:";
+        text.push_str(&section(heading, &["on", "right", "address"], rows));
     }
     text
+}
+
+fn section(heading: &str, columns: &[&str], rows: Vec<Vec<String>>) -> String {
+    format!("{}\n{}", paint(style::STRONG, heading), table(columns, rows))
 }

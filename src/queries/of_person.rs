@@ -33,6 +33,18 @@ pub struct Identity {
     pub active: bool,
 }
 
+impl Identity {
+    /// Of an account in a system.
+    pub fn of((system, account): (&System, &Account)) -> Self {
+        Self {
+            system: system.to_string(),
+            principal: account.principal.to_string(),
+            name: account.principal.name.clone(),
+            active: account.active,
+        }
+    }
+}
+
 /// One right.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
@@ -79,15 +91,7 @@ pub fn of_person(survey: &Survey, person: &str) -> Answer {
     rights.dedup();
     Answer {
         person: person.to_owned(),
-        accounts: accounts
-            .into_iter()
-            .map(|(system, account)| Identity {
-                system: system.to_string(),
-                principal: account.principal.to_string(),
-                name: account.principal.name.clone(),
-                active: account.active,
-            })
-            .collect(),
+        accounts: accounts.into_iter().map(Identity::of).collect(),
         rights,
     }
 }
@@ -112,12 +116,9 @@ fn reached(survey: &Survey, home: &System, person: &Principal) -> Vec<Right> {
                 {
                     continue;
                 }
-                for (holder, privilege) in observed.rows.iter().filter(|(holder, _)| *holder == principal) {
-                    let grant = Grant {
-                        target: target.clone(),
-                        principal: holder.clone(),
-                        privilege: privilege.clone(),
-                    };
+                let theirs = observed.rows.iter().filter(|(holder, _)| *holder == principal);
+                for right @ (_, privilege) in theirs {
+                    let grant = Grant::of(target, right);
                     let given_by = givers(survey, &grant);
                     rights.push(Right {
                         system: target.system().to_string(),

@@ -7,7 +7,7 @@ use lockstep_core::domain::access::people::Who;
 use serde::Serialize;
 
 use super::of_person::{Identity, accounts};
-use super::survey::{Source, Survey, Surveyed, is_membership};
+use super::survey::{Source, Survey, Surveyed};
 use super::why::{givers, is_protected};
 
 /// What there is to do.
@@ -89,45 +89,28 @@ pub fn removal(survey: &Survey, person: &str) -> Removal {
     }
     let mut foreign = Vec::new();
     for (target, observed) in &survey.observed {
-        for (principal, privilege) in &observed.rows {
+        for right @ (principal, privilege) in &observed.rows {
             let theirs = principals
                 .iter()
                 .any(|(system, own)| *own == principal && survey.reaches(system, &target.system()));
-            let grant = Grant {
-                target: target.clone(),
-                principal: principal.clone(),
-                privilege: privilege.clone(),
-            };
+            let grant = Grant::of(target, right);
             // What was once given and is declared no more goes by itself.
             let held = survey
                 .bindings
                 .iter()
                 .any(|binding| binding.inventory.rows.contains_key(&grant));
             if theirs && !held && givers(survey, &grant).is_empty() && !is_protected(survey, target, &grant) {
-                let what = if is_membership(privilege) {
-                    "member".to_owned()
-                } else {
-                    privilege.to_string()
-                };
                 foreign.push(ForeignRow {
                     target: target.to_string(),
                     label: survey.label(target),
-                    what,
+                    what: privilege.to_string(),
                 });
             }
         }
     }
     Removal {
         person: person.to_owned(),
-        accounts: known
-            .into_iter()
-            .map(|(system, account)| Identity {
-                system: system.to_string(),
-                principal: account.principal.to_string(),
-                name: account.principal.name.clone(),
-                active: account.active,
-            })
-            .collect(),
+        accounts: known.into_iter().map(Identity::of).collect(),
         edits,
         sources,
         foreign,

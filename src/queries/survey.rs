@@ -179,15 +179,8 @@ async fn survey_one(binding: &AccessBinding, context: &Context, fresh: Timestamp
     let mut labels = BTreeMap::new();
     for (target, claimed) in &claims.targets {
         labels.insert(target.clone(), claimed.label.clone());
-        for ((principal, privilege), who) in &claimed.rights {
-            if who.mine {
-                rights.insert(Grant {
-                    target: target.clone(),
-                    principal: principal.clone(),
-                    privilege: privilege.clone(),
-                });
-            }
-        }
+        let mine = claimed.rights.iter().filter(|(_, who)| who.mine);
+        rights.extend(mine.map(|(right, _)| Grant::of(target, right)));
     }
     let mut entries = Vec::new();
     let mut people = Vec::new();

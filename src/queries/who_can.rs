@@ -60,12 +60,8 @@ pub fn who_can(survey: &Survey, target: &Target) -> Option<Answer> {
     let rights = observed
         .rows
         .iter()
-        .map(|(principal, privilege)| {
-            let grant = Grant {
-                target: target.clone(),
-                principal: principal.clone(),
-                privilege: privilege.clone(),
-            };
+        .map(|right @ (principal, privilege)| {
+            let grant = Grant::of(target, right);
             let given_by = givers(survey, &grant);
             let protected = is_protected(survey, target, &grant);
             Held {
@@ -153,7 +149,8 @@ fn members(
             if !visited.insert(group) {
                 continue;
             }
-            for (member, privilege) in survey.observed.get(group).iter().flat_map(|seen| &seen.rows) {
+            let rows = survey.observed.get(group).into_iter().flat_map(|seen| &seen.rows);
+            for right @ (member, privilege) in rows {
                 if !is_membership(privilege) {
                     continue;
                 }
@@ -164,11 +161,7 @@ fn members(
                     deeper.push((nested, through));
                     continue;
                 }
-                let grant = Grant {
-                    target: group.clone(),
-                    principal: member.clone(),
-                    privilege: privilege.clone(),
-                };
+                let grant = Grant::of(group, right);
                 let given_by = givers(survey, &grant);
                 let protected = is_protected(survey, group, &grant);
                 people.push(Person {

@@ -1,7 +1,6 @@
 //! What the steps of a promotion are tried on: a simulator of one's own with a tree, a model and an identity to run as.
 
 use std::collections::BTreeMap;
-use std::time::Duration;
 
 use async_trait::async_trait;
 use jiff::Timestamp;
@@ -20,6 +19,7 @@ use lockstep_core::domain::promotion::tree::{Content, TreeEntry};
 use serde_json::{Value, json};
 
 use crate::sim::{ACCOUNT, BOT, Sim, US};
+use crate::waiting::{eventually, over};
 
 pub const DIRECTORY: &str = "/Workspace/lockstep/fraud/0123456789abcdef";
 pub const MODEL: &str = "ml.fraud.scorer";
@@ -72,15 +72,13 @@ impl Stage {
             .sim
             .stranger("POST", "/api/2.2/jobs/run-now", json!({"job_id": job["job_id"]}))
             .await;
-        for _ in 0..500 {
-            let path = format!("/api/2.2/jobs/runs/get?run_id={}", run["run_id"]);
+        let path = format!("/api/2.2/jobs/runs/get?run_id={}", run["run_id"]);
+        eventually("the maker ends", || async {
             let seen = self.sim.stranger("GET", &path, json!({})).await;
-            if seen["status"]["state"] == "TERMINATED" {
-                return;
-            }
-            tokio::time::sleep(Duration::from_millis(20)).await;
-        }
-        panic!("the maker never ends");
+            let state = &seen["status"]["state"];
+            (state == "TERMINATED").then_some(()).ok_or(state.to_string())
+        })
+        .await;
     }
 
     /// Puts the tree into its directory.
@@ -208,11 +206,8 @@ pub fn failed(progress: Progress) -> Failure {
 
 /// Looks until the run is over.
 pub async fn settled(deployment: &DatabricksDeployment, key: &Key, step: &JobStep) -> Progress {
-    for _ in 0..500 {
-        match deployment.jobs().observe(key, step).await.unwrap() {
-            Progress::Going(_) => tokio::time::sleep(Duration::from_millis(20)).await,
-            over => return over,
-        }
-    }
-    panic!("the run never ends");
+    over("the run ends", || async {
+        deployment.jobs().observe(key, step).await
+    })
+    .await
 }

@@ -1,7 +1,5 @@
 //! Jobs and their runs, and every way in which they go wrong.
 
-use std::time::Duration;
-
 use lockstep_core::domain::promotion::deploy_ports::{
     DeployError, Deployment as _, Progress, Restoration, words,
 };
@@ -11,6 +9,7 @@ use serde_json::{Value, json};
 
 use crate::deploy::{DIRECTORY, Stage, done, failed, job_step, key, promotion, settled};
 use crate::sim::BOT;
+use crate::waiting::eventually;
 
 async fn jobs_named(stage: &Stage, name: &str) -> Vec<Value> {
     let path = format!("/api/2.2/jobs/list?name={name}&expand_tasks=true");
@@ -171,12 +170,13 @@ async fn a_job_that_was_there_gets_its_settings_back_and_its_run_ends() {
         "train"
     );
     jobs.undo(&promotion(), &step, &undo).await.unwrap();
-    for _ in 0..200 {
-        if jobs.undone(&promotion(), &step, &undo).await.unwrap() == Restoration::Undone {
-            break;
-        }
-        tokio::time::sleep(Duration::from_millis(20)).await;
-    }
+    eventually("the job is as it was", || async {
+        let found = jobs.undone(&promotion(), &step, &undo).await.unwrap();
+        (found == Restoration::Undone)
+            .then_some(())
+            .ok_or(format!("{found:?}"))
+    })
+    .await;
     assert_eq!(jobs_named(&stage, "fraud-train").await[0]["settings"], before);
     assert_eq!(stage.runs().await[0]["result"], "CANCELED");
 }

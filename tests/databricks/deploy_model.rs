@@ -7,7 +7,7 @@ use lockstep_core::domain::promotion::provenance::{PolicyRun, UnreviewedModel, U
 use lockstep_core::domain::promotion::steps::Seen;
 use serde_json::{Value, json};
 
-use crate::deploy::{MODEL, Stage, done, failed, job_step, key, promotion};
+use crate::deploy::{MODEL, Stage, done, failed, job_step, key, promotion, settled};
 use crate::sim::BOT;
 
 const ALIAS: &str = "/api/2.1/unity-catalog/models/{full_name}/aliases/{alias}";
@@ -140,12 +140,7 @@ async fn trained(stage: &Stage, attempt: u32, registers: Value) -> PolicyRun {
     jobs.act(&key, &step, &jobs.prepare(&step).await.unwrap())
         .await
         .unwrap();
-    let outputs = loop {
-        match jobs.observe(&key, &step).await.unwrap() {
-            Progress::Going(_) => tokio::time::sleep(std::time::Duration::from_millis(20)).await,
-            over => break done(over),
-        }
-    };
+    let outputs = done(settled(&stage.deployment, &key, &step).await);
     run_of(&outputs, &promotion(), BOT).unwrap()
 }
 

@@ -1,7 +1,5 @@
 //! Serving endpoints: updates that come up, fail, hang, or meet another hand.
 
-use std::time::Duration;
-
 use lockstep_core::domain::promotion::deploy_ports::{
     DeployError, Deployment as _, EndpointStep, Progress, Restoration, words,
 };
@@ -11,6 +9,7 @@ use serde_json::{Value, json};
 
 use crate::deploy::{MODEL, Stage, done, failed};
 use crate::sim::BOT;
+use crate::waiting::{eventually, over};
 
 const CONFIG: &str = "/api/2.0/serving-endpoints/{name}/config";
 
@@ -53,13 +52,13 @@ async fn seen(stage: &Stage) -> Value {
 }
 
 async fn quiet(stage: &Stage) {
-    for _ in 0..500 {
-        if seen(stage).await["state"]["config_update"] != "IN_PROGRESS" {
-            return;
-        }
-        tokio::time::sleep(Duration::from_millis(20)).await;
-    }
-    panic!("it is updated for ever");
+    eventually("no update goes on", || async {
+        let state = &seen(stage).await["state"];
+        (state["config_update"] != "IN_PROGRESS")
+            .then_some(())
+            .ok_or(state.to_string())
+    })
+    .await;
 }
 
 async fn by_hand(stage: &Stage, version: u64) {
@@ -75,13 +74,10 @@ async fn by_hand(stage: &Stage, version: u64) {
 }
 
 async fn settled(stage: &Stage, step: &EndpointStep, undo: &Words) -> Progress {
-    for _ in 0..500 {
-        match stage.deployment.endpoints().observe(step, undo).await.unwrap() {
-            Progress::Going(_) => tokio::time::sleep(Duration::from_millis(20)).await,
-            over => return over,
-        }
-    }
-    panic!("the update never ends");
+    over("the update ends", || async {
+        stage.deployment.endpoints().observe(step, undo).await
+    })
+    .await
 }
 
 fn refusal(error: DeployError) -> String {

@@ -2,10 +2,10 @@
 
 use jiff::{SignedDuration, Timestamp};
 use lockstep_core::domain::promotion::completeness::Act;
-use lockstep_core::domain::promotion::deploy_ports::{Deployment as _, Population, Progress, words};
+use lockstep_core::domain::promotion::deploy_ports::{Deployment as _, Population, words};
 use serde_json::json;
 
-use crate::deploy::{DIRECTORY, MODEL, Stage, done, job_step, key};
+use crate::deploy::{DIRECTORY, MODEL, Stage, done, job_step, key, settled};
 use crate::sim::BOT;
 
 fn hour() -> (Timestamp, Timestamp) {
@@ -30,12 +30,7 @@ async fn every_run_as_the_identity_is_seen_whoever_started_it() {
     jobs.act(&key, &step, &jobs.prepare(&step).await.unwrap())
         .await
         .unwrap();
-    let ours = loop {
-        match jobs.observe(&key, &step).await.unwrap() {
-            Progress::Going(_) => tokio::time::sleep(std::time::Duration::from_millis(20)).await,
-            over => break done(over),
-        }
-    };
+    let ours = done(settled(&stage.deployment, &key, &step).await);
     // The same job, started by hand; a job of somebody else; and a run that has none.
     let job: u64 = ours[words::JOB].parse().unwrap();
     let theirs = stage

@@ -9,7 +9,8 @@ use lockstep_core::domain::promotion::ports::{Inquiry, ReviewSystem as _};
 use reqwest::Method;
 use serde_json::json;
 
-use super::house::{kinds, result, said, yard};
+use super::judging::{kinds, result, said};
+use super::yard::yard;
 
 #[tokio::test]
 async fn a_change_that_a_lead_approved_and_the_checks_verified_passes() {

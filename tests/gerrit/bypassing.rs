@@ -8,7 +8,8 @@ use lockstep_core::domain::promotion::range::Standing;
 use reqwest::Method;
 use serde_json::json;
 
-use super::house::{kinds, result, said, yard};
+use super::judging::{kinds, result, said};
+use super::yard::yard;
 
 #[tokio::test]
 async fn an_overridden_requirement_passes_only_where_the_policy_allows_it() {

@@ -8,7 +8,8 @@ use lockstep_core::domain::promotion::ports::ReviewSystem as _;
 use reqwest::Method;
 use serde_json::{Value, json};
 
-use super::house::{Pushed, Yard, kinds, said, yard};
+use super::judging::{kinds, said};
+use super::yard::{Pushed, Yard, yard};
 
 fn pushed(answer: &Value) -> Pushed {
     Pushed {

@@ -8,7 +8,7 @@ use lockstep_core::domain::promotion::ports::{
 use reqwest::Method;
 use serde_json::Value;
 
-use super::house::yard;
+use super::yard::yard;
 
 #[tokio::test]
 async fn a_message_is_said_once_for_each_environment() {

@@ -12,7 +12,7 @@ use lockstep_core::domain::promotion::range::{Commit, Standing};
 use reqwest::Method;
 use serde_json::json;
 
-use super::house::{Yard, yard};
+use super::yard::{Pushed, Yard, yard};
 
 fn cache(y: &Yard) -> PathBuf {
     y.directory()
@@ -103,7 +103,7 @@ async fn a_reviewed_revert_takes_back_what_was_pushed_around_review() {
     );
     y.git(&["commit", "--quiet", "-m", &message]);
     let revert = y.propose_as("ada", pushed.clone());
-    let revert = super::house::Pushed {
+    let revert = Pushed {
         commit: y.head(),
         ..revert
     };
@@ -147,7 +147,7 @@ async fn a_cherry_pick_is_the_same_patch_on_another_commit() {
     let path = y.at(&source, "/revisions/current/cherrypick");
     let (status, answer) = y.ask("ada", Method::POST, &path, body).await;
     assert!(status < 300, "{answer}");
-    y.bring_in(&super::house::Pushed {
+    y.bring_in(&Pushed {
         number: answer["_number"].as_u64().unwrap(),
         ..source.clone()
     })

@@ -6,7 +6,7 @@ use jiff::{SignedDuration, Timestamp};
 use lockstep_core::domain::ports::SystemErrorKind;
 use lockstep_core::domain::promotion::ports::{ReviewSystem as _, Watched};
 
-use super::house::yard;
+use super::yard::yard;
 
 #[tokio::test]
 async fn merges_of_all_watched_branches_come_in_one_listing_and_page_by_page() {

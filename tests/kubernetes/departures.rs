@@ -1,15 +1,11 @@
 //! Deletions that are remembered, and connections that learn of users who may count.
 
-use kube::api::{DeleteParams, Patch, PatchParams, PostParams};
-use lockstep_core::api::{AccessBinding, DEPENDANTS_FINALIZER, FINALIZER, GerritConnection};
+use kube::api::{DeleteParams, Patch, PatchParams};
+use lockstep_core::api::{AccessBinding, DEPENDANTS_FINALIZER, FINALIZER};
 use lockstep_core::domain::ports::Cluster as _;
-use serde_json::{Value, json};
+use serde_json::json;
 
-use crate::support::{World, eventually};
-
-fn uses_gerrit() -> Value {
-    json!({"gerrit": [{"connectionRef": {"name": "gerrit"}, "group": {"name": "ml"}}]})
-}
+use crate::support::{World, claims, eventually};
 
 #[tokio::test]
 async fn a_binding_that_is_gone_counts_for_a_while_if_it_held_something() {
@@ -20,8 +16,8 @@ async fn a_binding_that_is_gone_counts_for_a_while_if_it_held_something() {
         .checked_sub(jiff::SignedDuration::from_secs(60))
         .unwrap();
     let (ours, light) = (
-        world.bind("ours", uses_gerrit()).await,
-        world.bind("light", uses_gerrit()).await,
+        world.bind("ours", claims("ml")).await,
+        world.bind("light", claims("ml")).await,
     );
     followed.see(&world.name("light")).await;
     followed.see(&world.name("ours")).await;
@@ -56,21 +52,12 @@ async fn a_connection_without_a_finalizer_learns_of_every_user_and_one_with_it_o
     let Some(world) = World::new().await else { return };
     let mut followed = world.follow().await;
     let gerrit = world.name("gerrit");
-    let connection: GerritConnection = serde_json::from_value(json!({
-        "apiVersion": "lockstep.dev/v1alpha1", "kind": "GerritConnection", "metadata": {"name": "gerrit"},
-        "spec": {"url": "https://gerrit.example.com", "auth": {"basic": {"secretRef": {"name": "gerrit"}}}},
-    }))
-    .unwrap();
-    let connections = world.api::<GerritConnection>();
-    connections
-        .create(&PostParams::default(), &connection)
-        .await
-        .unwrap();
+    let connections = world.connect().await;
     followed.woken(&gerrit).await;
     // The first may be nobody who counts.
-    world.bind("first", uses_gerrit()).await;
+    world.bind("first", claims("ml")).await;
     followed.woken(&gerrit).await;
-    world.bind("second", uses_gerrit()).await;
+    world.bind("second", claims("ml")).await;
     followed.woken(&gerrit).await;
 
     let held = json!({"metadata": {"finalizers": [DEPENDANTS_FINALIZER]}});
@@ -83,16 +70,9 @@ async fn a_connection_without_a_finalizer_learns_of_every_user_and_one_with_it_o
         connection.metadata.finalizers.clone()
     })
     .await;
-    world.bind("third", uses_gerrit()).await;
-    let marker = world.bind("marker", json!({})).await;
-    let mut before = Vec::new();
-    loop {
-        let woken = followed.woken.recv().await.unwrap();
-        if woken.name == world.name(&marker.name) {
-            break;
-        }
-        before.push(woken.name);
-    }
+    world.bind("third", claims("ml")).await;
+    world.bind("marker", json!({})).await;
+    let before = followed.woken_before(&world.name("marker")).await;
     assert!(!before.contains(&gerrit), "{before:?}");
 
     // While it goes it waits for the last who counts, whoever else names it.

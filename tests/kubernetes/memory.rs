@@ -1,7 +1,6 @@
 //! What ten thousand bindings cost, measured on the real binary as a replica that waits for its turn.
 
 use std::process::Stdio;
-use std::time::Duration;
 
 use futures::{StreamExt as _, stream};
 use k8s_openapi::api::coordination::v1::Lease;
@@ -11,7 +10,7 @@ use serde_json::{Value, json};
 use tokio::io::{AsyncBufReadExt as _, BufReader};
 use tokio::process::{Child, Command};
 
-use crate::support::{World, binding, kubeconfig};
+use crate::support::{World, answered, binding, kubeconfig};
 
 /// Objects made here; what one costs is scaled to [`MANY`].
 const OBJECTS: usize = 2_000;
@@ -55,12 +54,10 @@ impl Replica {
         };
         tokio::spawn(async move { while let Ok(Some(_)) = lines.next_line().await {} });
         let replica = Self { child, address };
-        let ready = async {
-            while replica.get("readyz").await.is_none_or(|text| text != "ok\n") {
-                tokio::time::sleep(Duration::from_millis(50)).await;
-            }
-        };
-        tokio::time::timeout(Duration::from_mins(1), ready).await.unwrap();
+        answered("the replica is ready", || async {
+            replica.get("readyz").await.filter(|text| text == "ok\n")
+        })
+        .await;
         replica
     }
 

@@ -20,7 +20,7 @@ use lockstep_core::domain::promotion::deploy_ports::{Deployment, Deployments};
 use lockstep_core::domain::promotion::ports::{Review, Reviews};
 use serde_json::{Value, json};
 
-use crate::support::{World, eventually};
+use crate::support::{World, answered, eventually};
 
 fn held() -> JournalState {
     JournalState {
@@ -365,20 +365,15 @@ async fn a_note_is_written_once_as_an_event() {
         followed.cluster.note(&key, note(message)).await;
     }
     let events = world.api::<Event>();
-    let written = async {
-        loop {
-            let list = events.list(&ListParams::default()).await.unwrap();
-            let notes: Vec<_> = list
-                .iter()
-                .map(|event| event.note.clone().unwrap_or_default())
-                .collect();
-            if notes.iter().any(|note| note == "two") {
-                return notes;
-            }
-            tokio::time::sleep(std::time::Duration::from_millis(50)).await;
-        }
-    };
-    let notes = tokio::time::timeout(crate::support::SOON, written).await.unwrap();
+    let notes = answered("the events are written", || async {
+        let list = events.list(&ListParams::default()).await.unwrap();
+        let notes: Vec<_> = list
+            .iter()
+            .map(|event| event.note.clone().unwrap_or_default())
+            .collect();
+        notes.contains(&"two".to_owned()).then_some(notes)
+    })
+    .await;
     assert_eq!(notes.iter().filter(|note| *note == "one").count(), 1);
     world.clean().await;
 }

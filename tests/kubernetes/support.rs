@@ -14,14 +14,14 @@ use kube::runtime::conditions::is_crd_established;
 use kube::runtime::wait::await_condition;
 use kube::{Api, Client, Config, ResourceExt as _};
 use lockstep::kubernetes::{KubeCluster, Name, StatusJournal, Store, Subject};
-use lockstep_core::api::{AccessBinding, crd};
+use lockstep_core::api::{AccessBinding, GerritConnection, crd};
 use lockstep_core::domain::ports::{NoPermit, ObjectKey, Permit};
 use serde_json::{Value, json};
 use tokio::sync::mpsc::UnboundedReceiver;
 use tokio::task::JoinSet;
 
 /// Longest wait for something that should take a moment.
-pub const SOON: Duration = Duration::from_secs(30);
+const SOON: Duration = Duration::from_mins(1);
 
 /// Where the `env` file of the local stack says its cluster is.
 pub fn kubeconfig() -> Option<PathBuf> {
@@ -112,6 +112,23 @@ impl World {
         self.key(&made)
     }
 
+    /// Creates a connection that is called `gerrit`.
+    pub async fn connect(&self) -> Api<GerritConnection> {
+        let connection = serde_json::from_value(json!({
+            "apiVersion": "lockstep.dev/v1alpha1",
+            "kind": "GerritConnection",
+            "metadata": {"name": "gerrit"},
+            "spec": {"url": "https://gerrit.example.com", "auth": {"basic": {"secretRef": {"name": "gerrit"}}}},
+        }))
+        .unwrap();
+        let connections: Api<GerritConnection> = self.api();
+        connections
+            .create(&PostParams::default(), &connection)
+            .await
+            .unwrap();
+        connections
+    }
+
     pub fn key(&self, binding: &AccessBinding) -> ObjectKey {
         ObjectKey {
             kind: "AccessBinding".into(),
@@ -166,6 +183,11 @@ pub fn binding(name: &str, spec: Value) -> AccessBinding {
     .unwrap()
 }
 
+/// Claims a group through the connection `gerrit`.
+pub fn claims(group: &str) -> Value {
+    json!({"gerrit": [{"connectionRef": {"name": "gerrit"}, "group": {"name": group}}]})
+}
+
 /// Caches over the whole cluster, kept current until dropped.
 pub struct Followed {
     pub store: Arc<Store>,
@@ -184,10 +206,25 @@ impl Followed {
 
     /// Waits until this object of ours is woken; others, of tests beside this one, are passed over.
     pub async fn woken(&mut self, name: &Name) {
-        let wait = async { while self.woken.recv().await.unwrap().name != *name {} };
+        self.woken_before(name).await;
+    }
+
+    /// Whoever is woken before this object of ours: what is woken comes in order.
+    pub async fn woken_before(&mut self, name: &Name) -> Vec<Name> {
+        let mut before = Vec::new();
+        let wait = async {
+            loop {
+                let woken = self.woken.recv().await.unwrap().name;
+                if woken == *name {
+                    break;
+                }
+                before.push(woken);
+            }
+        };
         tokio::time::timeout(SOON, wait)
             .await
             .unwrap_or_else(|_| panic!("{name} was not woken"));
+        before
     }
 }
 
@@ -200,11 +237,16 @@ impl Permit for Always {
     }
 }
 
-/// Asks again until there is an answer.
-pub async fn eventually<T: Debug>(what: &str, mut ask: impl FnMut() -> Option<T>) -> T {
+/// Looks into memory again until there is an answer.
+pub async fn eventually<T: Debug>(what: &str, mut look: impl FnMut() -> Option<T>) -> T {
+    answered(what, || std::future::ready(look())).await
+}
+
+/// Asks somebody else again until there is an answer.
+pub async fn answered<T: Debug, F: Future<Output = Option<T>>>(what: &str, mut ask: impl FnMut() -> F) -> T {
     let wait = async {
         loop {
-            if let Some(found) = ask() {
+            if let Some(found) = ask().await {
                 return found;
             }
             tokio::time::sleep(Duration::from_millis(20)).await;

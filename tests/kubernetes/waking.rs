@@ -6,16 +6,12 @@ use k8s_openapi::api::admissionregistration::v1::{
 use k8s_openapi::api::core::v1::{Namespace, Secret};
 use kube::Api;
 use kube::api::{DeleteParams, Patch, PatchParams, PostParams};
-use lockstep_core::api::{AccessBinding, GerritConnection, PlanApproval};
+use lockstep_core::api::{AccessBinding, PlanApproval};
 use lockstep_core::domain::access::declared::claim_words;
 use lockstep_core::domain::ports::{Cluster as _, Journal as _, JournalState};
-use serde_json::{Value, json};
+use serde_json::json;
 
-use crate::support::{World, eventually};
-
-fn claims(group: &str) -> Value {
-    json!({"gerrit": [{"connectionRef": {"name": "gerrit"}, "group": {"name": group}}]})
-}
+use crate::support::{World, claims, eventually};
 
 #[tokio::test]
 async fn each_change_wakes_whom_it_concerns() {
@@ -32,16 +28,7 @@ async fn each_change_wakes_whom_it_concerns() {
     followed.woken(&mine).await;
 
     // A connection is created, its Secret appears, it becomes ready.
-    let connection: GerritConnection = serde_json::from_value(json!({
-        "apiVersion": "lockstep.dev/v1alpha1", "kind": "GerritConnection", "metadata": {"name": "gerrit"},
-        "spec": {"url": "https://gerrit.example.com", "auth": {"basic": {"secretRef": {"name": "gerrit"}}}},
-    }))
-    .unwrap();
-    let connections = world.api::<GerritConnection>();
-    connections
-        .create(&PostParams::default(), &connection)
-        .await
-        .unwrap();
+    let connections = world.connect().await;
     followed.woken(&gerrit).await;
     followed.woken(&mine).await;
     let secret: Secret =
@@ -142,17 +129,9 @@ async fn what_we_write_ourselves_wakes_nobody_and_a_wiped_status_does() {
         .remove_finalizer(&key, "lockstep.dev/test")
         .await
         .unwrap();
-    // What is woken comes in order: nothing of ours may come before the marker.
-    let marker = world.bind("marker", json!({})).await;
-    let mut before = Vec::new();
-    loop {
-        let woken = followed.woken.recv().await.unwrap();
-        if woken.name == world.name(&marker.name) {
-            break;
-        }
-        before.push(woken);
-    }
-    assert!(before.iter().all(|woken| woken.name != name), "{before:?}");
+    world.bind("marker", json!({})).await;
+    let before = followed.woken_before(&world.name("marker")).await;
+    assert!(!before.contains(&name), "{before:?}");
 
     let wiped = json!([{"op": "remove", "path": "/status"}]);
     let patch: Patch<()> = Patch::Json(serde_json::from_value(wiped).unwrap());

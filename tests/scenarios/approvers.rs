@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 use crate::support::approvals::{install, protect};
 use crate::support::team::Team;
 use crate::support::waiting::{digest, uid};
-use crate::support::world::manager;
+use crate::support::world::{manager, strip};
 use crate::support::{PATIENCE, becomes, eventually, operator};
 
 /// Somebody with every right in Kubernetes approves in their own name, in any namespace.
@@ -208,12 +208,8 @@ async fn who_has_no_entry_neither_pins_a_connection_nor_thins_out_a_flood() {
         )
         .await;
     // The first may be gone already; the others are let go without ado.
-    let free = json!({"metadata": {"finalizers": null}});
     for name in &names {
-        let _ = owner
-            .bindings()
-            .patch(name, &PatchParams::default(), &Patch::Merge(&free))
-            .await;
+        let _ = strip(&owner.bindings(), name).await;
     }
     for name in &names {
         owner.gone(name).await;

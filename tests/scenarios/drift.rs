@@ -2,11 +2,10 @@
 
 use kube::ResourceExt as _;
 use serde_json::json;
-use tokio::time::{Duration, sleep};
 
 use crate::support::operator::SHARED;
 use crate::support::team::Team;
-use crate::support::{becomes, eventually};
+use crate::support::{becomes, eventually, stays};
 
 /// A metric of the shared operator; 0 where it has not been counted yet.
 async fn metric(name: &str) -> u64 {
@@ -74,15 +73,11 @@ async fn drift_that_stands_is_said_once_and_rights_that_nobody_looks_after_are_c
     let hand = team.stack.get("GERRIT_ADMIN_USER");
     let told = format!("{} was added by hand by {hand}", team.email("mallory"));
     team.until_message("crew", "Drifted", &["1 changes", &told]).await;
-    let before = team.bindings().get("crew").await.unwrap();
+    let said = || async {
+        let binding = team.bindings().get("crew").await.unwrap();
+        (binding.resource_version(), binding.status)
+    };
     // Two checks at least.
-    sleep(Duration::from_secs(25)).await;
-    let after = team.bindings().get("crew").await.unwrap();
-    assert_eq!(
-        before.resource_version(),
-        after.resource_version(),
-        "{:?}",
-        after.status
-    );
+    stays("what is said of the drift", 25, said().await, said).await;
     assert_eq!(team.gerrit.members(&group).await, Some(vec![ada, mallory]));
 }

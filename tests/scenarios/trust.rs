@@ -1,14 +1,14 @@
 //! Anybody may make a connection of their own to a system that others use. What it lets them do there is what their
 //! own account may do, and never what another connection's may.
 
-use kube::api::{DeleteParams, Patch, PatchParams};
+use kube::api::DeleteParams;
 use lockstep_core::api::{AccessBinding, GerritConnection};
 use serde_json::{Value, json};
 
 use crate::support::becomes;
 use crate::support::gerrit::encode;
 use crate::support::team::{Team, host};
-use crate::support::world::PLANTED;
+use crate::support::world::{PLANTED, strip};
 
 /// A connection with an account that may do nothing, whose owner lets themselves do everything.
 async fn own_connection(intruder: &Team) {
@@ -123,8 +123,7 @@ async fn nobody_takes_away_with_the_rights_of_another_connection() {
     // Taking the line away takes her out, by whichever connection still leads there: not by one that may not.
     let all = intruder.all::<GerritConnection>();
     all.delete("mine", &DeleteParams::default()).await.unwrap();
-    let free = Patch::Merge(json!({"metadata": {"finalizers": null}}));
-    let _ = all.patch("mine", &PatchParams::default(), &free).await;
+    let _ = strip(&all, "mine").await;
     becomes("the connection is gone", true, || async {
         all.get_opt("mine").await.unwrap().is_none()
     })

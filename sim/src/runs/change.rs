@@ -13,24 +13,18 @@ pub const ROUTES: &[Route] = &[
     write("POST", "/api/2.2/jobs/runs/cancel", cancel).body(&["run_id"]),
     write("POST", "/api/2.2/jobs/runs/cancel-all", cancel_all).body(&["job_id", "all_queued_runs"]),
     write("POST", "/api/2.2/jobs/runs/delete", delete).body(&["run_id"]),
-    write("POST", "/api/2.2/jobs/runs/repair", repair).body(&[
-        "run_id",
-        "latest_repair_id",
-        "rerun_tasks",
-        "rerun_all_failed_tasks",
-        "rerun_dependent_tasks",
-        "job_parameters",
-        "performance_target",
-        "duration_target",
-        "dbt_commands",
-        "jar_params",
-        "notebook_params",
-        "pipeline_params",
-        "python_named_params",
-        "python_params",
-        "spark_submit_params",
-        "sql_params",
-    ]),
+    write("POST", "/api/2.2/jobs/runs/repair", repair)
+        .body(&[
+            "run_id",
+            "latest_repair_id",
+            "rerun_tasks",
+            "rerun_all_failed_tasks",
+            "rerun_dependent_tasks",
+            "job_parameters",
+            "performance_target",
+            "duration_target",
+        ])
+        .shared(start::OLD_PARAMETERS),
 ];
 
 /// Asks a run to end. It is TERMINATING for a while; a run that is over stays as it is.

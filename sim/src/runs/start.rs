@@ -33,15 +33,8 @@ pub const ROUTES: &[Route] = &[
             "only",
             "performance_target",
             "duration_target",
-            "dbt_commands",
-            "jar_params",
-            "notebook_params",
-            "pipeline_params",
-            "python_named_params",
-            "python_params",
-            "spark_submit_params",
-            "sql_params",
         ])
+        .shared(OLD_PARAMETERS)
         .family(Family::JobsRun),
     write("POST", "/api/2.2/jobs/runs/submit", submit)
         .body(&[

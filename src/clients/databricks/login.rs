@@ -142,16 +142,7 @@ impl Login {
         if let Some((_, refusal)) = self.pause().as_ref().filter(|(until, _)| now < *until) {
             return Err(refusal.clone());
         }
-        let login = Arc::clone(self);
-        let fetched = self
-            .kept
-            .get(
-                Timestamp::MIN,
-                &[],
-                |began| async move { login.fetch(began).await },
-            )
-            .await;
-        match fetched {
+        match self.token(Timestamp::MIN).await {
             Ok(reading) => Ok(bearer(&reading, true)),
             Err(error) => {
                 // A credential that was refused is refused again; the endpoint has a limit of its own.
@@ -180,15 +171,7 @@ impl Login {
         }
         let login = Arc::clone(self);
         tokio::spawn(async move {
-            let fetcher = Arc::clone(&login);
-            let renewed = login
-                .kept
-                .get(
-                    Timestamp::MAX,
-                    &[],
-                    |began| async move { fetcher.fetch(began).await },
-                )
-                .await;
+            let renewed = login.token(Timestamp::MAX).await;
             *login.pause() = match renewed {
                 Ok(_) => None,
                 Err(error) => {
@@ -198,6 +181,13 @@ impl Login {
             };
             login.renewing.store(false, Ordering::Release);
         });
+    }
+
+    /// The kept token; another one if it was fetched before `fresh`.
+    async fn token(self: &Arc<Self>, fresh: Timestamp) -> Result<Reading<Token>, SystemError> {
+        let login = Arc::clone(self);
+        let fetch = |began| async move { login.fetch(began).await };
+        self.kept.get(fresh, &[], fetch).await
     }
 
     async fn fetch(&self, now: Timestamp) -> Result<Token, SystemError> {

@@ -17,7 +17,7 @@ use lockstep_core::domain::access::pins;
 use lockstep_core::domain::access::trust::{self, Through, through_now};
 use lockstep_core::domain::plan::{Change, EffectDigest, Plan};
 use lockstep_core::domain::ports::{
-    Applied, EntryId, Event, JournalState, KeepError, ObjectKey, SystemError,
+    Applied, Entry, EntryId, Event, JournalState, KeepError, ObjectKey, SystemError,
 };
 
 use super::super::Context;
@@ -180,17 +180,13 @@ async fn use_approval(
     let Some((approval, digest)) = &outcome.planned.approval else {
         return Ok(None);
     };
-    let mut said = entry(
-        object,
-        Event::Approved,
-        outcome.planned.decision.plan.changes.clone(),
-        Some(digest.clone()),
-        Vec::new(),
-        Vec::new(),
-        format!("PlanApproval {}: {}", approval.name_any(), approval.spec.reason),
-        context,
-    );
-    said.actor.clone_from(&approval.spec.approver);
+    let said = Entry {
+        actor: approval.spec.approver.clone(),
+        changes: outcome.planned.decision.plan.changes.clone(),
+        digest: Some(digest.clone()),
+        note: format!("PlanApproval {}: {}", approval.name_any(), approval.spec.reason),
+        ..entry(object, Event::Approved, context)
+    };
     let id = context.record.append(said).await?;
     context
         .cluster
@@ -207,17 +203,12 @@ async fn write_all(
     context: &Context,
 ) -> Result<(), KeepError> {
     let plan = outcome.planned.decision.plan.clone();
-    let why = approved.map_or(String::new(), |id| format!("approved by entry {}", id.0));
-    let begun = entry(
-        object,
-        Event::Intent,
-        plan.changes.clone(),
-        Some(EffectDigest::of(&plan.changes)),
-        vec![],
-        vec![],
-        why,
-        context,
-    );
+    let begun = Entry {
+        changes: plan.changes.clone(),
+        digest: Some(EffectDigest::of(&plan.changes)),
+        note: approved.map_or(String::new(), |id| format!("approved by entry {}", id.0)),
+        ..entry(object, Event::Intent, context)
+    };
     context.record.append(begun).await?;
     for unit in plan.units() {
         let Some(first) = unit.first() else { continue };
@@ -238,31 +229,24 @@ async fn write_all(
                     }
                     .lines(),
                 );
-                let done = entry(
-                    object,
-                    Event::Succeeded,
+                let done = Entry {
                     changes,
                     digest,
                     gained,
                     gave_up,
-                    String::new(),
-                    context,
-                );
+                    ..entry(object, Event::Succeeded, context)
+                };
                 context.record.append(done).await?;
             }
             Err(error) => {
                 let note = error.to_string();
                 outcome.failed.push((first.target.write_unit(), error));
-                let failed = entry(
-                    object,
-                    Event::Failed,
+                let failed = Entry {
                     changes,
                     digest,
-                    vec![],
-                    vec![],
                     note,
-                    context,
-                );
+                    ..entry(object, Event::Failed, context)
+                };
                 context.record.append(failed).await?;
             }
         }

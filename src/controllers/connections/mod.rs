@@ -6,6 +6,7 @@ mod report;
 use std::sync::Arc;
 
 use async_trait::async_trait;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
 use kube::ResourceExt;
 use lockstep_core::api::{DEPENDANTS_FINALIZER, DatabricksConnection, GerritConnection};
 use lockstep_core::domain::ports::{ConnectionKey, ConnectionKind, ObjectKey};
@@ -25,7 +26,7 @@ struct Connection<'a> {
     key: ConnectionKey,
     object: ObjectKey,
     meta: &'a kube::core::ObjectMeta,
-    conditions: Vec<k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition>,
+    conditions: &'a [Condition],
 }
 
 impl Connection<'_> {
@@ -40,9 +41,8 @@ impl Connection<'_> {
 
 fn connection<'a, K: ResourceExt>(
     kind: ConnectionKind,
-    word: &str,
     object: &'a K,
-    conditions: Vec<k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition>,
+    conditions: Option<&'a Vec<Condition>>,
 ) -> Connection<'a> {
     let (namespace, name) = (object.namespace().unwrap_or_default(), object.name_any());
     Connection {
@@ -52,13 +52,13 @@ fn connection<'a, K: ResourceExt>(
             name: name.clone(),
         },
         object: ObjectKey {
-            kind: word.into(),
+            kind: kind.word().into(),
             namespace,
             name,
             uid: object.uid().unwrap_or_default(),
         },
         meta: object.meta(),
-        conditions,
+        conditions: conditions.map(Vec::as_slice).unwrap_or_default(),
     }
 }
 
@@ -67,16 +67,8 @@ impl Reconcile for Gerrit {
     type Object = GerritConnection;
 
     async fn reconcile(&self, object: Arc<GerritConnection>, context: &Context) -> Next {
-        let conditions = object
-            .status
-            .as_ref()
-            .map(|status| status.conditions.clone())
-            .unwrap_or_default();
-        pass(
-            connection(ConnectionKind::Gerrit, "GerritConnection", &*object, conditions),
-            context,
-        )
-        .await
+        let conditions = object.status.as_ref().map(|status| &status.conditions);
+        pass(connection(ConnectionKind::Gerrit, &*object, conditions), context).await
     }
 }
 
@@ -85,18 +77,9 @@ impl Reconcile for Databricks {
     type Object = DatabricksConnection;
 
     async fn reconcile(&self, object: Arc<DatabricksConnection>, context: &Context) -> Next {
-        let conditions = object
-            .status
-            .as_ref()
-            .map(|status| status.conditions.clone())
-            .unwrap_or_default();
+        let conditions = object.status.as_ref().map(|status| &status.conditions);
         pass(
-            connection(
-                ConnectionKind::Databricks,
-                "DatabricksConnection",
-                &*object,
-                conditions,
-            ),
+            connection(ConnectionKind::Databricks, &*object, conditions),
             context,
         )
         .await

@@ -96,7 +96,7 @@ pub async fn report(connection: &Connection<'_>, gathered: Gathered, context: &C
         ));
     }
     if let Some(fields) = status.as_object_mut() {
-        let said = conditions(&sayings, &connection.conditions, connection.meta.generation, now);
+        let said = conditions(&sayings, connection.conditions, connection.meta.generation, now);
         fields.insert("conditions".into(), json!(said));
         fields.insert("observedGeneration".into(), json!(connection.meta.generation));
         if let Some(request) = connection

@@ -10,6 +10,7 @@ use serde::Serialize;
 use serde_json::json;
 
 use super::team::{Ours, Team};
+use super::world::strip;
 use super::{PATIENCE, eventually};
 
 /// What a condition of an object says, if it has one.
@@ -138,12 +139,7 @@ impl Team {
 
     /// Takes away the finalizers of an object, as somebody in despair does.
     pub async fn strip<K: Ours + Serialize>(&self, name: &str) {
-        let body = json!({"metadata": {"finalizers": null}});
-        let patched = self
-            .all::<K>()
-            .patch(name, &PatchParams::default(), &Patch::Merge(body))
-            .await;
-        patched.map(|_| ()).unwrap();
+        strip(&self.all::<K>(), name).await.unwrap();
     }
 
     /// Reason and message of every event in the namespace.

@@ -90,6 +90,15 @@ pub async fn clear(stack: &Stack, namespace: &str) -> String {
     said
 }
 
+/// Takes away the finalizers of an object.
+pub async fn strip<K>(api: &Api<K>, name: &str) -> kube::Result<K>
+where
+    K: serde::de::DeserializeOwned + Clone + std::fmt::Debug,
+{
+    let free = Patch::Merge(json!({"metadata": {"finalizers": null}}));
+    api.patch(name, &PatchParams::default(), &free).await
+}
+
 async fn clear_kind<K>(client: &kube::Client, namespace: &str) -> String
 where
     K: kube::Resource<DynamicType = (), Scope = k8s_openapi::NamespaceResourceScope>
@@ -103,11 +112,10 @@ where
         return String::new();
     };
     for object in &all {
-        let free = Patch::Merge(json!({"metadata": {"finalizers": null}}));
         let name = object.name_any();
         // Deleted first, so that nobody puts the finalizer back.
         let _ = api.delete(&name, &DeleteParams::default()).await;
-        let _ = api.patch(&name, &PatchParams::default(), &free).await;
+        let _ = strip(&api, &name).await;
     }
     serde_json::to_string(&all.items).unwrap_or_default()
 }

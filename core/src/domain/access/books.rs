@@ -1,4 +1,4 @@
-//! The books: what is held before and after each write, and what a crash between the two leaves to be found.
+//! The books: what is held, kept in step with what was found and what was written.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -6,105 +6,15 @@ use jiff::Timestamp;
 
 use super::claims::{Claimant, Extent, TargetClaims, World};
 use super::decide::{Decision, Question};
-use super::diff::{Difference, Phase, limit, same_slot};
+use super::diff::{Difference, Phase, same_slot};
 use super::grant::{Grant, Principal, Right, System, Target};
 use super::inventory::{Held, Inventory};
-use super::observed::{Located, Named, Observed};
+use super::observed::{Named, Observed};
 use super::people::{Resolved, is_person};
 use super::pins::Pin;
-use crate::api::access_binding::{Intent, Origin};
+use crate::api::access_binding::Origin;
 use crate::domain::plan::{Change, ForeignRight};
 use crate::domain::ports::ConnectionKind;
-
-/// Rows of a write that was begun and whose outcome nobody heard: what is there now is the writer's.
-pub fn recover(inventory: &mut Inventory, intents: &[Intent], world: &World, now: Timestamp) -> Vec<Grant> {
-    let mut recovered = Vec::new();
-    for intent in intents {
-        let (adds, _) = Inventory::read(&intent.adds);
-        for (target, held) in adds.groups {
-            let real = whereabouts(&target, world);
-            if let Some(observed) = real.as_ref().and_then(|real| world.observed.get(real))
-                && observed.present
-                && observed.taken >= intent.since
-            {
-                let real = observed.target.clone();
-                inventory.groups.entry(real.clone()).or_insert(Held {
-                    since: now,
-                    confirming: None,
-                    ..held
-                });
-                if adds.authoritative.contains(&target) {
-                    inventory.authoritative.insert(real);
-                }
-            }
-        }
-        for (grant, held) in adds.rows {
-            let Some(real) = whereabouts(&grant.target, world) else {
-                continue;
-            };
-            let Some(observed) = world.observed.get(&real) else {
-                continue;
-            };
-            let right = (grant.principal.clone(), grant.privilege.clone());
-            if observed.taken >= intent.since && observed.rows.contains(&right) {
-                let grant = Grant {
-                    target: real,
-                    ..grant
-                };
-                let known = inventory.rows.get(&grant);
-                if known.is_none_or(|known| known.origin != held.origin) {
-                    inventory.rows.insert(
-                        grant.clone(),
-                        Held {
-                            since: now,
-                            confirming: None,
-                            ..held
-                        },
-                    );
-                    recovered.push(grant);
-                }
-            }
-        }
-    }
-    recovered.sort();
-    recovered
-}
-
-/// Whether it is still unknown what became of a write that was begun: nobody has looked since, or what it gives may
-/// not be readable yet.
-pub fn still_open(intent: &Intent, world: &World, now: Timestamp) -> bool {
-    let Ok(target) = intent.target.parse::<Target>() else {
-        return false;
-    };
-    let may_appear = now < intent.since + limit(&target);
-    let Some(real) = whereabouts(&target, world) else {
-        // A name nobody could look up now, or that may not be listed yet.
-        return may_appear || unlocated(&target, world);
-    };
-    let Some(observed) = world.observed.get(&real) else {
-        return true;
-    };
-    if observed.taken < intent.since {
-        return true;
-    }
-    let (adds, _) = Inventory::read(&intent.adds);
-    let there = |grant: &Grant| {
-        let right = (grant.principal.clone(), grant.privilege.clone());
-        observed.rows.contains(&right)
-    };
-    may_appear && !(adds.rows.keys().all(there) && (adds.groups.is_empty() || observed.present))
-}
-
-/// Whether the name of a group that was to be created was not looked up.
-fn unlocated(target: &Target, world: &World) -> bool {
-    let Target::NewGroup { system, name } = target else {
-        return false;
-    };
-    !world.located.contains_key(&Named::Group {
-        system: system.clone(),
-        name: name.clone(),
-    })
-}
 
 /// Databricks lists groups by name, so a group that was renamed by hand takes its rows along. One that is declared
 /// gets its name back; of one that is not, what we gave is found under the new name.
@@ -145,20 +55,6 @@ pub(super) fn follow_renames(me: &mut Claimant, world: &World) {
     }
 }
 
-/// A group that was to be created may have an id by now.
-fn whereabouts(target: &Target, world: &World) -> Option<Target> {
-    let Target::NewGroup { system, name } = target else {
-        return Some(target.clone());
-    };
-    match world.located.get(&Named::Group {
-        system: system.clone(),
-        name: name.clone(),
-    }) {
-        Some(Located::At(target)) => Some(target.clone()),
-        _ => None,
-    }
-}
-
 /// Keeps what is held in step with what was found: adopted, seen, gone.
 pub(super) fn keep_books(
     decision: &mut Decision,
@@ -186,11 +82,7 @@ pub(super) fn keep_books(
         confirming: None,
     };
     let created = |held: &Held| held.origin == Origin::Created;
-    let grant = |right: &Right| Grant {
-        target: target.clone(),
-        principal: right.0.clone(),
-        privilege: right.1.clone(),
-    };
+    let grant = |right: &Right| Grant::of(target, right);
     let inventory = &mut decision.inventory;
     // What another binding gave, or what took the place of something we gave, is no stranger's gift.
     let given = |grant: &Grant| {
@@ -367,13 +259,8 @@ pub fn written(inventory: &mut Inventory, change: &Change, at: &Target, authorit
     if authoritative {
         inventory.authoritative.insert(at.clone());
     }
-    let grant = |right: &Right| Grant {
-        target: at.clone(),
-        principal: right.0.clone(),
-        privilege: right.1.clone(),
-    };
     for right in remove {
-        inventory.rows.remove(&grant(right));
+        inventory.rows.remove(&Grant::of(at, right));
     }
     for right in add {
         // Also what was adopted once: it was gone, so it is our gift now.
@@ -382,27 +269,6 @@ pub fn written(inventory: &mut Inventory, change: &Change, at: &Target, authorit
             since: now,
             confirming,
         };
-        inventory.rows.insert(grant(right), held);
-    }
-}
-
-/// What a change would add to the inventory, as an intent keeps it.
-pub fn intent(change: &Change, authoritative: bool, now: Timestamp) -> Intent {
-    let mut adds = Inventory::default();
-    let mut only_adds = change.clone();
-    only_adds.remove.clear();
-    only_adds.delete = false;
-    written(&mut adds, &only_adds, &change.target, false, now);
-    if authoritative && change.create.is_some() {
-        adds.authoritative.insert(change.target.clone());
-    }
-    for held in adds.rows.values_mut().chain(adds.groups.values_mut()) {
-        held.confirming = None;
-    }
-    Intent {
-        target: change.target.to_string(),
-        digest: change.digest().0,
-        since: now,
-        adds: adds.write(),
+        inventory.rows.insert(Grant::of(at, right), held);
     }
 }

@@ -193,7 +193,7 @@ pub(super) fn is_clear(other: &Claimant, world: &World) -> bool {
 /// While it is not known what another binding claims, what it holds stands for it, and whom and what it found.
 fn holds_on<'a>(claims: &mut Claims, bids: &mut Bids<'a>, other: &'a Claimant, world: &World) {
     for grant in other.inventory.rows.keys() {
-        let right = (grant.principal.clone(), grant.privilege.clone());
+        let right = grant.right();
         bids.put(claims, &grant.target, right, other, false);
     }
     let frozen = other.declared.frozen.iter();
@@ -225,12 +225,8 @@ fn hand_over(claims: &mut Claims, others: &[&Claimant]) {
     for (target, claimed) in &mut claims.targets {
         let mut holders = others.iter();
         claimed.group_awaited &= !holders.any(|other| other.inventory.groups.contains_key(target));
-        for ((principal, privilege), claim) in &mut claimed.rights {
-            let grant = Grant {
-                target: target.clone(),
-                principal: principal.clone(),
-                privilege: privilege.clone(),
-            };
+        for (right, claim) in &mut claimed.rights {
+            let grant = Grant::of(target, right);
             let mut holders = others.iter();
             claim.awaited &= !holders.any(|other| other.inventory.rows.contains_key(&grant));
         }

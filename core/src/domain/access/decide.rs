@@ -19,7 +19,8 @@ use crate::api::condition::Reason;
 use crate::domain::defaults::Limits;
 use crate::domain::plan::{BlockedChange, Brake, BrakeRule, Change, Plan, Problem};
 
-pub use super::books::{intent, pin_of, recover, still_open, written};
+pub use super::begun::{intent, recover, still_open};
+pub use super::books::{pin_of, written};
 
 /// Everything one decision rests on.
 #[derive(Clone, Debug)]

@@ -15,7 +15,7 @@ use crate::domain::ports::{ConnectionKey, ConnectionKind};
 pub use super::claim_words::{claim_words, words_to_meet};
 
 /// What a connection says of itself, and how far this binding's namespace may use it.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Default)]
 pub struct ConnectionFacts {
     pub gerrit: Option<String>,
     pub workspace: Option<String>,

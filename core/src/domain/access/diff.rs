@@ -277,11 +277,7 @@ fn remove(
         {
             continue;
         }
-        let grant = Grant {
-            target: target.clone(),
-            principal: right.0.clone(),
-            privilege: right.1.clone(),
-        };
+        let grant = Grant::of(&target, right);
         let held = inventory.rows.get(&grant).map(|held| held.origin);
         let mine = match (held, phase) {
             (Some(Origin::Created), _) | (Some(Origin::Adopted), Phase::Living) => true,

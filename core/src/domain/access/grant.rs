@@ -260,6 +260,22 @@ pub struct Grant {
     pub privilege: Privilege,
 }
 
+impl Grant {
+    /// A right on a target.
+    pub fn of(target: &Target, (principal, privilege): &Right) -> Self {
+        Self {
+            target: target.clone(),
+            principal: principal.clone(),
+            privilege: privilege.clone(),
+        }
+    }
+
+    /// The row without its target.
+    pub fn right(&self) -> Right {
+        (self.principal.clone(), self.privilege.clone())
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -149,7 +149,7 @@ impl Inventory {
         self.rows
             .range(least..)
             .take_while(move |(grant, _)| grant.target == *target)
-            .map(|(grant, held)| ((grant.principal.clone(), grant.privilege.clone()), *held))
+            .map(|(grant, held)| (grant.right(), *held))
     }
 
     /// Takes a target's rows to another address: a group that was to be created has an id now, or was made anew.

@@ -3,6 +3,7 @@
 
 pub mod address;
 mod administrative;
+mod begun;
 mod books;
 pub mod catalog;
 mod claim_group;

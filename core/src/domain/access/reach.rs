@@ -43,6 +43,33 @@ pub fn selects(selector: &NamespaceSelector, namespace: &str, labels: Option<&BT
     named && labelled
 }
 
+/// What tenant entries of both kinds of connection have in common.
+struct Entry<'a, R> {
+    namespaces: &'a NamespaceSelector,
+    uses: Option<&'a Vec<Use>>,
+    reach: Option<&'a R>,
+    administrative: Option<bool>,
+}
+
+/// How far the entries lead that select the namespace and allow the use, and whether over others' rights as well.
+fn granted<'a, R: Clone + Default + 'a>(
+    entries: impl Iterator<Item = Entry<'a, R>>,
+    namespace: &str,
+    labels: Option<&BTreeMap<String, String>>,
+    wanted: Use,
+) -> Vec<(R, bool)> {
+    entries
+        .filter(|entry| selects(entry.namespaces, namespace, labels))
+        .filter(|entry| entry.uses.is_some_and(|uses| uses.contains(&wanted)))
+        .map(|entry| {
+            (
+                entry.reach.cloned().unwrap_or_default(),
+                entry.administrative.unwrap_or(false),
+            )
+        })
+        .collect()
+}
+
 impl Tenancy {
     /// The entries of a Gerrit connection that let this namespace use it.
     pub fn gerrit(
@@ -51,20 +78,15 @@ impl Tenancy {
         labels: Option<&BTreeMap<String, String>>,
         wanted: Use,
     ) -> Option<Self> {
-        let entries: Vec<_> = tenants
-            .into_iter()
-            .flatten()
-            .filter(|tenant| selects(&tenant.namespaces, namespace, labels))
-            .filter(|tenant| tenant.uses.iter().flatten().any(|allowed| *allowed == wanted))
-            .map(|tenant| {
-                (
-                    tenant.reach.clone().unwrap_or_default(),
-                    tenant.administrative.unwrap_or(false),
-                )
-            })
-            .collect();
-        (!entries.is_empty()).then_some(Self {
-            gerrit: entries,
+        let entries = tenants.into_iter().flatten().map(|tenant| Entry {
+            namespaces: &tenant.namespaces,
+            uses: tenant.uses.as_ref(),
+            reach: tenant.reach.as_ref(),
+            administrative: tenant.administrative,
+        });
+        let gerrit = granted(entries, namespace, labels, wanted);
+        (!gerrit.is_empty()).then_some(Self {
+            gerrit,
             databricks: Vec::new(),
         })
     }
@@ -76,21 +98,16 @@ impl Tenancy {
         labels: Option<&BTreeMap<String, String>>,
         wanted: Use,
     ) -> Option<Self> {
-        let entries: Vec<_> = tenants
-            .into_iter()
-            .flatten()
-            .filter(|tenant| selects(&tenant.namespaces, namespace, labels))
-            .filter(|tenant| tenant.uses.iter().flatten().any(|allowed| *allowed == wanted))
-            .map(|tenant| {
-                (
-                    tenant.reach.clone().unwrap_or_default(),
-                    tenant.administrative.unwrap_or(false),
-                )
-            })
-            .collect();
-        (!entries.is_empty()).then_some(Self {
+        let entries = tenants.into_iter().flatten().map(|tenant| Entry {
+            namespaces: &tenant.namespaces,
+            uses: tenant.uses.as_ref(),
+            reach: tenant.reach.as_ref(),
+            administrative: tenant.administrative,
+        });
+        let databricks = granted(entries, namespace, labels, wanted);
+        (!databricks.is_empty()).then_some(Self {
             gerrit: Vec::new(),
-            databricks: entries,
+            databricks,
         })
     }
 

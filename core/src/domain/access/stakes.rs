@@ -53,12 +53,8 @@ pub(super) fn risk(
             } else {
                 &mut risk.losing
             };
-            for (principal, privilege) in rights {
-                let grant = Grant {
-                    target: change.target.clone(),
-                    principal: principal.clone(),
-                    privilege: privilege.clone(),
-                };
+            for right @ (principal, _) in rights {
+                let grant = Grant::of(&change.target, right);
                 let person = home.and_then(|(known, home)| Some((known, home.principals.get(principal)?)));
                 if let Some((known, person)) = person {
                     side.insert(person.clone());

@@ -32,7 +32,8 @@ impl fmt::Display for CommitId {
 #[serde(transparent)]
 pub struct TreeId(pub String);
 
-/// Digest of what a commit changes, whatever it sits on (`git patch-id --stable`).
+/// Digest of what a commit changes, whatever it sits on. As `git patch-id --stable`, except that white space counts: in
+/// Python it decides what runs. Git never prints this digest.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct PatchId(pub String);

@@ -8,8 +8,9 @@ use super::state::{Failure, FailureKind, Look, Promotion, Step, StepState};
 use super::steps::{Effect, Seen};
 use super::undo;
 
-/// Seconds for which a call whose answer never came may still arrive. A call's deadline is 30 s; a proxy may hold it
-/// for as long again. It counts from the announcement: a pass that is held up longer has no permit to send any more.
+/// Seconds for which a call whose answer never came may still arrive. An exchange that writes ends after 10 s at most,
+/// as a lease permits no longer; waiting for its turn and repetitions come before it, and a proxy may hold it beyond
+/// that. It counts from the announcement: a pass that is held up longer has no permit to send any more.
 pub const SETTLE: i64 = 60;
 
 /// A new pass knows nothing of what an earlier one saw.

@@ -5,7 +5,6 @@ use std::collections::BTreeMap;
 use lockstep_core::api::access_binding::{InventoryRow, Origin};
 use lockstep_core::domain::access::decide::Decision;
 use lockstep_core::domain::access::inventory::{Held, Inventory};
-use lockstep_core::domain::plan::{Change, EffectDigest};
 use lockstep_core::domain::ports::{Entry, Event, KeepError, ObjectKey};
 
 use super::super::super::Context;
@@ -48,17 +47,12 @@ pub(super) async fn note_bookkeeping(
         } else {
             (rows, Vec::new())
         };
-        let entry = entry(
-            object,
-            event,
-            Vec::new(),
-            None,
+        let noted = Entry {
             gained,
             gave_up,
-            String::new(),
-            context,
-        );
-        context.record.append(entry).await?;
+            ..entry(object, event, context)
+        };
+        context.record.append(noted).await?;
     }
     Ok(())
 }
@@ -76,26 +70,17 @@ pub(super) fn moved(before: &Inventory, after: &Inventory) -> (Vec<InventoryRow>
     (beyond(after, before), beyond(before, after))
 }
 
-#[allow(clippy::too_many_arguments)]
-pub(super) fn entry(
-    object: &ObjectKey,
-    event: Event,
-    changes: Vec<Change>,
-    digest: Option<EffectDigest>,
-    gained: Vec<InventoryRow>,
-    gave_up: Vec<InventoryRow>,
-    note: String,
-    context: &Context,
-) -> Entry {
+/// An entry of this pass that says no more than what happened.
+pub(super) fn entry(object: &ObjectKey, event: Event, context: &Context) -> Entry {
     Entry {
         time: context.clock.now(),
         actor: context.actor.clone(),
         object: object.clone(),
         event,
-        changes,
-        digest,
-        gained,
-        gave_up,
-        note,
+        changes: Vec::new(),
+        digest: None,
+        gained: Vec::new(),
+        gave_up: Vec::new(),
+        note: String::new(),
     }
 }

@@ -2,9 +2,9 @@
 
 use kube::ResourceExt;
 use lockstep_core::api::FINALIZER;
-use lockstep_core::api::access_binding::{Intent, Origin};
+use lockstep_core::api::access_binding::{Intent, InventoryRow, Origin};
 use lockstep_core::domain::access::inventory::Inventory;
-use lockstep_core::domain::ports::{Event, JournalState, KeepError, ObjectKey};
+use lockstep_core::domain::ports::{Entry, Event, JournalState, KeepError, ObjectKey};
 
 use super::super::super::Context;
 use super::super::Gathered;
@@ -36,17 +36,12 @@ pub(super) async fn finish_deletion(
             approval.name_any(),
             approval.spec.reason
         );
-        let mut left = entry(
-            object,
-            Event::Abandoned,
-            changes.clone(),
-            Some(digest.clone()),
-            vec![],
-            gave_up,
-            note,
-            context,
-        );
-        left.actor.clone_from(&approval.spec.approver);
+        let left = Entry {
+            actor: approval.spec.approver.clone(),
+            changes: changes.clone(),
+            digest: Some(digest.clone()),
+            ..abandoned(object, gave_up, &note, context)
+        };
         let id = context.record.append(left).await?;
         context
             .cluster
@@ -63,18 +58,8 @@ pub(super) async fn finish_deletion(
         context.journal.write(object, state).await?;
     }
     if gathered.question.orphan && !outcome.inventory.is_empty() {
-        let note = "onDelete: Orphan leaves everything behind".to_owned();
-        let rows = outcome.inventory.write();
-        let left = entry(
-            object,
-            Event::Abandoned,
-            vec![],
-            None,
-            vec![],
-            rows,
-            note,
-            context,
-        );
+        let note = "onDelete: Orphan leaves everything behind";
+        let left = abandoned(object, outcome.inventory.write(), note, context);
         context.record.append(left).await?;
         outcome.inventory = Inventory::default();
     }
@@ -91,37 +76,27 @@ pub(super) async fn finish_deletion(
     let blind = gathered.question.inventory_lost && !gathered.errors.is_empty();
     if !owes && !waits && !blind {
         if gathered.question.inventory_lost {
-            let note = "status and record were lost: what was given is not known, and stays".to_owned();
-            let left = entry(
-                object,
-                Event::Abandoned,
-                vec![],
-                None,
-                vec![],
-                vec![],
-                note,
-                context,
-            );
+            let note = "status and record were lost: what was given is not known, and stays";
+            let left = abandoned(object, Vec::new(), note, context);
             context.record.append(left).await?;
         }
         if !outcome.inventory.is_empty() {
             // Else it would belong to the next object of this name, which could take it away.
-            let note = "what was there before stays".to_owned();
-            let rows = outcome.inventory.write();
-            let left = entry(
-                object,
-                Event::Abandoned,
-                vec![],
-                None,
-                vec![],
-                rows,
-                note,
-                context,
-            );
+            let note = "what was there before stays";
+            let left = abandoned(object, outcome.inventory.write(), note, context);
             context.record.append(left).await?;
         }
         context.cluster.remove_finalizer(object, FINALIZER).await?;
         outcome.released = true;
     }
     Ok(())
+}
+
+/// The entry that rows are left behind on purpose.
+fn abandoned(object: &ObjectKey, rows: Vec<InventoryRow>, note: &str, context: &Context) -> Entry {
+    Entry {
+        gave_up: rows,
+        note: note.to_owned(),
+        ..entry(object, Event::Abandoned, context)
+    }
 }

@@ -40,42 +40,37 @@ pub(super) fn facts(
         ))),
         None => Err(problem(format!("{key} has not been probed yet"))),
     };
-    match key.kind {
+    let (conditions, known) = match key.kind {
         ConnectionKind::Gerrit => {
             let connection = cluster
                 .gerrit_connection(&key.namespace, &key.name)
                 .ok_or_else(missing)?;
-            let tenancy = tenancy(cluster, key, namespace);
             let status = connection.status.clone().unwrap_or_default();
-            if tenancy.is_some() {
-                ready(&status.conditions)?;
-            }
-            Ok(ConnectionFacts {
+            let known = ConnectionFacts {
                 gerrit: status.server,
-                workspace: None,
-                account: None,
-                metastore: None,
-                tenancy,
-            })
+                ..ConnectionFacts::default()
+            };
+            (status.conditions, known)
         }
         ConnectionKind::Databricks => {
             let connection = cluster
                 .databricks_connection(&key.namespace, &key.name)
                 .ok_or_else(missing)?;
-            let tenancy = tenancy(cluster, key, namespace);
             let status = connection.status.clone().unwrap_or_default();
-            if tenancy.is_some() {
-                ready(&status.conditions)?;
-            }
-            Ok(ConnectionFacts {
-                gerrit: None,
+            let known = ConnectionFacts {
                 workspace: status.workspace_id,
                 account: status.account_id,
                 metastore: status.metastore_id,
-                tenancy,
-            })
+                ..ConnectionFacts::default()
+            };
+            (status.conditions, known)
         }
+    };
+    let tenancy = tenancy(cluster, key, namespace);
+    if tenancy.is_some() {
+        ready(&conditions)?;
     }
+    Ok(ConnectionFacts { tenancy, ..known })
 }
 
 /// The systems a connection is known to reach, whether or not it may be used now.

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use stateright::{Checker as _, Model as _};
+use stateright::{Checker as _, HasDiscoveries, Model as _};
 
 use super::act::Action;
 use super::world::{Accident, Model, Scene};
@@ -124,9 +124,14 @@ fn scenes() -> BTreeMap<&'static str, Scene> {
     ])
 }
 
-/// States seen, and what was found: the story of the accident, and which ends were reached.
+/// States seen, and what was found: the story of the accident, and which ends were reached. One accident is enough.
 fn explore(model: Model) -> (usize, Option<Vec<Action>>, BTreeSet<&'static str>) {
-    let checker = model.checker().threads(2).spawn_bfs().join();
+    let checker = model
+        .checker()
+        .threads(2)
+        .finish_when(HasDiscoveries::AnyFailures)
+        .spawn_bfs()
+        .join();
     let mut discoveries = checker.discoveries();
     let story = discoveries
         .remove("no accident")
