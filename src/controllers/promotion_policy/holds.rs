@@ -23,7 +23,7 @@ pub struct Approvals<'a> {
 }
 
 /// A hold as a plan.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug)]
 pub struct Resumption {
     pub environment: String,
     pub digest: EffectDigest,
