@@ -1,15 +1,20 @@
-//! Who is in the groups whose votes count, and who says so: the AccessBinding that holds a group.
+//! Whom AccessBindings declare: who is in the groups whose votes count, and who can run things as an identity.
+
+use std::collections::BTreeSet;
 
 use jiff::Timestamp;
 use kube::ResourceExt as _;
 use lockstep_core::api::condition::ConditionType;
 use lockstep_core::api::reference::Mode;
 use lockstep_core::api::{AccessBinding, PromotionPolicy};
-use lockstep_core::domain::access::grant::Target;
+use lockstep_core::domain::access::grant::{Right, Target};
 use lockstep_core::domain::access::inventory::Inventory;
 use lockstep_core::domain::defaults;
-use lockstep_core::domain::ports::Cluster;
+use lockstep_core::domain::ports::{Cluster, ConnectionKey};
 use lockstep_core::domain::promotion::evidence::Governance;
+use lockstep_core::domain::promotion::provenance::Usability;
+
+use super::Context;
 
 /// The binding that holds a group's members; an authoritative one before any other.
 pub fn by(group: &Target, cluster: &dyn Cluster) -> Option<Governance> {
@@ -47,4 +52,54 @@ pub fn since(policy: &PromotionPolicy) -> Timestamp {
     gate.and_then(|gate| gate.since)
         .or(made)
         .unwrap_or(Timestamp::UNIX_EPOCH)
+}
+
+/// Who else than those whom bindings declare, and ourselves, can run things as a service principal.
+pub async fn usable_by(databricks: &ConnectionKey, application_id: &str, context: &Context) -> Usability {
+    let cluster = &*context.cluster;
+    let connection = cluster.databricks_connection(&databricks.namespace, &databricks.name);
+    let Some(status) = connection.and_then(|connection| connection.status.clone()) else {
+        return Usability::Unknown;
+    };
+    let Some(account) = status.account_id else {
+        return Usability::Unknown;
+    };
+    let target = Target::Roles {
+        account,
+        application_id: application_id.to_owned(),
+    };
+    let Ok(system) = context.systems.open(databricks).await else {
+        return Usability::Unknown;
+    };
+    let Ok(observed) = system.observe(&target, context.clock.now()).await else {
+        return Usability::Unknown;
+    };
+    let declared = declared(&target, cluster);
+    let ourselves = status.identity.map(|identity| [identity.id, identity.name]).unwrap_or_default();
+    let others: BTreeSet<String> = observed
+        .rows
+        .iter()
+        .filter(|right| !declared.contains(right))
+        .filter(|(who, _)| !ourselves.contains(&who.subject) && !ourselves.contains(&who.name))
+        .map(|(who, what)| format!("{} ({what})", who.name))
+        .collect();
+    if others.is_empty() {
+        Usability::DeclaredOnly
+    } else {
+        Usability::Others(others)
+    }
+}
+
+/// The rights on a target that bindings hold.
+fn declared(target: &Target, cluster: &dyn Cluster) -> BTreeSet<Right> {
+    let address = target.to_string();
+    let bindings = cluster.bindings();
+    let rows = bindings.iter().filter_map(|binding| binding.status.as_ref()?.inventory.as_ref());
+    let of_here = rows.filter(|rows| rows.iter().any(|row| row.target == address));
+    of_here
+        .flat_map(|rows| {
+            let inventory = Inventory::read(rows).0;
+            inventory.on(target).map(|(right, _)| right).collect::<Vec<Right>>()
+        })
+        .collect()
 }

@@ -2,14 +2,22 @@
 //! know the ports of the domain and never an adapter.
 
 pub mod access_binding;
+pub mod branches;
+pub mod change_freeze;
 pub mod connections;
+mod governed;
+pub mod promotion;
+pub mod promotion_policy;
 
 use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
-use lockstep_core::domain::ports::{Clock, Cluster, Journal, Probes, Record, Systems, Tally};
+use lockstep_core::domain::ports::{
+    Clock, Cluster, ConnectionKey, Journal, Probes, Record, SystemError, SystemErrorKind, Systems, Tally,
+};
 use lockstep_core::domain::promotion::deploy_ports::Deployments;
+use lockstep_core::domain::promotion::objects::Objects;
 use lockstep_core::domain::promotion::ports::Reviews;
 
 /// When an object is looked at again without anybody asking.
@@ -37,6 +45,7 @@ pub trait Reconcile: Send + Sync + 'static {
 #[derive(Clone)]
 pub struct Context {
     pub cluster: Arc<dyn Cluster>,
+    pub objects: Arc<dyn Objects>,
     pub systems: Arc<dyn Systems>,
     pub reviews: Arc<dyn Reviews>,
     pub deployments: Arc<dyn Deployments>,
@@ -47,4 +56,10 @@ pub struct Context {
     pub tally: Arc<dyn Tally>,
     /// Who writes, as the record names it.
     pub actor: String,
+}
+
+/// What a reading should have held and did not.
+fn unread(connection: &ConnectionKey, what: &str) -> SystemError {
+    let message = format!("{what} is missing in what was read");
+    SystemError::new(connection.to_string(), SystemErrorKind::BadAnswer, message)
 }

@@ -10,12 +10,12 @@ use lockstep_core::domain::promotion::definition::LONGEST;
 use lockstep_core::domain::promotion::deploy_ports::{DeployError, Deployment, Key, run_of, words};
 use lockstep_core::domain::promotion::kept::Kept;
 use lockstep_core::domain::promotion::ports::Repository;
-use lockstep_core::domain::promotion::provenance::{self, Usability};
+use lockstep_core::domain::promotion::provenance;
 use lockstep_core::domain::promotion::ready::{Course, Needs, Read, Ready, Setting};
 use lockstep_core::domain::promotion::state::{Failure, FailureKind, StepState, Words};
 use lockstep_core::domain::promotion::steps::{Effect, Seen};
 
-use super::super::super::Context;
+use super::super::super::{Context, governed};
 use super::super::gather::Gathered;
 use super::tree::CommitTree;
 
@@ -150,9 +150,7 @@ impl<'a> Doing<'a> {
                     DeployError::fails(FailureKind::Refused, format!("step {step} has left no run"))
                 })?;
                 let versions = deployment.models().versions(&model).await?;
-                // Who else may use the identity is the workspace's to say; that is not read yet, and a version that
-                // somebody made by hand inside the run's time is a second one and refused as such.
-                let usable = Usability::DeclaredOnly;
+                let usable = governed::usable_by(&course.recipe.databricks, &course.recipe.run_as, self.context).await;
                 let found = provenance::from_job_step(&step.0, &model, &run, &usable, &versions);
                 let version = found.map_err(|why| {
                     DeployError::Fails(Failure::new(FailureKind::UnreviewedModel, why.to_string()))
