@@ -13,7 +13,7 @@ use lockstep_core::domain::defaults;
 use lockstep_core::domain::promotion::arrivals::Arrival;
 use lockstep_core::domain::promotion::attempt::PromotionName;
 use lockstep_core::domain::promotion::evidence::{ChangeNumber, CommitId};
-use lockstep_core::domain::promotion::kept;
+use lockstep_core::domain::promotion::kept::{self, Found};
 use lockstep_core::domain::promotion::queue::{Contenders, Wishes};
 use lockstep_core::domain::promotion::range::Baseline;
 use lockstep_core::domain::promotion::rules::Rules;
@@ -182,12 +182,11 @@ fn give_nobody_the_turn(contenders: &mut Contenders) {
 
 fn current(environment: &Environment, name: &str) -> Option<CurrentStatus> {
     let promotion = environment.siblings.iter().find(|promotion| promotion.name_any() == name)?;
-    let deploy = promotion.spec.deploy.as_ref()?;
-    Some(CurrentStatus {
-        change: deploy.change,
-        revision: deploy.deployed().to_owned(),
-        promotion: name.to_owned(),
-    })
+    let Found::Kept(kept) = kept::read(promotion.status.as_ref()) else {
+        return None;
+    };
+    let subject = &kept.0.promotion.subject;
+    Some(reading::current(&kept.0.promotion.name, subject.change.0, &subject.revision))
 }
 
 /// Ended promotions beyond the newest `keep`; never the one that runs, acts or holds the environment.
