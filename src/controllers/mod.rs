@@ -2,6 +2,7 @@
 //! know the ports of the domain and never an adapter.
 
 pub mod access_binding;
+pub mod change_freeze;
 pub mod connections;
 
 use std::sync::Arc;
@@ -10,6 +11,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use lockstep_core::domain::ports::{Clock, Cluster, Journal, Probes, Record, Systems, Tally};
 use lockstep_core::domain::promotion::deploy_ports::Deployments;
+use lockstep_core::domain::promotion::objects::Objects;
 use lockstep_core::domain::promotion::ports::Reviews;
 
 /// When an object is looked at again without anybody asking.
@@ -37,6 +39,7 @@ pub trait Reconcile: Send + Sync + 'static {
 #[derive(Clone)]
 pub struct Context {
     pub cluster: Arc<dyn Cluster>,
+    pub objects: Arc<dyn Objects>,
     pub systems: Arc<dyn Systems>,
     pub reviews: Arc<dyn Reviews>,
     pub deployments: Arc<dyn Deployments>,

@@ -43,7 +43,7 @@ pub use crate::kubernetes::{Approver, Installation, Leader, Listing, Seen, rehea
 
 use crate::audit::{FileRecord, OpenError};
 use crate::clients::gerrit::GitCache;
-use crate::controllers::{Context, access_binding, connections};
+use crate::controllers::{Context, access_binding, change_freeze, connections};
 use crate::kubernetes::{
     Elector, IdentityTokenRequests, KindName, KubeCluster, LeasePermit, Secrets, StatusJournal, Store,
     Subject, unique_identity,
@@ -256,7 +256,8 @@ impl Replica {
         let clients = Arc::new(Clients::new(cluster.clone(), adapters));
         let journal = StatusJournal::new(self.client.clone(), self.store.clone(), permit);
         let context = Arc::new(Context {
-            cluster,
+            cluster: cluster.clone(),
+            objects: cluster,
             systems: clients.clone(),
             reviews: clients.clone(),
             deployments: clients.clone(),
@@ -281,6 +282,13 @@ impl Replica {
                 KindName::DatabricksConnection,
                 connections::Databricks,
                 &store.databricks_connections,
+                store,
+                context,
+            ),
+            register(
+                KindName::ChangeFreeze,
+                change_freeze::Controller,
+                &store.freezes,
                 store,
                 context,
             ),

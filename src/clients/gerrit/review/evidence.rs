@@ -16,6 +16,7 @@ use super::super::GerritSystem;
 use super::super::history::time;
 use super::super::names::segment;
 use super::super::rest::parse;
+use super::super::wire::LabelInfo;
 use super::groups::known;
 use super::votes::votes;
 use super::wire::{ChangeInfo, FileInfo, GitPerson, IncludedIn, Message, RevisionInfo};
@@ -50,15 +51,7 @@ impl GerritSystem {
         evidence.in_branch = self.in_branch(&evidence).await?;
         evidence.paths = self.paths(change, &evidence).await?;
         let defined = self.read_label_definitions(&info.project).await?;
-        for (name, label) in defined.unwrap_or_default() {
-            let (min, max) = (label.values().min(), label.values().max());
-            if let (Some(min), Some(max)) = (min, max) {
-                let function = label.function;
-                evidence
-                    .labels
-                    .insert(name, LabelDefinition { min, max, function });
-            }
-        }
+        evidence.labels = definitions(defined.unwrap_or_default());
         for uuid in &inquiry.groups {
             let group = self.group_evidence(uuid, inquiry).await?;
             evidence.groups.insert(uuid.clone(), group);
@@ -66,6 +59,20 @@ impl GerritSystem {
         let (accounts, emails) = (accounts(&evidence), emails(&evidence));
         evidence.people = self.people_of(&accounts, &emails, inquiry).await?;
         Ok(evidence)
+    }
+
+    /// Labels of a project as they count there.
+    pub(super) async fn read_definitions(
+        &self,
+        project: &str,
+    ) -> Result<BTreeMap<String, LabelDefinition>, SystemError> {
+        let defined = self.read_label_definitions(project).await?.ok_or_else(|| {
+            let message = format!(
+                "project {project} does not tell its labels: it does not exist, or refs/meta/config of it or of a parent is hidden from us"
+            );
+            self.rest.http.error(SystemErrorKind::NotFound, message)
+        })?;
+        Ok(definitions(defined))
     }
 
     async fn in_branch(&self, evidence: &Evidence) -> Result<Option<bool>, SystemError> {
@@ -114,6 +121,16 @@ impl GerritSystem {
             .filter(|path| !MAGIC_FILES.contains(&path.as_str()));
         Ok(Some(touched.collect()))
     }
+}
+
+/// A label without votes can ask for none, and is left out.
+fn definitions(defined: BTreeMap<String, LabelInfo>) -> BTreeMap<String, LabelDefinition> {
+    let definition = |(name, label): (String, LabelInfo)| {
+        let (min, max) = (label.values().min()?, label.values().max()?);
+        let function = label.function;
+        Some((name, LabelDefinition { min, max, function }))
+    };
+    defined.into_iter().filter_map(definition).collect()
 }
 
 /// Where a change is found.
