@@ -115,7 +115,7 @@ async fn a_change_that_nobody_else_approved_is_refused_with_its_reasons() {
     assert_eq!(findings(&refused), ["NotEnoughApprovals", "SelfApproval"]);
     let said = ready(&refused).message;
     assert!(
-        said.contains("does not count because the voter owns the change"),
+        said.contains("does not count because") && said.contains("the voter owns the change"),
         "{said}"
     );
     becomes("the change is told", true, || async {
@@ -203,7 +203,7 @@ async fn a_failed_run_is_rolled_back_and_holds_the_environment() {
     let failed = team.until_promotion(&bad, PromotionPhase::Failed).await;
     let said = ready(&failed).message;
     assert!(
-        said.contains("ValueError: no data") && said.contains("everything was undone"),
+        said.contains("RUN_EXECUTION_ERROR") && said.contains("everything was undone"),
         "{said}"
     );
     assert_eq!(team.deployed("prod", &bad.commit).await, None);
@@ -217,7 +217,7 @@ async fn a_failed_run_is_rolled_back_and_holds_the_environment() {
     assert_eq!(held.promotion, Some(failed.name_any()));
     becomes("the change is told", true, || async {
         let told = team.messages(&bad).await;
-        told.iter().any(|(_, text)| text.contains("ValueError: no data"))
+        told.iter().any(|(_, text)| text.contains("failed in prod"))
     })
     .await;
 
