@@ -1,5 +1,8 @@
-//! A promotion whose operator is killed right after each of its outward writes: it runs once all the same.
+//! Promotions whose operator is killed right after one of their outward writes, each write in turn: every change runs
+//! once all the same. Killed after one write and the next and the next nobody would ever get far: what was begun is
+//! written again before it goes on.
 
+use kube::ResourceExt as _;
 use lockstep_core::api::promotion::PromotionPhase;
 use serde_json::json;
 
@@ -10,35 +13,62 @@ use crate::support::operator::{self, Operator};
 use crate::support::team::Team;
 use crate::support::workspace::parameter;
 
-/// Follows a change to its end, killing the operator after every write; how often it was killed.
-async fn follow(team: &Reviewed, change: &Change, gate: &Gate, operator: &mut Operator) -> usize {
-    let mut killed = 0;
-    let done = async {
+struct Story<'a> {
+    team: &'a Reviewed,
+    gate: &'a Gate,
+}
+
+impl Story<'_> {
+    /// Everything that becomes of a change.
+    async fn done(&self, change: &Change) {
+        let team = self.team;
         team.until_promotion(change, PromotionPhase::Succeeded).await;
-        // What it says last on the change is a write too.
+        // What is said last on the change is a write too.
         becomes(
             "the change is told and marked",
             (1, json!(["deployed-prod"])),
             || async { (team.messages(change).await.len(), team.hashtags(change).await) },
         )
         .await;
-    };
-    tokio::pin!(done);
-    loop {
-        let over = tokio::select! {
-            () = &mut done => true,
-            () = gate.held() => false,
+    }
+
+    /// Brings a change in and kills the operator after this write of its promotion; false: there was none.
+    async fn killed_after(&self, write: usize, operator: &mut Operator) -> (Change, bool) {
+        let content = format!("print({write})\n");
+        let change = self.team.propose("train.py", &content);
+        self.gate.hold_after(write);
+        self.team.bring_in(&change).await;
+        let killed = tokio::select! {
+            () = self.done(&change) => false,
+            () = self.gate.held() => true,
         };
-        // Dead in any case: at the end it may be held by the gate, and the next one must find nothing to do.
         operator.kill();
-        gate.release();
-        if over {
-            operator.start_afresh().await;
-            return killed;
-        }
-        killed += 1;
-        gate.hold_after(1);
+        self.gate.release();
         operator.start_afresh().await;
+        self.done(&change).await;
+        (change, killed)
+    }
+
+    /// Nothing of a change is there twice.
+    async fn ran_once(&self, change: &Change, write: usize) {
+        let team = self.team;
+        let promotion = team.until_promotion(change, PromotionPhase::Succeeded).await;
+        team.pass_over(&promotion).await;
+        let name = promotion.name_any();
+        let runs = team.sim.runs(&team.job()).await;
+        let ours = runs
+            .iter()
+            .filter(|run| parameter(run, "lockstep_promotion") == Some(name.as_str()))
+            .count();
+        assert_eq!(ours, 1, "killed after write {write}: {runs:?}");
+        let told = team.messages(change).await;
+        assert_eq!(told.len(), 1, "killed after write {write}: {told:?}");
+        let (files, manifest) = team.deployed("prod", &change.commit).await.unwrap();
+        assert_eq!(files["train.py"], format!("print({write})\n"));
+        assert_eq!(
+            manifest["complete"], true,
+            "killed after write {write}: {manifest}"
+        );
     }
 }
 
@@ -50,26 +80,20 @@ async fn killed_after_every_write_a_promotion_runs_once() {
     let gate = Gate::default();
     let team = Team::of(&operator, "killed", Some(&gate)).await;
     operator.start_afresh().await;
-    let team = Reviewed::of(team, &["prod"]).await;
+    let team = &Reviewed::of(team, &["prod"]).await;
     team.policy(&[team.code(), team.training()], json!({})).await;
-    let change = team.propose("train.py", "print('once')\n");
-    gate.hold_after(1);
-    team.bring_in(&change).await;
-    let killed = follow(&team, &change, &gate, &mut operator).await;
+    let story = Story { team, gate: &gate };
+    let mut write = 0;
+    loop {
+        write += 1;
+        let (change, killed) = story.killed_after(write, &mut operator).await;
+        story.ran_once(&change, write).await;
+        if !killed {
+            break;
+        }
+    }
     // A directory, its manifest twice, two files, a job, its run, a message and a hashtag at the least.
-    assert!(killed > 8, "killed only {killed} times");
-
-    let promotion = team.until_promotion(&change, PromotionPhase::Succeeded).await;
-    team.pass_over(&promotion).await;
-    let runs = team.sim.runs(&team.job()).await;
-    assert_eq!(runs.len(), 1, "{runs:?}");
-    let name = promotion.metadata.name.as_deref();
-    assert_eq!(parameter(&runs[0], "lockstep_promotion"), name);
-    let told = team.messages(&change).await;
-    assert_eq!(told.len(), 1, "{told:?}");
-    let (files, manifest) = team.deployed("prod", &change.commit).await.unwrap();
-    assert_eq!(files["train.py"], "print('once')\n");
-    assert_eq!(manifest["complete"], true, "{manifest}");
-    assert_eq!(team.promotions().await.len(), 1);
+    assert!(write > 9, "there were only {write} writes");
+    assert_eq!(team.promotions().await.len(), write);
     operator.kill();
 }
