@@ -6,7 +6,9 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::OwnerReference;
 use kube::api::{DynamicObject, ListParams, Patch, PatchParams, PostParams};
 use kube::core::ApiResource;
 use kube::{Api, Client, Resource, ResourceExt as _};
-use lockstep_core::api::{ChangeFreeze, Promotion, PromotionPolicy, PromotionSpec};
+use lockstep_core::api::{
+    ChangeFreeze, ENVIRONMENT_LABEL, POLICY_LABEL, Promotion, PromotionPolicy, PromotionSpec,
+};
 use lockstep_core::domain::promotion::freeze::Freeze;
 use serde::de::DeserializeOwned;
 use serde_json::json;
@@ -158,8 +160,13 @@ impl Asking {
     ) -> Result<Promotion, NotAsked> {
         let namespace = policy.namespace().unwrap_or_default();
         let api: Api<Promotion> = Api::namespaced(self.client.clone(), &namespace);
+        let labels = [
+            (POLICY_LABEL.to_owned(), policy.name_any()),
+            (ENVIRONMENT_LABEL.to_owned(), spec.environment.clone()),
+        ];
         let mut promotion = Promotion::new(name, spec);
         promotion.metadata.namespace = Some(namespace.clone());
+        promotion.metadata.labels = Some(labels.into());
         promotion.metadata.owner_references = Some(vec![OwnerReference {
             api_version: PromotionPolicy::api_version(&()).into_owned(),
             kind: PromotionPolicy::kind(&()).into_owned(),
@@ -216,3 +223,7 @@ fn refused(what: &str, verb: &str, namespace: &str, name: &str, error: &kube::Er
         error => format!("promotion {name} was refused: {error}"),
     })
 }
+
+#[cfg(test)]
+#[path = "asking_tests.rs"]
+mod tests;
