@@ -1,7 +1,6 @@
 use lockstep_core::api::Promotion;
 use serde_json::{Value, json};
 
-use super::*;
 use crate::queries::promotions::detail;
 
 const COMMIT: &str = "89abcdef0123456789abcdef0123456789abcdef";

@@ -5,27 +5,34 @@ use std::collections::BTreeSet;
 use kube::ResourceExt as _;
 use lockstep_core::api::{Promotion, PromotionPolicy};
 use lockstep_core::domain::defaults;
-use lockstep_core::domain::promotion::attempt::{PromotionName, StepName};
+use lockstep_core::domain::promotion::attempt::PromotionName;
 use lockstep_core::domain::promotion::deploy_ports::words;
 use lockstep_core::domain::promotion::kept::{self, Found};
-use lockstep_core::domain::promotion::policy::Action;
-use lockstep_core::domain::promotion::ready::Course;
-use lockstep_core::domain::promotion::rollback::{OnRollback, Recorded, RecordedStep, StepKind, disposable};
-use lockstep_core::domain::promotion::state::{End, Phase, Step};
+use lockstep_core::domain::promotion::rollback::{Recorded, RecordedStep, disposable};
+use lockstep_core::domain::promotion::state::{End, Phase};
 
 use super::{Sight, row};
 
-/// What its steps were, where the status still says so; `None`: it has not ended, or nobody can read it.
+/// A success as the record has it, where the status still says so.
 pub(super) fn recorded(promotion: &Promotion) -> Option<Recorded> {
     let Found::Kept(found) = kept::read(promotion.status.as_ref()) else {
         return None;
     };
     let (kept, course) = *found;
-    let Phase::Ended(end) = &kept.promotion.phase else {
+    if kept.promotion.phase != Phase::Ended(End::Succeeded) {
         return None;
-    };
-    let steps = kept.promotion.steps.iter();
-    let directory = |step: &Step| step.outputs.get(words::DIRECTORY).cloned();
+    }
+    let outputs = kept.outputs();
+    let taken = course.iter().flat_map(|course| &course.recipe.steps);
+    let steps = taken.filter_map(|step| {
+        Some(RecordedStep {
+            name: step.name.clone(),
+            kind: step.action.kind(),
+            on_rollback: step.action.on_rollback(),
+            outputs: outputs.get(&step.name)?.clone(),
+        })
+    });
+    let directories = outputs.values().filter_map(|left| left.get(words::DIRECTORY));
     Some(Recorded {
         promotion: PromotionName(promotion.name_any()),
         policy_uid: kept.promotion.subject.policy_uid.clone(),
@@ -33,31 +40,10 @@ pub(super) fn recorded(promotion: &Promotion) -> Option<Recorded> {
         change: kept.promotion.subject.change,
         revision: kept.promotion.subject.revision.clone(),
         ended: kept.ended?,
-        succeeded: *end == End::Succeeded,
-        directory: kept.promotion.steps.iter().find_map(directory),
-        steps: steps.filter_map(|step| recorded_step(step, course.as_ref())).collect(),
+        succeeded: true,
+        directory: directories.cloned().next_back(),
+        steps: steps.collect(),
     })
-}
-
-fn recorded_step(step: &Step, course: Option<&Course>) -> Option<RecordedStep> {
-    let action = action(&step.name, course)?;
-    let (kind, on_rollback) = match action {
-        Action::Files { .. } => (StepKind::Files, OnRollback::Skip),
-        Action::Job(job) => (StepKind::Job, job.on_rollback),
-        Action::ModelAlias { .. } => (StepKind::ModelAlias, OnRollback::Skip),
-        Action::ServingEndpoint { .. } => (StepKind::ServingEndpoint, OnRollback::Skip),
-    };
-    Some(RecordedStep {
-        name: step.name.clone(),
-        kind,
-        on_rollback,
-        outputs: step.outputs.clone(),
-    })
-}
-
-fn action<'a>(name: &StepName, course: Option<&'a Course>) -> Option<&'a Action> {
-    let steps = &course?.recipe.steps;
-    Some(&steps.iter().find(|step| step.name == *name)?.action)
 }
 
 /// Promotions of a policy whose directory of code is beyond those that are kept: no way leads back to them.
