@@ -33,6 +33,10 @@ mod outages;
 mod pace;
 #[path = "scenarios/people.rs"]
 mod people;
+#[path = "scenarios/promotions.rs"]
+mod promotions;
+#[path = "scenarios/promotions_killed.rs"]
+mod promotions_killed;
 #[path = "scenarios/quiet.rs"]
 mod quiet;
 #[path = "scenarios/story.rs"]

@@ -109,13 +109,14 @@ fn turn(environment: &EnvironmentStatus) -> Turn<'_> {
     )
 }
 
-/// Between which commits promotions are judged.
-fn bounds(environment: &EnvironmentStatus) -> (&str, Option<&str>, Option<&str>) {
-    (
-        &environment.name,
+/// Between which commits promotions are judged, and for whom older ones step aside.
+fn bounds(environment: &EnvironmentStatus) -> [Option<&str>; 4] {
+    [
+        Some(&environment.name),
         environment.tip.as_deref(),
         environment.baseline.as_deref(),
-    )
+        environment.next.as_deref(),
+    ]
 }
 
 /// By which rules promotions are judged.

@@ -95,7 +95,7 @@ async fn log_in_again(team: &Team, gate: &Gate) {
     })
     .await;
     let said = team
-        .until_connection::<DatabricksConnection>("prod", "Unreachable")
+        .until_object::<DatabricksConnection>("prod", "Unreachable")
         .await;
     search("what the connection says", &said);
 }
@@ -148,11 +148,9 @@ async fn a_clock_that_is_days_off_is_said_and_harms_nobody() {
     team.until("crew", "Ready", "True").await;
     let group = team.name("crew");
     assert_eq!(team.gerrit.members(&group).await, Some(vec![ada]));
-    let of_gerrit = team
-        .until_connection::<GerritConnection>("gerrit", "Succeeded")
-        .await;
+    let of_gerrit = team.until_object::<GerritConnection>("gerrit", "Succeeded").await;
     let of_databricks = team
-        .until_connection::<DatabricksConnection>("prod", "Succeeded")
+        .until_object::<DatabricksConnection>("prod", "Succeeded")
         .await;
     for message in [of_gerrit, of_databricks] {
         assert!(message.contains("clock"), "{message}");

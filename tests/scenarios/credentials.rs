@@ -20,7 +20,7 @@ async fn a_secret_that_is_missing_or_wrong_stops_everything_until_it_is_right() 
     let mut spec = team.gerrit_spec("crew", &["ada"], json!({}));
     spec["gerrit"][0]["connectionRef"]["name"] = json!("late");
     let _: lockstep_core::api::AccessBinding = team.apply("AccessBinding", "crew", &spec).await;
-    team.until_connection::<GerritConnection>("late", "SecretMissing")
+    team.until_object::<GerritConnection>("late", "SecretMissing")
         .await;
     team.until_reason("crew", "Ready", "DependencyNotReady").await;
 
@@ -29,7 +29,7 @@ async fn a_secret_that_is_missing_or_wrong_stops_everything_until_it_is_right() 
     let right = json!({"username": world::GERRIT_USER, "password": world::GERRIT_PASSWORD});
     team.secret("late", &host, &wrong).await;
     let said = team
-        .until_connection::<GerritConnection>("late", "Unauthorized")
+        .until_object::<GerritConnection>("late", "Unauthorized")
         .await;
     search("what the connection says", &said);
     let said = team.until_message("crew", "Ready", &["Unauthorized"]).await;
@@ -47,7 +47,7 @@ async fn a_secret_that_is_missing_or_wrong_stops_everything_until_it_is_right() 
 
     // Rotated while running, first to nonsense, then to what holds.
     team.secret("late", &host, &wrong).await;
-    team.until_connection::<GerritConnection>("late", "Unauthorized")
+    team.until_object::<GerritConnection>("late", "Unauthorized")
         .await;
     team.gerrit.add_member(&group, ben).await;
     team.until_reason("crew", "Ready", "DependencyNotReady").await;
@@ -116,9 +116,7 @@ async fn an_unknown_certificate_is_refused_until_its_authority_is_named() {
     team.secret("tls", &host(&url), &secret).await;
     let auth = json!({"url": url, "auth": {"basic": {"secretRef": {"name": "tls"}}}});
     team.connect_gerrit("tls", auth.clone()).await;
-    let message = team
-        .until_connection::<GerritConnection>("tls", "Unreachable")
-        .await;
+    let message = team.until_object::<GerritConnection>("tls", "Unreachable").await;
     assert!(message.to_lowercase().contains("certificate"), "{message}");
 
     team.secret("corp-ca", "nowhere", &json!({"ca.crt": bundle}))
@@ -127,13 +125,11 @@ async fn an_unknown_certificate_is_refused_until_its_authority_is_named() {
     trusting["caBundle"] = json!({"secretRef": {"name": "corp-ca"}});
     team.connect_gerrit("tls", trusting).await;
     let message = team
-        .until_connection::<GerritConnection>("tls", "SecretHostMismatch")
+        .until_object::<GerritConnection>("tls", "SecretHostMismatch")
         .await;
     assert!(message.contains("corp-ca"), "{message}");
     team.secret("corp-ca", &host(&url), &json!({"ca.crt": bundle}))
         .await;
-    let message = team
-        .until_connection::<GerritConnection>("tls", "Forbidden")
-        .await;
+    let message = team.until_object::<GerritConnection>("tls", "Forbidden").await;
     assert!(!message.to_lowercase().contains("certificate"), "{message}");
 }

@@ -109,9 +109,9 @@ async fn a_namespace_whose_secrets_went_first_can_be_let_go_by_a_person() {
         let secrets = team.all_secrets();
         secrets.delete(secret, &DeleteParams::default()).await.unwrap();
     }
-    team.until_connection::<GerritConnection>("gerrit", "SecretMissing")
+    team.until_object::<GerritConnection>("gerrit", "SecretMissing")
         .await;
-    team.until_connection::<DatabricksConnection>("prod", "SecretMissing")
+    team.until_object::<DatabricksConnection>("prod", "SecretMissing")
         .await;
     let namespaces: Api<Namespace> = Api::all(team.client.clone());
     namespaces

@@ -126,16 +126,14 @@ async fn a_credential_leaves_for_no_host_but_its_own() {
     team.connect_gerrit("unbound", auth).await;
 
     let mismatch = "SecretHostMismatch";
-    let message = team.until_connection::<GerritConnection>("thief", mismatch).await;
+    let message = team.until_object::<GerritConnection>("thief", mismatch).await;
     assert!(
         message.contains(&host(&url)) && !message.contains(&host(&team.gerrit_url)),
         "{message}"
     );
-    team.until_connection::<GerritConnection>("unbound", mismatch)
-        .await;
-    team.until_connection::<DatabricksConnection>("thief", mismatch)
-        .await;
-    team.until_connection::<DatabricksConnection>("thief-of-the-account", mismatch)
+    team.until_object::<GerritConnection>("unbound", mismatch).await;
+    team.until_object::<DatabricksConnection>("thief", mismatch).await;
+    team.until_object::<DatabricksConnection>("thief-of-the-account", mismatch)
         .await;
     assert_eq!(thief.requests(), 0, "something left");
 
@@ -154,8 +152,7 @@ async fn a_credential_leaves_for_no_host_but_its_own() {
             Ok(_) => {
                 let secret = json!({"username": "u", "password": "zanzibar-for-nobody"});
                 team.secret("gerrit", &host(url), &secret).await;
-                team.until_connection::<GerritConnection>(name, "HostRefused")
-                    .await;
+                team.until_object::<GerritConnection>(name, "HostRefused").await;
             }
         }
     }
@@ -230,7 +227,7 @@ async fn an_identity_of_the_cluster_logs_in_at_its_own_host_and_no_other() {
     team.connect_databricks("thief-of-the-account", aside).await;
     for name in ["thief", "thief-of-the-account"] {
         let message = team
-            .until_connection::<DatabricksConnection>(name, "SecretHostMismatch")
+            .until_object::<DatabricksConnection>(name, "SecretHostMismatch")
             .await;
         assert!(
             message.contains("ServiceAccount") && message.contains(&host(&url)),

@@ -55,6 +55,9 @@ async fn no_planted_secret_was_written_anywhere() {
             ("lockstep.dev", "v1alpha1", "GerritConnection"),
             ("lockstep.dev", "v1alpha1", "DatabricksConnection"),
             ("lockstep.dev", "v1alpha1", "PlanApproval"),
+            ("lockstep.dev", "v1alpha1", "PromotionPolicy"),
+            ("lockstep.dev", "v1alpha1", "Promotion"),
+            ("lockstep.dev", "v1alpha1", "ChangeFreeze"),
             ("events.k8s.io", "v1", "Event"),
         ] {
             search(kind, &everything(stack, group, version, kind).await);

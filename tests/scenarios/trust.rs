@@ -33,7 +33,7 @@ async fn own_connection(intruder: &Team) {
     });
     intruder.connect_gerrit("mine", spec).await;
     intruder
-        .until_connection::<GerritConnection>("mine", "Succeeded")
+        .until_object::<GerritConnection>("mine", "Succeeded")
         .await;
 }
 

@@ -66,6 +66,10 @@ pub struct EnvironmentStatus {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 253))]
     pub acting: Option<String>,
+    /// The newest Promotion that waits and may still run; older ones that wait step aside for it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 253))]
+    pub next: Option<String>,
     /// The newest deploy that ever had the turn.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reached: Option<ReachedStatus>,

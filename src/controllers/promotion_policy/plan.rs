@@ -15,7 +15,7 @@ use lockstep_core::domain::promotion::attempt::PromotionName;
 use lockstep_core::domain::promotion::evidence::{ChangeNumber, CommitId};
 use lockstep_core::domain::promotion::kept::{self, Found};
 use lockstep_core::domain::promotion::fact::{PolicyId, PromotionFact};
-use lockstep_core::domain::promotion::queue::{self, Contenders, Wishes};
+use lockstep_core::domain::promotion::queue::{self, Contenders, Want, Wishes};
 use lockstep_core::domain::promotion::range::Baseline;
 use lockstep_core::domain::promotion::rules::Rules;
 use lockstep_core::domain::promotion::state::Phase;
@@ -174,6 +174,7 @@ fn remember(
     }
     let next = environment.remembered.environment.next(&contenders, wishes);
     reading::write(&mut row, &next, now);
+    row.next = newest_waiting(&environment.contenders);
     row.current = next.current.as_ref().and_then(|name| current(environment, &name.0)).or(row.current);
     (row, fact(object, environment, next))
 }
@@ -193,6 +194,18 @@ fn fact(object: &PromotionPolicy, environment: &Environment, next: queue::Enviro
         fact.baseline = environment.baseline_key.clone().zip(baseline);
     }
     (fact.environment_state.is_some() || fact.baseline.is_some()).then_some(fact)
+}
+
+/// The newest that waits and may still run.
+fn newest_waiting(contenders: &Contenders) -> Option<String> {
+    let waits = contenders.iter().filter(|(_, contender)| {
+        contender.phase == Phase::Waiting && matches!(contender.gate, Gate::Passes | Gate::Waits)
+    });
+    let newest = waits.filter_map(|(name, contender)| match contender.want {
+        Want::Deploy(place) => Some((place, name)),
+        Want::Rollback => None,
+    });
+    newest.max().map(|(_, name)| name.to_string())
 }
 
 fn give_nobody_the_turn(contenders: &mut Contenders) {

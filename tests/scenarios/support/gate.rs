@@ -140,9 +140,10 @@ impl Gate {
     }
 }
 
-/// Reads by POST exist: token endpoints give nothing and take nothing.
+/// Reads by POST exist: token endpoints and git's fetching give nothing and take nothing.
 fn is_write(method: &Method, path: &str) -> bool {
-    *method != Method::GET && *method != Method::HEAD && !path.contains("/oidc/")
+    let reads = path.contains("/oidc/") || path.ends_with("/git-upload-pack");
+    *method != Method::GET && *method != Method::HEAD && !reads
 }
 
 fn answer(status: u16, kind: &str, body: impl Into<Body>) -> Response {

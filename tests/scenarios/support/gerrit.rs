@@ -26,6 +26,15 @@ impl Gerrit {
         }
     }
 
+    /// The same server as somebody else reaches it.
+    pub fn logged_in(&self, user: &str, password: &str) -> Self {
+        Self {
+            user: user.to_owned(),
+            password: password.to_owned(),
+            ..self.clone()
+        }
+    }
+
     /// One call; the status and the body as JSON, or as a string where it is none.
     pub async fn call(&self, method: reqwest::Method, path: &str, body: Option<Value>) -> (u16, Value) {
         let mut request = self

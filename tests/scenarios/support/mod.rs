@@ -1,15 +1,18 @@
 //! What every scenario stands on: the stack, an operator process, and a world of its own.
 
 pub mod approvals;
+pub mod changes;
 pub mod cli;
 pub mod gate;
 pub mod gerrit;
 pub mod operator;
+pub mod promoting;
 pub mod secrets;
 pub mod sim;
 pub mod stack;
 pub mod team;
 pub mod waiting;
+pub mod workspace;
 pub mod world;
 
 use std::future::Future;

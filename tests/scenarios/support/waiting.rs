@@ -71,8 +71,8 @@ impl Team {
         .await
     }
 
-    /// Waits until a connection is Ready, or not for this reason; returns what it says.
-    pub async fn until_connection<K: Ours + Serialize>(&self, name: &str, reason: &str) -> String {
+    /// Waits until an object is Ready, or not, for this reason; returns what it says.
+    pub async fn until_object<K: Ours + Serialize>(&self, name: &str, reason: &str) -> String {
         let what = format!("{} {name} says {reason}", K::kind(&()));
         eventually(&what, PATIENCE, || async {
             let object = self.all::<K>().get(name).await.map_err(|e| e.to_string())?;

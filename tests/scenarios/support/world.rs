@@ -4,7 +4,9 @@ use k8s_openapi::api::core::v1::Namespace;
 use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition;
 use kube::ResourceExt;
 use kube::api::{Api, DeleteParams, ListParams, Patch, PatchParams};
-use lockstep_core::api::{AccessBinding, DatabricksConnection, GerritConnection};
+use lockstep_core::api::{
+    AccessBinding, ChangeFreeze, DatabricksConnection, GerritConnection, Promotion, PromotionPolicy,
+};
 use serde_json::{Value, json};
 use tokio::sync::OnceCell;
 
@@ -84,7 +86,10 @@ pub async fn identity(gerrit: &Gerrit, sim: &Sim) {
 /// Everything of ours in a namespace as text; then all of it is deleted without ado.
 pub async fn clear(stack: &Stack, namespace: &str) -> String {
     let client = stack.kube().await;
-    let mut said = clear_kind::<AccessBinding>(&client, namespace).await;
+    let mut said = clear_kind::<PromotionPolicy>(&client, namespace).await;
+    said += &clear_kind::<Promotion>(&client, namespace).await;
+    said += &clear_kind::<ChangeFreeze>(&client, namespace).await;
+    said += &clear_kind::<AccessBinding>(&client, namespace).await;
     said += &clear_kind::<GerritConnection>(&client, namespace).await;
     said += &clear_kind::<DatabricksConnection>(&client, namespace).await;
     said

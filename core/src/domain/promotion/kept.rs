@@ -164,9 +164,9 @@ fn gate(status: Option<&api::PromotionStatus>) -> Gate {
         return Gate::Unknown;
     };
     let waits = |kind: &str| matches!(kind, "OutsideWindow" | "Frozen" | "Soaking" | "UpstreamMissing");
-    if verdict.findings.is_empty() {
+    if verdict.findings.is_empty() && verdict.passes {
         Gate::Passes
-    } else if verdict.findings.iter().all(|finding| waits(&finding.kind)) {
+    } else if !verdict.findings.is_empty() && verdict.findings.iter().all(|finding| waits(&finding.kind)) {
         Gate::Waits
     } else {
         Gate::Refuses
