@@ -10,6 +10,7 @@
 mod access;
 mod access_view;
 mod approve;
+mod consent;
 mod crds;
 mod doctor;
 mod doctor_tenants;
@@ -20,6 +21,7 @@ mod plan;
 mod plan_view;
 mod probe;
 mod progress;
+mod promotions;
 mod run;
 mod scope;
 
@@ -54,6 +56,7 @@ enum Command {
     Plan(plan::PlanArgs),
     Approve(approve::ApproveArgs),
     Access(access::AccessArgs),
+    Promotions(promotions::PromotionsArgs),
     Doctor(doctor::DoctorArgs),
 }
 
@@ -108,6 +111,7 @@ pub fn main(args: impl IntoIterator<Item = OsString>) -> ExitCode {
         Command::Plan(args) => plan::plan(args),
         Command::Approve(args) => approve::approve(args),
         Command::Access(args) => access::access(args),
+        Command::Promotions(args) => promotions::promotions(args),
         Command::Doctor(args) => doctor::doctor(args),
     };
     match outcome {

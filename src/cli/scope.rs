@@ -28,6 +28,22 @@ pub(super) struct Scope {
     pub(super) allow_loopback: bool,
 }
 
+/// Flags of commands that read the cluster and nothing behind it.
+#[derive(Args, Clone, Debug)]
+pub(super) struct Where {
+    /// Namespace to look at; unset: that of the current kubeconfig context
+    #[arg(long, short, value_name = "NAMESPACE")]
+    pub(super) namespace: Option<String>,
+    /// The operator's own namespace: freezes there count for every namespace
+    #[arg(
+        long,
+        env = "LOCKSTEP_OPERATOR_NAMESPACE",
+        default_value = "lockstep-system",
+        value_name = "NAMESPACE"
+    )]
+    pub(super) operator_namespace: String,
+}
+
 /// A cluster that answered.
 pub(super) struct Place {
     pub(super) client: Client,
@@ -35,14 +51,23 @@ pub(super) struct Place {
     pub(super) namespace: String,
 }
 
+impl Place {
+    async fn of(namespace: Option<&str>) -> Result<Self, Failure> {
+        let client = connect().await?;
+        let namespace = namespace.map_or_else(|| client.default_namespace().to_owned(), str::to_owned);
+        Ok(Self { client, namespace })
+    }
+}
+
+impl Where {
+    pub(super) async fn connect(&self) -> Result<Place, Failure> {
+        Place::of(self.namespace.as_deref()).await
+    }
+}
+
 impl Scope {
     pub(super) async fn connect(&self) -> Result<Place, Failure> {
-        let client = connect().await?;
-        let namespace = self
-            .namespace
-            .clone()
-            .unwrap_or_else(|| client.default_namespace().to_owned());
-        Ok(Place { client, namespace })
+        Place::of(self.namespace.as_deref()).await
     }
 
     /// Looks at the cluster; what could not be seen is told on stderr.

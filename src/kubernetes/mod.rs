@@ -9,6 +9,7 @@
 
 mod approving;
 mod arrival;
+mod asking;
 mod audience;
 mod backoff;
 mod cache;
@@ -37,6 +38,7 @@ mod write;
 
 pub use approving::{Approver, NotApproved};
 pub use arrival::{Arrived, Body, Kind, Undecodable};
+pub use asking::{Asking, NotAsked, Promoted};
 pub use backoff::jittered;
 pub use cache::{Cache, Held, Look};
 pub use cluster::{KubeCluster, REPORT_MANAGER};

@@ -6,11 +6,13 @@
 //! * [`look`]: what no binding named.
 //! * [`who_can`], [`of_person`] and [`removal`]: pure answers over a survey.
 //! * [`standing`]: which bindings somebody should look at.
+//! * [`promotions`]: what runs where, what waits and why, and what a person's order would do.
 //! * [`subject`]: what people call targets.
 
 pub mod difference;
 pub mod look;
 pub mod of_person;
+pub mod promotions;
 pub mod removal;
 pub mod standing;
 pub mod subject;

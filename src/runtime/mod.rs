@@ -39,7 +39,7 @@ pub use reading::{Reading, ReadingOptions};
 pub use schedule::Ended;
 
 pub use crate::clients::contract::{CameOut, Finding};
-pub use crate::kubernetes::{Approver, Installation, Leader, Listing, Seen, rehearse};
+pub use crate::kubernetes::{Approver, Asking, Installation, Leader, Listing, Promoted, Seen, rehearse};
 
 use crate::audit::{FileRecord, OpenError};
 use crate::clients::gerrit::GitCache;

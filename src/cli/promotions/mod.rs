@@ -1,0 +1,96 @@
+//! `lockstep promotions`: what runs where and why, and what people ask for: stop, again, back, on in spite of a window.
+
+mod approving;
+mod boxes;
+mod glass;
+mod list;
+mod list_view;
+mod orders;
+mod rollback;
+mod rollback_view;
+mod show;
+mod show_view;
+mod words;
+
+use clap::{Args, Subcommand};
+
+pub(super) use approving::{approve_policy, approve_promotion};
+
+use super::progress::Progress;
+use super::scope::{Place, Where};
+use super::{Failure, Outcome, block_on};
+use crate::queries::promotions::Sight;
+use crate::runtime::{Asking, Promoted};
+
+/// Look at promotions; stop them, try again, go back, break the glass
+#[derive(Args, Debug)]
+pub(super) struct PromotionsArgs {
+    #[command(subcommand)]
+    question: Question,
+}
+
+/// One line per question.
+#[derive(Debug, Subcommand)]
+enum Question {
+    List(list::List),
+    Show(show::Show),
+    Resume(approving::Resume),
+    Retry(orders::Retry),
+    Cancel(orders::Cancel),
+    Override(glass::Override),
+    Rollback(rollback::Rollback),
+}
+
+pub(super) fn promotions(args: PromotionsArgs) -> Result<Outcome, Failure> {
+    block_on(async move {
+        match args.question {
+            Question::List(args) => list::list(args).await,
+            Question::Show(args) => show::show(args).await,
+            Question::Resume(args) => approving::resume(args).await,
+            Question::Retry(args) => orders::retry(args).await,
+            Question::Cancel(args) => orders::cancel(args).await,
+            Question::Override(args) => glass::break_glass(args).await,
+            Question::Rollback(args) => rollback::rollback(args).await,
+        }
+    })
+}
+
+/// The name of a promotion, also as kubectl writes it.
+fn bare(words: &str) -> &str {
+    words.rsplit('/').next().unwrap_or(words)
+}
+
+/// Everything in a namespace, or in all; what could not be seen is told on stderr.
+async fn look(args: &Where, place: &Place, everywhere: bool) -> Result<Sight, Failure> {
+    let progress = Progress::start();
+    progress.say("reading the cluster");
+    let namespace = (!everywhere).then_some(place.namespace.as_str());
+    let seen = Asking::new(place.client.clone())
+        .everything(namespace, &args.operator_namespace)
+        .await?;
+    let Promoted {
+        policies,
+        promotions,
+        freezes,
+        notes,
+    } = seen;
+    for note in &notes {
+        progress.note(note);
+    }
+    Ok(Sight {
+        policies,
+        promotions,
+        freezes,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_promotion_is_named_as_kubectl_names_it() {
+        assert_eq!(bare("promotion/fraud.prod.42.89abcdef"), "fraud.prod.42.89abcdef");
+        assert_eq!(bare("fraud.prod.42.89abcdef"), "fraud.prod.42.89abcdef");
+    }
+}
