@@ -5,6 +5,7 @@ pub mod access_binding;
 pub mod branches;
 pub mod connections;
 mod governed;
+pub mod hinted;
 pub mod promotion;
 pub mod promotion_policy;
 
