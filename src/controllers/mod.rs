@@ -3,6 +3,7 @@
 
 pub mod access_binding;
 pub mod branches;
+pub mod change_freeze;
 pub mod connections;
 mod governed;
 pub mod hinted;

@@ -18,13 +18,13 @@ use serde::de::DeserializeOwned;
 use serde::{Deserialize, Deserializer};
 use serde_json::Value;
 
-/// Fields of a status that belong to the journal; the report owns the rest.
-pub const JOURNAL_FIELDS: [&str; 4] = ["inventory", "intents", "pins", "through"];
-
 /// A kind that is held in a cache.
 pub trait Kind:
     Resource<DynamicType = ()> + Clone + Debug + DeserializeOwned + Send + Sync + 'static
 {
+    /// Fields of its status that must survive a crash and belong to the journal; the report owns the rest.
+    const KEPT: &'static [&'static str] = &[];
+
     /// Takes away what no decision needs.
     fn trim(_object: &mut Value) {}
 }
@@ -32,8 +32,6 @@ pub trait Kind:
 impl Kind for GerritConnection {}
 impl Kind for DatabricksConnection {}
 impl Kind for PlanApproval {}
-impl Kind for PromotionPolicy {}
-impl Kind for Promotion {}
 impl Kind for ChangeFreeze {}
 impl Kind for PartialObjectMeta<Namespace> {}
 impl Kind for PartialObjectMeta<CustomResourceDefinition> {}
@@ -48,7 +46,17 @@ impl Kind for PartialObjectMeta<Secret> {
     }
 }
 
+impl Kind for PromotionPolicy {
+    const KEPT: &'static [&'static str] = &["environments", "gate", "requirements", "intents", "pins"];
+}
+
+impl Kind for Promotion {
+    const KEPT: &'static [&'static str] = &["machine", "taken"];
+}
+
 impl Kind for AccessBinding {
+    const KEPT: &'static [&'static str] = &["inventory", "intents", "pins", "through"];
+
     fn trim(object: &mut Value) {
         // The summary is for people; every pass makes a new one.
         if let Some(plan) = object.pointer_mut("/status/plan").and_then(Value::as_object_mut) {
@@ -87,7 +95,7 @@ impl<'de, K: Kind> Deserialize<'de> for Arrived<K> {
         let mut object = Value::deserialize(deserializer)?;
         let report = object
             .get("status")
-            .map_or_else(|| report_digest(&Value::Null), report_digest);
+            .map_or_else(|| report_digest(&Value::Null, K::KEPT), |status| report_digest(status, K::KEPT));
         trim_metadata(&mut object);
         K::trim(&mut object);
         // From a borrowed value every string and list is made exactly as long as it is; read from a stream they
@@ -129,12 +137,12 @@ fn trim_metadata(object: &mut Value) {
     }
 }
 
-/// Digest of a status without the journal's fields. Absent and null are the same: the API server stores neither.
-pub fn report_digest(status: &Value) -> u64 {
+/// Digest of a status without the fields that are kept. Absent and null are the same: the API server stores neither.
+pub fn report_digest(status: &Value, kept: &[&str]) -> u64 {
     let mut hasher = DefaultHasher::new();
     if let Value::Object(fields) = status {
         for (key, value) in fields {
-            if !JOURNAL_FIELDS.contains(&key.as_str()) && !value.is_null() {
+            if !kept.contains(&key.as_str()) && !value.is_null() {
                 key.hash(&mut hasher);
                 digest_into(value, &mut hasher);
             }
@@ -253,6 +261,7 @@ mod tests {
 
     #[test]
     fn the_reports_digest_ignores_the_journal_and_nothing_else() {
+        let report_digest = |status: &Value| report_digest(status, AccessBinding::KEPT);
         let base = json!({"observedGeneration": 1, "conditions": [{"type": "Ready", "status": "True"}]});
         let with = |key: &str, value: Value| {
             let mut status = base.clone();

@@ -33,6 +33,8 @@ struct Entries<K> {
     held: HashMap<Name, Held<K>>,
     /// How many listings have begun.
     epoch: u32,
+    /// The newest version that the API server has shown.
+    shown: Option<u64>,
 }
 
 /// One object.
@@ -66,6 +68,7 @@ enum Source {
     Listing,
     Watch,
     OwnWrite,
+    OwnCreation,
 }
 
 impl<K: Kind> Held<K> {
@@ -91,6 +94,7 @@ impl<K: Kind> Cache<K> {
             entries: RwLock::new(Entries {
                 held: HashMap::new(),
                 epoch: 0,
+                shown: None,
             }),
             listener: Box::new(listener),
             synced: watch::Sender::new(false),
@@ -137,6 +141,13 @@ impl<K: Kind> Cache<K> {
             .values()
             .filter_map(|held| held.object.clone())
             .collect()
+    }
+
+    /// Objects that have never decoded: nobody knows what they ask.
+    pub fn never_understood(&self) -> Vec<Arc<Undecodable>> {
+        let entries = self.read();
+        let unknown = entries.held.values().filter(|held| held.object.is_none());
+        unknown.filter_map(|held| held.undecodable.clone()).collect()
     }
 
     /// How many objects there are, and how many of them pass a test.
@@ -194,6 +205,16 @@ impl<K: Kind> Cache<K> {
         }
     }
 
+    /// Takes in an object that we have just made.
+    pub fn learn_made(&self, arrived: Arrived<K>) {
+        self.take(arrived, Source::OwnCreation);
+    }
+
+    /// The API server has just shown that this very object is gone.
+    pub(super) fn forget(&self, name: &Name, uid: &str) {
+        self.remove(name, Some(uid));
+    }
+
     /// Keeps the cache current until the future is dropped.
     pub async fn follow(self: Arc<Self>, api: Api<Arrived<K>>, config: watcher::Config) {
         let backoff = Doubling::new(Duration::from_millis(200), Duration::from_secs(5));
@@ -217,6 +238,7 @@ impl<K: Kind> Cache<K> {
             Event::Apply(arrived) => self.take(arrived, Source::Watch),
             Event::Delete(arrived) => {
                 let uid = arrived.meta().uid.clone();
+                self.saw(version(&arrived));
                 self.remove(&Name::of(&arrived), uid.as_deref());
             }
         }
@@ -228,6 +250,11 @@ impl<K: Kind> Cache<K> {
         let version = version(&arrived);
         let mut entries = self.write();
         let epoch = entries.epoch;
+        let own = matches!(source, Source::OwnWrite | Source::OwnCreation);
+        let passed = version <= entries.shown;
+        if !own {
+            entries.shown = entries.shown.max(version);
+        }
         let old = entries.held.get_mut(&name);
         if let Some(old) = old {
             if source == Source::Listing {
@@ -238,13 +265,16 @@ impl<K: Kind> Cache<K> {
                 // A listing is the truth, even if versions went back because the cluster was restored; only what we
                 // wrote since it began can be newer.
                 Source::Listing => version == old.version || (version < old.version && old.written == epoch),
-                Source::Watch | Source::OwnWrite => version.is_some() && version <= old.version,
+                Source::Watch | Source::OwnWrite | Source::OwnCreation => {
+                    version.is_some() && version <= old.version
+                }
             };
-            if (same && stale) || (!same && source == Source::OwnWrite) {
+            if (same && stale) || (!same && own) {
                 return;
             }
-        } else if source == Source::OwnWrite {
-            // Deleted while the answer was on its way: it must not rise again.
+        } else if source == Source::OwnWrite || (source == Source::OwnCreation && passed) {
+            // Deleted while the answer was on its way: it must not rise again. What the watch has gone past without
+            // showing it, it has shown and taken away.
             return;
         }
         let old = entries.held.remove(&name);
@@ -268,7 +298,7 @@ impl<K: Kind> Cache<K> {
             } else {
                 old.as_ref().map_or(epoch, |old| old.seen)
             },
-            written: if source == Source::OwnWrite {
+            written: if own {
                 epoch
             } else {
                 old.as_ref().map_or(0, |old| old.written)
@@ -276,6 +306,11 @@ impl<K: Kind> Cache<K> {
         };
         (self.listener)(&name, old.as_ref(), Some(&new));
         entries.held.insert(name, new);
+    }
+
+    fn saw(&self, version: Option<u64>) {
+        let mut entries = self.write();
+        entries.shown = entries.shown.max(version);
     }
 
     fn remove(&self, name: &Name, uid: Option<&str>) {
@@ -301,6 +336,8 @@ impl<K: Kind> Cache<K> {
                 (self.listener)(&name, Some(&old), None);
             }
         }
+        // In a cluster that was restored versions count from an older one.
+        entries.shown = entries.held.values().filter_map(|held| held.version).max();
         entries.held.shrink_to_fit();
     }
 }

@@ -68,6 +68,25 @@ fn a_late_answer_does_not_raise_the_dead() {
 }
 
 #[test]
+fn what_was_just_made_is_seen_unless_the_watch_has_gone_past_it() {
+    let (cache, told) = cache();
+    listed(&cache, vec![]);
+    cache.learn_made(arrived("u", 3, "made"));
+    cache.observe(Event::Apply(arrived("u", 3, "made")));
+    assert_eq!(note(&cache).as_deref(), Some("made"));
+    assert_eq!(*told.lock().unwrap(), ["01"], "nobody is told twice");
+    cache.observe(Event::Delete(arrived("u", 5, "made")));
+    cache.learn_made(arrived("u", 3, "made"));
+    assert!(cache.get(&name()).is_none(), "made, seen and deleted by now");
+    cache.learn_made(arrived("v", 6, "again"));
+    assert_eq!(note(&cache).as_deref(), Some("again"));
+    cache.learn_made(arrived("u", 7, "other"));
+    assert_eq!(note(&cache).as_deref(), Some("again"), "the watch shows who took a name");
+    listed(&cache, vec![]);
+    assert!(cache.is_empty());
+}
+
+#[test]
 fn a_listing_forgets_what_is_gone_and_keeps_what_was_written_since_it_began() {
     let (cache, told) = cache();
     listed(&cache, vec![arrived("u", 5, "a")]);

@@ -14,7 +14,7 @@ use lockstep_core::domain::ports::{Cluster, EntryId, KeepError, Note, ObjectKey,
 use serde_json::{Value, json};
 
 use super::approving::has_a_say;
-use super::arrival::{JOURNAL_FIELDS, Kind, report_digest};
+use super::arrival::{Kind, report_digest};
 use super::cache::Cache;
 use super::index::Word;
 use super::name::{KindName, Name};
@@ -27,11 +27,11 @@ pub const REPORT_MANAGER: &str = "lockstep/report";
 
 /// The cluster as the watch caches hold it.
 pub struct KubeCluster {
-    store: Arc<Store>,
-    writer: Writer,
+    pub(super) store: Arc<Store>,
+    pub(super) writer: Writer,
     notes: Notes,
-    /// Where approvals count besides an object's own namespace.
-    operator_namespace: String,
+    /// Where approvals count besides an object's own namespace, and freezes for every namespace.
+    pub(super) operator_namespace: String,
 }
 
 impl KubeCluster {
@@ -55,14 +55,17 @@ impl KubeCluster {
         &self,
         cache: &Cache<K>,
         object: &ObjectKey,
-        status: &Value,
+        mut status: Value,
     ) -> Result<(), KeepError> {
+        if let Some(fields) = status.as_object_mut() {
+            fields.retain(|field, value| !K::KEPT.contains(&field.as_str()) && !value.is_null());
+        }
         let name = Name::new(&object.namespace, &object.name);
-        if cache.report(&name, &object.uid) == Some(report_digest(status)) {
+        if cache.report(&name, &object.uid) == Some(report_digest(&status, K::KEPT)) {
             return Ok(());
         }
         self.writer
-            .apply_status(cache, object, REPORT_MANAGER, status)
+            .apply_status(cache, object, REPORT_MANAGER, &status)
             .await
     }
 
@@ -132,7 +135,7 @@ impl KubeCluster {
     }
 }
 
-fn kind_of(object: &ObjectKey) -> Result<KindName, KeepError> {
+pub(super) fn kind_of(object: &ObjectKey) -> Result<KindName, KeepError> {
     KindName::parse(&object.kind).ok_or_else(|| KeepError {
         what: "kind",
         message: format!("{object} is of no kind that is held here"),
@@ -204,21 +207,18 @@ impl Cluster for KubeCluster {
         KindName::parse(kind).is_some_and(|kind| self.store.kinds.is_going(kind))
     }
 
-    async fn write_status(&self, object: &ObjectKey, mut status: Value) -> Result<(), KeepError> {
-        if let Some(fields) = status.as_object_mut() {
-            fields.retain(|field, value| !JOURNAL_FIELDS.contains(&field.as_str()) && !value.is_null());
-        }
+    async fn write_status(&self, object: &ObjectKey, status: Value) -> Result<(), KeepError> {
         let store = &self.store;
         match kind_of(object)? {
-            KindName::GerritConnection => self.report(&store.gerrit_connections, object, &status).await,
+            KindName::GerritConnection => self.report(&store.gerrit_connections, object, status).await,
             KindName::DatabricksConnection => {
-                self.report(&store.databricks_connections, object, &status).await
+                self.report(&store.databricks_connections, object, status).await
             }
-            KindName::ChangeFreeze => self.report(&store.freezes, object, &status).await,
-            KindName::PlanApproval => self.report(&store.approvals, object, &status).await,
-            KindName::AccessBinding => self.report(&store.bindings, object, &status).await,
-            KindName::PromotionPolicy => self.report(&store.policies, object, &status).await,
-            KindName::Promotion => self.report(&store.promotions, object, &status).await,
+            KindName::ChangeFreeze => self.report(&store.freezes, object, status).await,
+            KindName::PlanApproval => self.report(&store.approvals, object, status).await,
+            KindName::AccessBinding => self.report(&store.bindings, object, status).await,
+            KindName::PromotionPolicy => self.report(&store.policies, object, status).await,
+            KindName::Promotion => self.report(&store.promotions, object, status).await,
         }
     }
 

@@ -50,6 +50,16 @@ impl Word {
         Self::of(&["policy", name.namespace(), name.name()])
     }
 
+    /// What a policy is called by those of its promotions that have not ended.
+    pub fn unfinished_of(name: &Name) -> Self {
+        Self::of(&["unfinished", name.namespace(), name.name()])
+    }
+
+    /// What a freeze calls all promotions that have not ended.
+    pub fn unfinished() -> Self {
+        Self::of(&["unfinished"])
+    }
+
     /// What an object is called by those who approve its plan.
     pub fn plan_of(uid: &str) -> Self {
         Self::of(&["plan", uid])

@@ -1,32 +1,38 @@
-//! The port [`Cluster`] for commands that only look: everything is listed once, with the caller's own rights. Where
-//! those do not reach across the cluster, the namespaces in question are listed instead, and the answer says so.
+//! The ports [`Cluster`] and `Objects` for commands that only look: everything is listed once, with the caller's own
+//! rights. Where those do not reach across the cluster, the namespaces in question are listed instead, and the answer
+//! says so.
+
+mod pages;
+mod promotions;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use async_trait::async_trait;
 use jiff::Timestamp;
-use k8s_openapi::NamespaceResourceScope;
 use k8s_openapi::api::admissionregistration::v1::{
     ValidatingAdmissionPolicy, ValidatingAdmissionPolicyBinding,
 };
 use k8s_openapi::api::core::v1::Namespace;
 use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition;
-use kube::api::ListParams;
 use kube::core::PartialObjectMeta;
-use kube::{Api, Client, CustomResourceExt as _, Resource, ResourceExt as _};
-use lockstep_core::api::{AccessBinding, DatabricksConnection, GerritConnection, PlanApproval};
+use kube::{Api, Client, CustomResourceExt as _, ResourceExt as _};
+use lockstep_core::api::{
+    AccessBinding, ChangeFreeze, DatabricksConnection, GerritConnection, PlanApproval, Promotion,
+    PromotionPolicy,
+};
 use lockstep_core::domain::access::declared::claim_words;
 use lockstep_core::domain::ports::{Cluster, ConnectionKind, EntryId, KeepError, Note, ObjectKey};
 
 use super::approving::has_a_say;
-use super::arrival::{Arrived, Body, Kind};
+use super::arrival::Arrived;
 use super::index::connections_of;
 use super::name::{KindName, Name};
 use super::protection::{POLICY, since};
+use pages::{decoded, failed, is_forbidden, list, list_if_known, pages};
 
-/// Objects in one page of a listing.
-const PAGE: u32 = 500;
+pub use pages::Unreadable;
+
 /// The label every namespace has, and nobody can change.
 const NAME_LABEL: &str = "kubernetes.io/metadata.name";
 
@@ -37,23 +43,17 @@ pub struct Listing {
     databricks: BTreeMap<Name, Arc<DatabricksConnection>>,
     bindings: BTreeMap<Name, Arc<AccessBinding>>,
     approvals: Vec<Arc<PlanApproval>>,
+    policies: BTreeMap<Name, Arc<PromotionPolicy>>,
+    promotions: BTreeMap<Name, Arc<Promotion>>,
+    freezes: BTreeMap<Name, Arc<ChangeFreeze>>,
     namespaces: BTreeMap<String, BTreeMap<String, String>>,
     protected_since: Option<Timestamp>,
     going: bool,
     operator_namespace: String,
     /// What could not be seen, for people.
     pub notes: Vec<String>,
-}
-
-/// Why the cluster could not be read. The message says what to change.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("{0}")]
-pub struct Unreadable(pub String);
-
-/// A listing, as far as it went.
-struct Listed<K> {
-    objects: Vec<K>,
-    notes: Vec<String>,
+    /// What could not be seen of policies, promotions and freezes, for whoever asks about those.
+    pub promotion_notes: Vec<String>,
 }
 
 impl Listing {
@@ -80,13 +80,14 @@ impl Listing {
         }
         let mut homes = namespaces.clone();
         homes.insert(operator_namespace.to_owned());
-        let (gerrit, databricks, approvals, known, protected, going) = futures::join!(
+        let (gerrit, databricks, approvals, known, protected, going, promoted) = futures::join!(
             list::<GerritConnection>(client, &namespaces),
             list::<DatabricksConnection>(client, &namespaces),
             list::<PlanApproval>(client, &homes),
             namespace_labels(client, &namespaces),
             protected_since(client),
             is_going(client),
+            promotions::read(client, &namespaces, &homes),
         );
         let (gerrit, databricks, approvals) = (gerrit?, databricks?, approvals?);
         let (known, known_notes) = known?;
@@ -113,6 +114,7 @@ impl Listing {
         listing.namespaces = known;
         listing.protected_since = protected;
         listing.going = going;
+        listing.put_promoted(promoted?);
         Ok(listing)
     }
 
@@ -147,92 +149,6 @@ impl Listing {
             .map(|name| (ConnectionKind::Databricks, name));
         gerrit.chain(databricks)
     }
-}
-
-/// Every object of a kind, or those of these namespaces where the caller may not see more.
-async fn list<K>(client: &Client, namespaces: &BTreeSet<String>) -> Result<Listed<K>, Unreadable>
-where
-    K: Kind + Resource<Scope = NamespaceResourceScope>,
-{
-    let kind = K::kind(&()).into_owned();
-    match pages(&Api::<Arrived<K>>::all(client.clone())).await {
-        Ok(found) => return Ok(decoded(&kind, found)),
-        Err(error) if is_forbidden(&error) => {}
-        Err(error) => return Err(failed(&kind, &error)),
-    }
-    let mut found = Vec::new();
-    let mut notes = vec![format!(
-        "{kind} objects of all namespaces may not be listed: only {} looked at, so claims made elsewhere are not seen",
-        names(namespaces)
-    )];
-    for namespace in namespaces {
-        match pages(&Api::<Arrived<K>>::namespaced(client.clone(), namespace)).await {
-            Ok(more) => found.extend(more),
-            Err(error) if is_forbidden(&error) => {
-                notes.push(format!(
-                    "{kind} objects of namespace {namespace} may not be listed"
-                ));
-            }
-            Err(error) => return Err(failed(&kind, &error)),
-        }
-    }
-    let mut listed = decoded(&kind, found);
-    notes.append(&mut listed.notes);
-    Ok(Listed {
-        objects: listed.objects,
-        notes,
-    })
-}
-
-fn names(namespaces: &BTreeSet<String>) -> String {
-    let all: Vec<&str> = namespaces.iter().map(String::as_str).collect();
-    match all.as_slice() {
-        [one] => format!("{one} is"),
-        several => format!("{} are", several.join(", ")),
-    }
-}
-
-/// What does not decode is named, not dropped in silence.
-fn decoded<K: Kind>(kind: &str, found: Vec<Arrived<K>>) -> Listed<K> {
-    let (mut objects, mut notes) = (Vec::new(), Vec::new());
-    for arrived in found {
-        match arrived.body {
-            Body::Decoded(object) => objects.push(*object),
-            Body::Undecodable(broken) => notes.push(format!(
-                "{kind} {}/{} is not understood: {}",
-                broken.metadata.namespace.unwrap_or_default(),
-                broken.metadata.name.unwrap_or_default(),
-                broken.message
-            )),
-        }
-    }
-    Listed { objects, notes }
-}
-
-async fn pages<K: Kind>(api: &Api<Arrived<K>>) -> kube::Result<Vec<Arrived<K>>> {
-    let mut found = Vec::new();
-    let mut params = ListParams::default().limit(PAGE);
-    loop {
-        let page = api.list(&params).await?;
-        found.extend(page.items);
-        match page.metadata.continue_.filter(|token| !token.is_empty()) {
-            Some(token) => params = params.continue_token(&token),
-            None => return Ok(found),
-        }
-    }
-}
-
-fn is_forbidden(error: &kube::Error) -> bool {
-    matches!(error, kube::Error::Api(status) if status.is_forbidden())
-}
-
-fn failed(kind: &str, error: &kube::Error) -> Unreadable {
-    Unreadable(match error {
-        kube::Error::Api(status) if status.is_not_found() => format!(
-            "this cluster does not know {kind}: install the CRDs with `lockstep crds | kubectl apply --server-side -f -`"
-        ),
-        error => format!("{kind} objects cannot be read: {error}"),
-    })
 }
 
 /// Labels by namespace, and what could not be seen.

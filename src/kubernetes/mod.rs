@@ -2,8 +2,8 @@
 //! Secrets and tokens. Knows no other system.
 //!
 //! * [`store`]: what is in the cluster, and who has to be looked at when it changes.
-//! * [`cluster`] and [`journal`]: the ports over it.
-//! * [`listing`]: the same port over one look, for commands.
+//! * [`cluster`], `promoting` and [`journal`]: the ports over it.
+//! * [`listing`]: the ports that read, over one look, for commands.
 //! * [`lease`]: who leads, and for how long that is certain.
 //! * [`secret`] and [`token`]: credentials, read when they are needed and never held in a cache.
 
@@ -25,6 +25,7 @@ pub mod listing;
 mod name;
 mod notes;
 mod permit;
+mod promoting;
 mod promotions;
 mod protection;
 mod rehearsal;

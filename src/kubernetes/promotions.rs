@@ -1,9 +1,15 @@
-//! Who is looked at when a policy, a promotion or a freeze changes.
+//! Who is looked at when a policy, a promotion or a freeze changes. A policy and its promotions tell each other what
+//! to do through what they keep in their status, so parts of that wake the other side; steps that go on wake nobody.
 
 use std::collections::BTreeSet;
 
+use lockstep_core::api::promotion::PromotionPhase;
+use lockstep_core::api::promotion_policy_status::{
+    CurrentStatus, EnvironmentStatus, HoldStatus, ReachedStatus,
+};
 use lockstep_core::api::reference::ConnectionRef;
 use lockstep_core::api::{CANCEL, ChangeFreeze, Promotion, PromotionPolicy, PromotionPolicySpec, RETRY};
+use serde_json::Value;
 
 use super::cache::Held;
 use super::changes::asked_again;
@@ -43,9 +49,79 @@ fn orders(promotion: &Promotion) -> [Option<&String>; 2] {
     [CANCEL, RETRY].map(|key| annotations.and_then(|all| all.get(key)))
 }
 
-/// What of a promotion concerns the others of its environment.
-fn phase(promotion: &Promotion) -> Option<lockstep_core::api::promotion::PromotionPhase> {
-    promotion.status.as_ref()?.phase
+/// What of a promotion concerns its policy and the others of its environment.
+#[derive(PartialEq)]
+struct Standing<'a> {
+    phase: Option<PromotionPhase>,
+    /// Where its machine is.
+    machine: Option<&'a Value>,
+    judged: bool,
+    findings: Option<Vec<&'a str>>,
+}
+
+fn standing(promotion: &Promotion) -> Option<Standing<'_>> {
+    let status = promotion.status.as_ref()?;
+    let machine = status.machine.as_ref();
+    let findings = status.verdict.as_ref().map(|verdict| &verdict.findings);
+    Some(Standing {
+        phase: status.phase,
+        machine: machine.and_then(|machine| machine.pointer("/promotion/phase")),
+        judged: status.judged_at.is_some(),
+        findings: findings.map(|found| found.iter().map(|finding| finding.kind.as_str()).collect()),
+    })
+}
+
+fn has_ended(promotion: &Promotion) -> bool {
+    let phase = promotion.status.as_ref().and_then(|status| status.phase);
+    phase.is_some_and(|phase| match phase {
+        PromotionPhase::Waiting | PromotionPhase::Running | PromotionPhase::Undoing => false,
+        PromotionPhase::Succeeded
+        | PromotionPhase::Failed
+        | PromotionPhase::Refused
+        | PromotionPhase::Superseded
+        | PromotionPhase::Cancelled => true,
+    })
+}
+
+fn environments(policy: Option<&PromotionPolicy>) -> &[EnvironmentStatus] {
+    let status = policy.and_then(|policy| policy.status.as_ref());
+    status
+        .and_then(|status| status.environments.as_deref())
+        .unwrap_or_default()
+}
+
+/// Whose turn it is, and who may have it.
+type Turn<'a> = (
+    &'a str,
+    Option<&'a str>,
+    Option<&'a HoldStatus>,
+    Option<&'a CurrentStatus>,
+    Option<&'a ReachedStatus>,
+);
+
+fn turn(environment: &EnvironmentStatus) -> Turn<'_> {
+    (
+        &environment.name,
+        environment.acting.as_deref(),
+        environment.held.as_ref(),
+        environment.current.as_ref(),
+        environment.reached.as_ref(),
+    )
+}
+
+/// Between which commits promotions are judged.
+fn bounds(environment: &EnvironmentStatus) -> (&str, Option<&str>, Option<&str>) {
+    (
+        &environment.name,
+        environment.tip.as_deref(),
+        environment.baseline.as_deref(),
+    )
+}
+
+/// By which rules promotions are judged.
+fn gate(policy: Option<&PromotionPolicy>) -> Option<&str> {
+    let gate = policy?.status.as_ref()?.gate.as_ref()?;
+    Some(&gate.digest)
 }
 
 impl Wiring {
@@ -73,9 +149,12 @@ impl Wiring {
         if asked || torn || lost_status(old, new) {
             self.wake(subject);
         }
+        let (before, after) = (environments(old), environments(new));
         // What was judged by another policy than this one is judged again.
-        if asked {
+        if asked || !before.iter().map(turn).eq(after.iter().map(turn)) {
             self.wake_word(Word::policy(name));
+        } else if gate(old) != gate(new) || !before.iter().map(bounds).eq(after.iter().map(bounds)) {
+            self.wake_word(Word::unfinished_of(name));
         }
     }
 
@@ -90,8 +169,15 @@ impl Wiring {
         let (old, new) = (object(old), object(new));
         let policy = |promotion: &Promotion| Name::new(name.namespace(), &promotion.spec.policy_ref.name);
         let words = |promotion: Option<&Promotion>| -> BTreeSet<Word> {
-            let policy = promotion.map(|promotion| Word::policy(&policy(promotion)));
-            policy.into_iter().collect()
+            let Some(promotion) = promotion else {
+                return BTreeSet::new();
+            };
+            let policy = policy(promotion);
+            let mut words = BTreeSet::from([Word::policy(&policy)]);
+            if !has_ended(promotion) {
+                words.extend([Word::unfinished_of(&policy), Word::unfinished()]);
+            }
+            words
         };
         self.reindex(&subject, &words(old), &words(new));
         let asked = asked_again(old, new) || old.map(orders) != new.map(orders);
@@ -99,7 +185,7 @@ impl Wiring {
             self.wake(subject);
         }
         // The turn in an environment is its policy's to give.
-        if (asked || old.map(phase) != new.map(phase))
+        if (asked || old.map(standing) != new.map(standing))
             && let Some(promotion) = new.or(old)
         {
             self.wake(Subject::new(KindName::PromotionPolicy, policy(promotion)));
@@ -115,6 +201,12 @@ impl Wiring {
         if asked_again(object(old), object(new)) || undecodable(old) != undecodable(new) {
             self.wake(Subject::new(KindName::ChangeFreeze, name.clone()));
             self.wake_word(Word::namespace(name.namespace()));
+            // One in the operator's namespace holds everywhere, and ends everywhere.
+            self.wake_word(Word::unfinished());
         }
     }
 }
+
+#[cfg(test)]
+#[path = "promotions_tests.rs"]
+mod tests;

@@ -6,7 +6,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use k8s_openapi::NamespaceResourceScope;
-use kube::api::{Patch, PatchParams};
+use kube::api::{DeleteParams, Patch, PatchParams, PostParams, Preconditions};
+use kube::core::Request;
 use kube::{Api, Client};
 use lockstep_core::domain::ports::{KeepError, ObjectKey, Permit};
 use serde::Serialize;
@@ -126,6 +127,63 @@ impl Writer {
         Ok(())
     }
 
+    /// Makes an object under its name; one of this name that is there already is left as it is.
+    pub(super) async fn make<K: Kind<Scope = NamespaceResourceScope> + Serialize>(
+        &self,
+        cache: &Cache<K>,
+        object: &ObjectKey,
+        manager: &str,
+        body: &K,
+    ) -> Result<(), KeepError> {
+        let refuse = |error: String| KeepError {
+            what: "object",
+            message: format!("{object}: {error}"),
+        };
+        let body = serde_json::to_vec(body).map_err(|error| refuse(error.to_string()))?;
+        let params = PostParams {
+            field_manager: Some(manager.to_owned()),
+            ..PostParams::default()
+        };
+        let request = Request::new(K::url_path(&(), Some(&object.namespace)))
+            .create(&params, body)
+            .map_err(|error| refuse(error.to_string()))?;
+        match self.send(object, self.client.request::<Arrived<K>>(request)).await {
+            Ok(made) => cache.learn_made(made),
+            Err(Unsent::Exists(_)) => {}
+            Err(error) => return Err(error.keep("object")),
+        }
+        Ok(())
+    }
+
+    /// Deletes this very object; one that is gone is deleted.
+    pub(super) async fn delete<K: Kind<Scope = NamespaceResourceScope>>(
+        &self,
+        cache: &Cache<K>,
+        object: &ObjectKey,
+    ) -> Result<(), KeepError> {
+        let params = DeleteParams {
+            preconditions: Some(Preconditions {
+                uid: Some(object.uid.clone()),
+                resource_version: None,
+            }),
+            ..DeleteParams::default()
+        };
+        let api = self.api::<K>(object);
+        let going = match self.send(object, api.delete(&object.name, &params)).await {
+            // A finalizer holds it back.
+            Ok(answer) => answer.left(),
+            Err(Unsent::Gone(_)) => None,
+            // Another one bears its name, so this one is gone; the watch will show the other.
+            Err(Unsent::Conflict(_)) => return Ok(()),
+            Err(error) => return Err(error.keep("object")),
+        };
+        match going {
+            Some(going) => cache.learn(going),
+            None => cache.forget(&Name::new(&object.namespace, &object.name), &object.uid),
+        }
+        Ok(())
+    }
+
     async fn send<T>(
         &self,
         object: &ObjectKey,
@@ -136,10 +194,7 @@ impl Writer {
             .map_err(|refused| Unsent::Other(format!("{object}: {refused}")))?;
         match timeout(DEADLINE, request).await {
             Ok(Ok(answer)) => Ok(answer),
-            Ok(Err(kube::Error::Api(status))) if status.is_conflict() => {
-                Err(Unsent::Conflict(format!("{object}: {}", status.message)))
-            }
-            Ok(Err(error)) => Err(Unsent::Other(format!("{object}: {error}"))),
+            Ok(Err(error)) => Err(Unsent::because(object, &error)),
             Err(_) => Err(Unsent::Other(format!(
                 "{object}: the API server did not answer within {} s",
                 DEADLINE.as_secs()
@@ -152,12 +207,33 @@ impl Writer {
 enum Unsent {
     /// The object has changed since it was seen.
     Conflict(String),
+    /// There is one of this name.
+    Exists(String),
+    /// There is none of this name.
+    Gone(String),
     Other(String),
 }
 
 impl Unsent {
+    fn because(object: &ObjectKey, error: &kube::Error) -> Self {
+        let kube::Error::Api(status) = error else {
+            return Self::Other(format!("{object}: {error}"));
+        };
+        let message = format!("{object}: {}", status.message);
+        if status.is_already_exists() {
+            Self::Exists(message)
+        } else if status.is_conflict() {
+            Self::Conflict(message)
+        } else if status.is_not_found() {
+            Self::Gone(message)
+        } else {
+            Self::Other(format!("{object}: {error}"))
+        }
+    }
+
     fn keep(self, what: &'static str) -> KeepError {
-        let (Self::Conflict(message) | Self::Other(message)) = self;
+        let (Self::Conflict(message) | Self::Exists(message) | Self::Gone(message) | Self::Other(message)) =
+            self;
         KeepError { what, message }
     }
 }

@@ -43,7 +43,10 @@ pub use crate::kubernetes::{Approver, Installation, Leader, Listing, Seen, rehea
 
 use crate::audit::{FileRecord, OpenError};
 use crate::clients::gerrit::GitCache;
-use crate::controllers::{Context, access_binding, connections};
+use crate::controllers::branches::Branches;
+use crate::controllers::{
+    Context, access_binding, change_freeze, connections, promotion, promotion_policy,
+};
 use crate::kubernetes::{
     Elector, IdentityTokenRequests, KindName, KubeCluster, LeasePermit, Secrets, StatusJournal, Store,
     Subject, unique_identity,
@@ -256,7 +259,8 @@ impl Replica {
         let clients = Arc::new(Clients::new(cluster.clone(), adapters));
         let journal = StatusJournal::new(self.client.clone(), self.store.clone(), permit);
         let context = Arc::new(Context {
-            cluster,
+            cluster: cluster.clone(),
+            objects: cluster,
             systems: clients.clone(),
             reviews: clients.clone(),
             deployments: clients.clone(),
@@ -268,6 +272,7 @@ impl Replica {
             actor: format!("lockstep/{}", self.identity),
         });
         let (store, context) = (&self.store, &context);
+        let branches = Arc::<Branches>::default();
         // One line per kind.
         let passes = vec![
             register(
@@ -285,9 +290,30 @@ impl Replica {
                 context,
             ),
             register(
+                KindName::ChangeFreeze,
+                change_freeze::Controller,
+                &store.freezes,
+                store,
+                context,
+            ),
+            register(
                 KindName::AccessBinding,
                 access_binding::Controller::default(),
                 &store.bindings,
+                store,
+                context,
+            ),
+            register(
+                KindName::PromotionPolicy,
+                promotion_policy::Controller::new(branches.clone()),
+                &store.policies,
+                store,
+                context,
+            ),
+            register(
+                KindName::Promotion,
+                promotion::Controller::new(branches),
+                &store.promotions,
                 store,
                 context,
             ),

@@ -123,6 +123,7 @@ impl Reading {
         let clients = Arc::new(Clients::new(listing.clone(), adapters));
         let context = Context {
             cluster: listing.clone(),
+            objects: listing.clone(),
             systems: clients.clone(),
             reviews: clients.clone(),
             deployments: clients.clone(),

@@ -312,6 +312,7 @@ async fn an_object_that_is_not_understood_is_told_so_and_harms_no_other() {
     let unused = Arc::new(Unused);
     let context = Arc::new(Context {
         cluster: cluster.clone(),
+        objects: cluster.clone(),
         systems: unused.clone(),
         reviews: unused.clone(),
         deployments: unused.clone(),

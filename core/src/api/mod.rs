@@ -47,6 +47,10 @@ pub const CHANGED_BY: &str = "lockstep.dev/changed-by";
 pub const CANCEL: &str = "lockstep.dev/cancel";
 /// Annotation on a Promotion: anything new makes the operator create the next attempt.
 pub const RETRY: &str = "lockstep.dev/retry";
+/// Label on a Promotion that the operator made: the name of its policy.
+pub const POLICY_LABEL: &str = "lockstep.dev/policy";
+/// Label on a Promotion that the operator made: the environment it brings something to.
+pub const ENVIRONMENT_LABEL: &str = "lockstep.dev/environment";
 /// Finalizer on every object that holds something in an outside system.
 pub const FINALIZER: &str = "lockstep.dev/revoke";
 /// Finalizer on connections while something still depends on them.

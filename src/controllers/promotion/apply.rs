@@ -90,12 +90,13 @@ pub async fn apply(promotion: &Promotion, gathered: &Gathered, planned: Planned,
             seen = Seen::Refused(Failure::new(FailureKind::Refused, message));
         }
     }
+    let error = doing.error;
     Outcome {
         kept: Some(moving.kept),
         course,
         stuck: None,
         again,
-        error: doing.error,
+        error,
     }
 }
 

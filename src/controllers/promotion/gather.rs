@@ -125,7 +125,7 @@ impl Asked<'_> {
         let windows = &environment.windows;
         let review = context.reviews.open(gerrit).await?;
         let watched = reading::watched(&*context.objects, &*context.cluster, gerrit);
-        let fresh = now.checked_sub(reading::poll(&*context.cluster, gerrit)).unwrap_or(now);
+        let fresh = reading::fresh(&*context.cluster, gerrit, now);
         let tips = branches.tips(gerrit, &*review, &watched, now, fresh, now).await?;
         let known = BTreeSet::from([baseline.clone()]);
         let history = branches.history(gerrit, &*review, on, &tips, &known).await?;

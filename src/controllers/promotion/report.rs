@@ -22,8 +22,8 @@ use super::{Judged, key};
 
 /// How soon what goes on outside is looked at again.
 const LOOK: Duration = Duration::from_secs(2);
-/// How soon a verdict is asked for again while only time or another environment is missing.
-const WAIT: Duration = Duration::from_secs(30);
+/// How soon a verdict is asked for again that waits for no known time: the policy wakes it when anything moves.
+const WAIT: Duration = Duration::from_mins(10);
 
 /// Writes status and says on the change how it ended, and when to come back.
 pub async fn report(

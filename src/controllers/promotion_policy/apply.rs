@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use kube::ResourceExt as _;
 use lockstep_core::api::PromotionPolicy;
 use lockstep_core::api::promotion_policy::GateStatus;
-use lockstep_core::domain::ports::{KeepError, ObjectKey};
+use lockstep_core::domain::ports::{Entry, Event, KeepError, ObjectKey};
 use lockstep_core::domain::promotion::rules::Rules;
 use serde_json::json;
 use sha2::{Digest as _, Sha256};
@@ -17,6 +17,29 @@ use super::plan::Planned;
 /// Writes.
 pub async fn apply(policy: &PromotionPolicy, planned: &Planned, context: &Context) -> Result<(), KeepError> {
     let object = key(policy);
+    for held in &planned.holds {
+        let Ok(approval) = &held.approval else { continue };
+        // Used before anything rests on it, so that it is used once.
+        let entry = Entry {
+            time: context.clock.now(),
+            actor: approval.spec.approver.clone(),
+            object: object.clone(),
+            event: Event::Approved,
+            changes: Vec::new(),
+            digest: Some(held.digest.clone()),
+            gained: Vec::new(),
+            gave_up: Vec::new(),
+            note: format!(
+                "PlanApproval {}: {}; the hold of environment {} ends: {}",
+                approval.name_any(),
+                approval.spec.reason,
+                held.environment,
+                held.hold.reason
+            ),
+        };
+        let id = context.record.append(entry).await?;
+        context.cluster.use_approval(approval, &id, context.clock.now()).await?;
+    }
     let gate = gate(policy, &planned.rules, context);
     context
         .objects

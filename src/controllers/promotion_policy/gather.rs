@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use jiff::Timestamp;
 use kube::ResourceExt as _;
-use lockstep_core::api::{Promotion, PromotionPolicy};
+use lockstep_core::api::{PlanApproval, Promotion, PromotionPolicy};
 use lockstep_core::domain::ports::SystemError;
 use lockstep_core::domain::promotion::arrivals::{Arrival, arrivals};
 use lockstep_core::domain::promotion::evidence::CommitId;
@@ -33,6 +33,9 @@ pub struct Gathered {
     pub environments: Vec<Environment>,
     /// The gate's rules by environment, where they were looked up in this pass.
     pub rules: Option<BTreeMap<String, Rules>>,
+    /// What people said of this policy's plans.
+    pub approvals: Vec<Arc<PlanApproval>>,
+    pub protected_since: Option<Timestamp>,
     /// What could not be read, of whichever environment.
     pub errors: Vec<SystemError>,
 }
@@ -61,6 +64,8 @@ pub async fn gather(
         policy: reading::whole(object),
         environments: Vec::new(),
         rules: None,
+        approvals: context.cluster.approvals(&super::key(object)),
+        protected_since: context.cluster.approvals_protected_since(),
         errors: Vec::new(),
     };
     let Ok(policy) = gathered.policy.clone() else {
@@ -116,9 +121,8 @@ async fn look(
     if looks_up {
         gathered.rules = Some(rules::read(object, policy, review, context).await?);
     }
-    let poll = reading::poll(&*context.cluster, &policy.gerrit);
     let watched = reading::watched(&*context.objects, &*context.cluster, &policy.gerrit);
-    let fresh = now.checked_sub(poll).unwrap_or(now);
+    let fresh = reading::fresh(&*context.cluster, &policy.gerrit, now);
     let tips = branches.tips(&policy.gerrit, review, &watched, now, fresh, now).await?;
     let rules = gathered.rules.clone().unwrap_or_else(|| reading::rules(object));
     let mut errors = Vec::new();

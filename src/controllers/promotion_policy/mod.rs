@@ -5,6 +5,7 @@
 
 mod apply;
 mod gather;
+mod holds;
 mod plan;
 pub mod reading;
 mod report;

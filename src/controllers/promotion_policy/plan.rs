@@ -1,23 +1,27 @@
 //! Decides, purely: which promotions are made, who has the turn, and what is remembered.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use jiff::Timestamp;
+use kube::ResourceExt as _;
 use lockstep_core::api::promotion::{Deploy, PolicyRef};
 use lockstep_core::api::promotion_policy::{CurrentStatus, EnvironmentStatus};
 use lockstep_core::api::reference::Mode;
-use lockstep_core::api::{PromotionPolicy, PromotionSpec};
+use lockstep_core::api::{CHANGED_BY, Promotion, PromotionPolicy, PromotionSpec, RETRY};
 use lockstep_core::domain::defaults;
 use lockstep_core::domain::promotion::arrivals::Arrival;
+use lockstep_core::domain::promotion::attempt::PromotionName;
+use lockstep_core::domain::promotion::evidence::{ChangeNumber, CommitId};
 use lockstep_core::domain::promotion::kept;
 use lockstep_core::domain::promotion::queue::{Contenders, Wishes};
 use lockstep_core::domain::promotion::range::Baseline;
 use lockstep_core::domain::promotion::rules::Rules;
 use lockstep_core::domain::promotion::state::Phase;
 use lockstep_core::domain::promotion::steps::Gate;
-use kube::ResourceExt as _;
 
 use super::gather::{Environment, Gathered};
+use super::holds::{Approvals, Resumption, resumption};
 use super::reading;
 
 /// Promotions made in one pass; the others come with the next, a moment later.
@@ -32,6 +36,8 @@ pub struct Planned {
     pub make: Vec<(String, PromotionSpec)>,
     /// Ended promotions beyond those that are kept.
     pub forget: Vec<String>,
+    /// Holds, and who ends them.
+    pub holds: Vec<Resumption>,
     /// More are to be made than one pass makes.
     pub more: bool,
 }
@@ -44,11 +50,28 @@ pub fn plan(object: &PromotionPolicy, gathered: &Gathered, now: Timestamp) -> Pl
         rules,
         make: Vec::new(),
         forget: Vec::new(),
+        holds: Vec::new(),
         more: false,
+    };
+    let me = super::key(object);
+    let approvals = Approvals {
+        object: &me,
+        all: &gathered.approvals,
+        changed_by: object.annotations().get(CHANGED_BY).map(String::as_str),
+        protected_since: gathered.protected_since,
+        now,
     };
     let keep = gathered.policy.as_ref().map_or(usize::MAX, |policy| policy.history.keep);
     for environment in &gathered.environments {
-        planned.environments.push(remember(object, environment, now));
+        let held = environment.remembered.environment.held.as_ref();
+        let held = held.map(|hold| resumption(&approvals, &environment.name, hold));
+        let wishes = Wishes {
+            resume: held.as_ref().is_some_and(|held| held.approval.is_ok()),
+            unexplained: None,
+        };
+        planned.holds.extend(held);
+        planned.environments.push(remember(object, environment, &wishes, now));
+        planned.make.extend(retried(object, environment));
         for arrival in environment.arrived.iter().take(AT_ONCE) {
             let name = super::gather::name(object, environment, arrival);
             planned.make.push((name, spec(object, environment, arrival)));
@@ -83,8 +106,43 @@ fn spec(object: &PromotionPolicy, environment: &Environment, arrival: &Arrival) 
     }
 }
 
+/// The next attempt of each promotion that a person wants tried again and that has ended.
+fn retried(object: &PromotionPolicy, environment: &Environment) -> Vec<(String, PromotionSpec)> {
+    let next = |promotion: &Arc<Promotion>| {
+        let deploy = promotion.spec.deploy.as_ref()?;
+        let contender = environment.contenders.get(&PromotionName(promotion.name_any()))?;
+        let ended = matches!(contender.phase, Phase::Ended(_));
+        if !ended || !promotion.annotations().contains_key(RETRY) {
+            return None;
+        }
+        let attempt = deploy.attempt.checked_add(1)?;
+        let name = PromotionName::of_deploy(
+            &object.name_any(),
+            &environment.name,
+            ChangeNumber(u64::try_from(deploy.change).ok()?),
+            &CommitId(deploy.revision.clone()),
+            u32::try_from(attempt).ok()?,
+        );
+        let spec = PromotionSpec {
+            deploy: Some(Deploy {
+                attempt,
+                ..deploy.clone()
+            }),
+            ..promotion.spec.clone()
+        };
+        let there = environment.contenders.contains_key(&name);
+        (!there).then_some((name.0, spec))
+    };
+    environment.siblings.iter().filter_map(next).collect()
+}
+
 /// What the environment remembers from now on.
-fn remember(object: &PromotionPolicy, environment: &Environment, now: Timestamp) -> EnvironmentStatus {
+fn remember(
+    object: &PromotionPolicy,
+    environment: &Environment,
+    wishes: &Wishes,
+    now: Timestamp,
+) -> EnvironmentStatus {
     let mut row = reading::row(object, &environment.name).cloned().unwrap_or_else(|| EnvironmentStatus {
         name: environment.name.clone(),
         ..EnvironmentStatus::default()
@@ -108,7 +166,7 @@ fn remember(object: &PromotionPolicy, environment: &Environment, now: Timestamp)
     if defaults::policy_mode(&object.spec) != Mode::Enforce {
         give_nobody_the_turn(&mut contenders);
     }
-    let next = environment.remembered.environment.next(&contenders, &Wishes::default());
+    let next = environment.remembered.environment.next(&contenders, wishes);
     reading::write(&mut row, &next, now);
     row.current = next.current.as_ref().and_then(|name| current(environment, &name.0)).or(row.current);
     row

@@ -3,7 +3,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use jiff::SignedDuration;
+use jiff::{SignedDuration, Timestamp};
 use kube::ResourceExt as _;
 use lockstep_core::api::PromotionPolicy;
 use lockstep_core::api::condition::Reason;
@@ -175,6 +175,12 @@ pub fn poll(cluster: &dyn Cluster, connection: &ConnectionKey) -> SignedDuration
     SignedDuration::from_secs(poll.unwrap_or(POLL))
 }
 
+/// How old a reading of branches may be: of those who look at the same pace the first one reads for all.
+pub fn fresh(cluster: &dyn Cluster, connection: &ConnectionKey, now: Timestamp) -> Timestamp {
+    let poll = poll(cluster, connection);
+    now.checked_sub(poll - poll / 10).unwrap_or(now)
+}
+
 /// What a policy's status remembers of one environment.
 #[derive(Clone, Debug, Default)]
 pub struct Remembered {
@@ -232,7 +238,7 @@ pub fn rules(policy: &PromotionPolicy) -> BTreeMap<String, Rules> {
 }
 
 /// Puts what the queue remembers into a row.
-pub fn write(row: &mut EnvironmentStatus, next: &queue::Environment, since: jiff::Timestamp) {
+pub fn write(row: &mut EnvironmentStatus, next: &queue::Environment, since: Timestamp) {
     row.acting = next.acting.as_ref().map(ToString::to_string);
     let held = |hold: &Hold| {
         let before = row.held.as_ref().filter(|held| held.reason == hold.reason);

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 use lockstep_core::api::condition::{ConditionType, Reason};
+use lockstep_core::api::promotion_policy::PendingPlan;
 use lockstep_core::api::reference::Mode;
 use lockstep_core::api::{PromotionPolicy, REQUESTED_AT};
 use lockstep_core::domain::defaults;
@@ -13,6 +14,7 @@ use serde_json::json;
 
 use super::super::{Context, Next};
 use super::gather::Gathered;
+use super::holds::Resumption;
 use super::plan::{Planned, moved_baselines};
 use super::{key, reading};
 
@@ -24,7 +26,7 @@ pub async fn suspended(policy: &PromotionPolicy, context: &Context, now: Timesta
         Reason::Suspended,
         "spec.suspend is true: nothing is read, judged or begun",
     )];
-    match write(policy, &said, context, now).await {
+    match write(policy, &said, &[], context, now).await {
         Ok(()) => Next::AwaitChange,
         Err(error) => {
             tracing::warn!(%error, "status could not be written");
@@ -44,7 +46,8 @@ pub async fn report(
     let now = context.clock.now();
     let sayings = sayings(policy, gathered, planned);
     note(policy, &sayings, context).await;
-    if let Err(error) = write(policy, &sayings, context, now).await {
+    let plans: Vec<PendingPlan> = planned.holds.iter().filter_map(Resumption::pending).collect();
+    if let Err(error) = write(policy, &sayings, &plans, context, now).await {
         tracing::warn!(%error, "status could not be written");
         return Next::Backoff;
     }
@@ -114,7 +117,7 @@ fn sayings(policy: &PromotionPolicy, gathered: &Gathered, planned: &Planned) -> 
         .collect();
     let moved = moved_baselines(gathered);
     if !held.is_empty() {
-        let message = format!("{}; a PlanApproval ends it", held.join("; "));
+        let message = format!("{}; a PlanApproval of the plan in status.plans ends it", held.join("; "));
         said.push(Saying::new(ConditionType::Blocked, true, Reason::Held, message));
     } else if !moved.is_empty() {
         said.push(Saying::new(
@@ -130,6 +133,7 @@ fn sayings(policy: &PromotionPolicy, gathered: &Gathered, planned: &Planned) -> 
 async fn write(
     policy: &PromotionPolicy,
     sayings: &[Saying],
+    plans: &[PendingPlan],
     context: &Context,
     now: Timestamp,
 ) -> Result<(), KeepError> {
@@ -139,6 +143,7 @@ async fn write(
     let mut status = json!({
         "observedGeneration": generation,
         "conditions": conditions(sayings, &previous.unwrap_or_default(), generation, now),
+        "plans": (!plans.is_empty()).then_some(plans),
         "lastHandledRequest": annotations.and_then(|all| all.get(REQUESTED_AT)),
     });
     if let Some(status) = status.as_object_mut() {

@@ -9,7 +9,7 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
 
-use super::evidence::{ChangeNumber, CommitId, Evidence, PatchId, TreeId};
+use super::evidence::{ChangeNumber, CommitId, Evidence, LabelDefinition, PatchId, TreeId};
 use super::gate::GerritVersion;
 use super::people::GroupUuid;
 use super::range::Commit;
@@ -173,6 +173,9 @@ pub trait ReviewSystem: Send + Sync {
 
     /// Puts the hashtag `deployed-<environment>` on the change, where we have the right.
     async fn mark_deployed(&self, change: &ChangeRef, environment: &str) -> Result<Written, SystemError>;
+
+    /// Labels as they are defined for a project, inherited ones included.
+    async fn labels(&self, project: &str) -> Result<BTreeMap<String, LabelDefinition>, SystemError>;
 
     /// Submit requirements of a project.
     async fn requirements(&self, project: &str) -> Result<Requirements, SystemError>;

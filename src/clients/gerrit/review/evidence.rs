@@ -49,16 +49,7 @@ impl GerritSystem {
         let mut evidence = as_evidence(&info, CommitId(revision));
         evidence.in_branch = self.in_branch(&evidence).await?;
         evidence.paths = self.paths(change, &evidence).await?;
-        let defined = self.read_label_definitions(&info.project).await?;
-        for (name, label) in defined.unwrap_or_default() {
-            let (min, max) = (label.values().min(), label.values().max());
-            if let (Some(min), Some(max)) = (min, max) {
-                let function = label.function;
-                evidence
-                    .labels
-                    .insert(name, LabelDefinition { min, max, function });
-            }
-        }
+        evidence.labels = self.defined_labels(&info.project).await?.unwrap_or_default();
         for uuid in &inquiry.groups {
             let group = self.group_evidence(uuid, inquiry).await?;
             evidence.groups.insert(uuid.clone(), group);
@@ -66,6 +57,34 @@ impl GerritSystem {
         let (accounts, emails) = (accounts(&evidence), emails(&evidence));
         evidence.people = self.people_of(&accounts, &emails, inquiry).await?;
         Ok(evidence)
+    }
+
+    /// Labels as they are defined for a project, for whoever cannot do without.
+    pub(super) async fn define_labels(
+        &self,
+        project: &str,
+    ) -> Result<BTreeMap<String, LabelDefinition>, SystemError> {
+        let defined = self.defined_labels(project).await?;
+        defined.ok_or_else(|| {
+            let message = format!("labels of project {project} are hidden from us: grant us read on refs/meta/config");
+            self.rest.http.error(SystemErrorKind::Forbidden, message)
+        })
+    }
+
+    /// The same; `None`: they are hidden from us.
+    async fn defined_labels(
+        &self,
+        project: &str,
+    ) -> Result<Option<BTreeMap<String, LabelDefinition>>, SystemError> {
+        let Some(defined) = self.read_label_definitions(project).await? else {
+            return Ok(None);
+        };
+        let known = defined.into_iter().filter_map(|(name, label)| {
+            let (min, max) = (label.values().min()?, label.values().max()?);
+            let function = label.function;
+            Some((name, LabelDefinition { min, max, function }))
+        });
+        Ok(Some(known.collect()))
     }
 
     async fn in_branch(&self, evidence: &Evidence) -> Result<Option<bool>, SystemError> {

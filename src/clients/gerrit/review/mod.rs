@@ -24,7 +24,7 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use jiff::Timestamp;
 use lockstep_core::domain::ports::SystemError;
-use lockstep_core::domain::promotion::evidence::{ChangeNumber, CommitId, Evidence};
+use lockstep_core::domain::promotion::evidence::{ChangeNumber, CommitId, Evidence, LabelDefinition};
 use lockstep_core::domain::promotion::gate::GerritVersion;
 use lockstep_core::domain::promotion::ports::{
     ChangeRef, Inquiry, Lineage, Merges, Repository, RequirementChanges, Requirements, Review, ReviewSystem,
@@ -107,6 +107,10 @@ impl ReviewSystem for GerritSystem {
 
     async fn mark_deployed(&self, change: &ChangeRef, environment: &str) -> Result<Written, SystemError> {
         self.write_hashtag(change, environment).await
+    }
+
+    async fn labels(&self, project: &str) -> Result<BTreeMap<String, LabelDefinition>, SystemError> {
+        self.define_labels(project).await
     }
 
     async fn requirements(&self, project: &str) -> Result<Requirements, SystemError> {
