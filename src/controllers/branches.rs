@@ -202,3 +202,7 @@ fn slot<K: Ord + Clone, T>(slots: &Mutex<BTreeMap<K, Slot<T>>>, key: &K) -> Slot
     let mut slots = slots.lock().unwrap_or_else(PoisonError::into_inner);
     slots.entry(key.clone()).or_default().clone()
 }
+
+#[cfg(test)]
+#[path = "branches_tests.rs"]
+mod tests;
