@@ -8,7 +8,7 @@ use lockstep_core::domain::ports::{Entry, Event, KeepError, ObjectKey};
 use serde::Deserialize;
 use serde::de::IgnoredAny;
 
-use super::line::{About, Tip};
+use super::line::{About, Place, Tip};
 use super::segments::{lines, list};
 
 /// Kinds that hold rights; others may share a name with one of them.
@@ -92,13 +92,13 @@ pub(super) fn gains(kind: &str, event: Event, rows: usize) -> bool {
 
 /// Calls back for each line of the record with what is read of it, following its chain from the first entry: what
 /// rights are taken back by must be what was written, and opening looked at the last segment alone.
-fn read<T: serde::de::DeserializeOwned>(
+pub(super) fn read<T: serde::de::DeserializeOwned>(
     directory: &Path,
-    mut each: impl FnMut(&[u8], T) -> Result<(), serde_json::Error>,
+    mut each: impl FnMut(Place, &[u8], T) -> Result<(), serde_json::Error>,
 ) -> Result<(), KeepError> {
     let mut tip = Tip::START;
-    for (_, segment) in list(directory)? {
-        let mut number = 0u64;
+    for (segment_number, segment) in list(directory)? {
+        let (mut number, mut offset) = (0u64, 0u64);
         lines(&segment, |line| {
             number += 1;
             let at = |why: String| KeepError {
@@ -108,8 +108,14 @@ fn read<T: serde::de::DeserializeOwned>(
             tip = tip
                 .follow(line)
                 .map_err(|wrong| at(format!("does not continue the chain: {wrong}")))?;
+            let place = Place {
+                segment: segment_number,
+                offset,
+                tip,
+            };
+            offset += line.len() as u64 + 1;
             serde_json::from_slice(line)
-                .and_then(|about| each(line, about))
+                .and_then(|about| each(place, line, about))
                 .map_err(|error| at(error.to_string()))
         })?;
     }
@@ -119,7 +125,7 @@ fn read<T: serde::de::DeserializeOwned>(
 /// Every object that ever gained something.
 pub(super) fn holders(directory: &Path) -> Result<HashSet<Whose>, KeepError> {
     let mut all = HashSet::new();
-    read(directory, |_, Gaining { entry }| {
+    read(directory, |_, _, Gaining { entry }| {
         let GainingEntry {
             object,
             event,
@@ -140,7 +146,7 @@ pub(super) fn inventories(
     asked: &BTreeSet<Whose>,
 ) -> Result<HashMap<Whose, Vec<InventoryRow>>, KeepError> {
     let mut holdings: HashMap<Whose, Holding> = HashMap::new();
-    read(directory, |line, About { entry: about }| {
+    read(directory, |_, line, About { entry: about }| {
         let whose = (about.object.namespace, about.object.name);
         if HOLDERS.contains(&about.object.kind.as_str()) && asked.contains(&whose) {
             let Whole { entry } = serde_json::from_slice(line)?;

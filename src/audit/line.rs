@@ -73,6 +73,16 @@ impl Tip {
     }
 }
 
+/// Where a line stands, and what must be found there.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Place {
+    pub(super) segment: u32,
+    /// Bytes before it in its segment.
+    pub(super) offset: u64,
+    /// The tip that it makes.
+    pub(super) tip: Tip,
+}
+
 /// What chains a line to the one before.
 #[derive(Deserialize)]
 struct Link {

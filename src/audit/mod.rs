@@ -10,7 +10,9 @@
 //! * `writer`: the one thread that appends; many entries share one sync.
 //! * `fold`: what an object holds, according to the record.
 //! * `heard`: who ever held anything, kept in memory.
+//! * `facts`: baselines, environments and ended promotions, kept in memory as far as they are small.
 
+mod facts;
 mod fold;
 mod heard;
 mod line;

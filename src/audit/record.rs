@@ -2,14 +2,19 @@
 
 use std::collections::{BTreeSet, HashMap};
 use std::path::{Path, PathBuf};
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use async_trait::async_trait;
 use lockstep_core::api::access_binding::InventoryRow;
 use lockstep_core::domain::ports::{Entry, EntryId, KeepError, Record};
+use lockstep_core::domain::promotion::evidence::CommitId;
+use lockstep_core::domain::promotion::queue::Environment;
+use lockstep_core::domain::promotion::range::BaselineKey;
+use lockstep_core::domain::promotion::rollback::Recorded;
 use tokio::sync::mpsc::Sender;
 use tokio::sync::oneshot;
 
+use super::facts::{Facts, Told};
 use super::fold::{Whose, inventories};
 use super::heard::{Heard, gaining};
 use super::segments::{Directory, OpenError, Recovered};
@@ -29,6 +34,7 @@ pub struct FileRecord {
     asking: Mutex<Vec<(Whose, oneshot::Sender<Answer>)>>,
     reading: tokio::sync::Mutex<()>,
     heard: Heard,
+    facts: Arc<Facts>,
 }
 
 impl FileRecord {
@@ -43,13 +49,15 @@ impl FileRecord {
         if let Some(Recovered { segment, bytes }) = &recovered {
             tracing::warn!(segment = %segment.display(), bytes, "the record ended in the middle of an entry; it was never acknowledged and has been removed");
         }
+        let facts = Arc::new(Facts::up_to(end.tip.seq));
         Ok(Self {
             directory: directory.to_owned(),
-            queue: start(held, end, segment_bytes)?,
+            queue: start(held, end, segment_bytes, facts.clone())?,
             recovered,
             asking: Mutex::default(),
             reading: tokio::sync::Mutex::default(),
             heard: Heard::default(),
+            facts,
         })
     }
 
@@ -90,13 +98,14 @@ impl Record for FileRecord {
     async fn append(&self, entry: Entry) -> Result<EntryId, KeepError> {
         let whose = gaining(&entry);
         self.heard.hear(whose.as_ref());
+        let told = entry.promotion.as_ref().map(Told::from);
         let entry = serde_json::to_string(&entry).map_err(|error| KeepError {
             what: "record",
             message: error.to_string(),
         })?;
         let (done, wait) = oneshot::channel();
         self.queue
-            .send(Append { entry, done })
+            .send(Append { entry, told, done })
             .await
             .map_err(|_| gone())?;
         let id = wait.await.map_err(|_| gone())?;
@@ -126,5 +135,25 @@ impl Record for FileRecord {
     async fn may_hold(&self, namespace: &str, name: &str) -> Result<bool, KeepError> {
         let whose = (namespace.to_owned(), name.to_owned());
         self.heard.of(&whose, &self.directory).await
+    }
+
+    async fn baseline_of(&self, key: &BaselineKey) -> Result<Option<CommitId>, KeepError> {
+        self.facts.baseline_of(key, &self.directory).await
+    }
+
+    async fn environment_of(
+        &self,
+        policy_uid: &str,
+        environment: &str,
+    ) -> Result<Option<Environment>, KeepError> {
+        self.facts
+            .environment_of(policy_uid, environment, &self.directory)
+            .await
+    }
+
+    async fn promotions_of(&self, policy_uid: &str, environment: &str) -> Result<Vec<Recorded>, KeepError> {
+        self.facts
+            .promotions_of(policy_uid, environment, &self.directory)
+            .await
     }
 }

@@ -2,7 +2,7 @@
 //! after a crash.
 
 use std::fs::{self, File, OpenOptions, TryLockError};
-use std::io::{self, BufRead, BufReader, Write as _};
+use std::io::{self, BufRead, BufReader, Seek as _, SeekFrom, Write as _};
 use std::path::{Path, PathBuf};
 
 use lockstep_core::domain::ports::KeepError;
@@ -71,6 +71,11 @@ pub(super) fn list(path: &Path) -> Result<Vec<(u32, PathBuf)>, KeepError> {
     Ok(found)
 }
 
+/// The file of a segment.
+pub(super) fn segment(directory: &Path, number: u32) -> PathBuf {
+    directory.join(format!("record-{number:06}.jsonl"))
+}
+
 impl Directory {
     /// Creates the directory where it is missing, and locks it.
     pub(super) fn lock(path: &Path) -> Result<Self, OpenError> {
@@ -90,10 +95,6 @@ impl Directory {
             Err(TryLockError::WouldBlock) => Err(OpenError::Held(path.to_owned())),
             Err(TryLockError::Error(error)) => Err(failed(&lock, &error).into()),
         }
-    }
-
-    fn segment(&self, number: u32) -> PathBuf {
-        self.path.join(format!("record-{number:06}.jsonl"))
     }
 
     /// Finds the end of the record. A last line that was cut off is removed; anything else that does not fit the
@@ -134,7 +135,7 @@ impl Directory {
 
     /// Begins a new segment after `tip`.
     pub(super) fn begin(&self, number: u32, tip: Tip) -> Result<End, KeepError> {
-        let path = self.segment(number);
+        let path = segment(&self.path, number);
         let file = OpenOptions::new()
             .create(true)
             .append(true)
@@ -240,4 +241,17 @@ pub(super) fn lines(
             None => return Ok(()),
         }
     }
+}
+
+/// The line that begins at an offset, without its newline.
+pub(super) fn line_at(path: &Path, offset: u64) -> Result<Vec<u8>, KeepError> {
+    let read = || -> io::Result<Vec<u8>> {
+        let mut file = File::open(path)?;
+        file.seek(SeekFrom::Start(offset))?;
+        let mut line = Vec::new();
+        BufReader::new(file).read_until(b'\n', &mut line)?;
+        line.pop_if(|last| *last == b'\n');
+        Ok(line)
+    };
+    read().map_err(|error| failed(path, &error))
 }

@@ -11,6 +11,9 @@ use lockstep_core::domain::ports::{Entry, Event, ObjectKey, Record};
 use super::segments::Directory;
 use super::{FileRecord, OpenError};
 
+#[path = "facts_tests.rs"]
+mod facts;
+
 /// A directory of its own, removed at the end.
 struct Scratch(PathBuf);
 
@@ -81,6 +84,7 @@ fn entry(name: &str, event: Event) -> Entry {
         digest: None,
         gained: vec![],
         gave_up: vec![],
+        promotion: None,
         note: String::new(),
     }
 }

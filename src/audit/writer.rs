@@ -1,21 +1,24 @@
 //! The one thread that appends. Entries that arrive while a sync is under way share the next one, so that many
 //! objects at work cost one sync, not one each.
 
+use std::sync::Arc;
 use std::thread;
 
 use lockstep_core::domain::ports::{EntryId, KeepError};
 use tokio::sync::mpsc::{Receiver, Sender, channel};
 use tokio::sync::oneshot;
 
-use super::line::Tip;
+use super::facts::{Facts, Told};
+use super::line::{Place, Tip};
 use super::segments::{Directory, End};
 
 /// Most entries that share one sync.
 const BATCH: usize = 512;
 
-/// An entry as JSON, and who waits for its id.
+/// An entry as JSON, what it says of promotions, and who waits for its id.
 pub(super) struct Append {
     pub(super) entry: String,
+    pub(super) told: Option<Told>,
     pub(super) done: oneshot::Sender<Result<EntryId, KeepError>>,
 }
 
@@ -24,13 +27,14 @@ pub(super) fn start(
     directory: Directory,
     mut end: End,
     segment_bytes: u64,
+    facts: Arc<Facts>,
 ) -> Result<Sender<Append>, KeepError> {
     let (queue, mut waiting) = channel(2 * BATCH);
     thread::Builder::new()
         .name("record".into())
         .spawn(move || {
             while let Some(batch) = next_batch(&mut waiting) {
-                write(&directory, &mut end, segment_bytes, batch);
+                write(&directory, &mut end, segment_bytes, &facts, batch);
             }
         })
         .map_err(|error| KeepError {
@@ -51,15 +55,15 @@ fn next_batch(waiting: &mut Receiver<Append>) -> Option<Vec<Append>> {
     Some(batch)
 }
 
-fn write(directory: &Directory, end: &mut End, segment_bytes: u64, batch: Vec<Append>) {
+fn write(directory: &Directory, end: &mut End, segment_bytes: u64, facts: &Facts, batch: Vec<Append>) {
     let mut lines = String::new();
     let mut tip: Tip = end.tip;
-    let mut ids = Vec::with_capacity(batch.len());
+    let mut made = Vec::with_capacity(batch.len());
     for append in &batch {
         let (line, next, id) = tip.extend(&append.entry);
+        made.push((lines.len() as u64, next, id));
         lines.push_str(&line);
         tip = next;
-        ids.push(id);
     }
     let unwritten = |error: std::io::Error| KeepError {
         what: "record",
@@ -70,10 +74,23 @@ fn write(directory: &Directory, end: &mut End, segment_bytes: u64, batch: Vec<Ap
         .mend()
         .map_err(unwritten)
         .and_then(|()| rotate(directory, end, segment_bytes))
-        .and_then(|()| end.append(&lines, tip).map_err(unwritten));
-    for (append, id) in batch.into_iter().zip(ids) {
+        .and_then(|()| {
+            let start = (end.number, end.length);
+            end.append(&lines, tip).map_err(unwritten)?;
+            Ok(start)
+        });
+    for (append, (before, tip, id)) in batch.into_iter().zip(made) {
+        let Append { entry: _, told, done } = append;
+        if let (Ok((segment, start)), Some(told)) = (&result, told) {
+            let place = Place {
+                segment: *segment,
+                offset: start + before,
+                tip,
+            };
+            facts.hear(place, told);
+        }
         // Who no longer waits has been cancelled; the entry stands all the same.
-        let _ = append.done.send(result.clone().map(|()| id));
+        let _ = done.send(result.clone().map(|_| id));
     }
 }
 

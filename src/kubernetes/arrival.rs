@@ -93,9 +93,10 @@ pub struct Undecodable {
 impl<'de, K: Kind> Deserialize<'de> for Arrived<K> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let mut object = Value::deserialize(deserializer)?;
-        let report = object
-            .get("status")
-            .map_or_else(|| report_digest(&Value::Null, K::KEPT), |status| report_digest(status, K::KEPT));
+        let report = object.get("status").map_or_else(
+            || report_digest(&Value::Null, K::KEPT),
+            |status| report_digest(status, K::KEPT),
+        );
         trim_metadata(&mut object);
         K::trim(&mut object);
         // From a borrowed value every string and list is made exactly as long as it is; read from a stream they

@@ -81,7 +81,11 @@ fn what_was_just_made_is_seen_unless_the_watch_has_gone_past_it() {
     cache.learn_made(arrived("v", 6, "again"));
     assert_eq!(note(&cache).as_deref(), Some("again"));
     cache.learn_made(arrived("u", 7, "other"));
-    assert_eq!(note(&cache).as_deref(), Some("again"), "the watch shows who took a name");
+    assert_eq!(
+        note(&cache).as_deref(),
+        Some("again"),
+        "the watch shows who took a name"
+    );
     listed(&cache, vec![]);
     assert!(cache.is_empty());
 }

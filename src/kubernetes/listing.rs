@@ -29,7 +29,7 @@ use super::arrival::Arrived;
 use super::index::connections_of;
 use super::name::{KindName, Name};
 use super::protection::{POLICY, since};
-use pages::{decoded, failed, is_forbidden, list, list_if_known, pages};
+use pages::{decoded, failed, is_forbidden, list, pages};
 
 pub use pages::Unreadable;
 

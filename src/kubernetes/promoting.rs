@@ -59,7 +59,10 @@ fn made(policy: &PromotionPolicy, name: &str, spec: PromotionSpec) -> Option<Pro
         (ENVIRONMENT_LABEL.to_owned(), spec.environment.clone()),
     ]);
     let mut promotion = Promotion::new(name, spec);
-    promotion.metadata.namespace.clone_from(&policy.metadata.namespace);
+    promotion
+        .metadata
+        .namespace
+        .clone_from(&policy.metadata.namespace);
     promotion.metadata.labels = Some(labels);
     promotion.metadata.owner_references = Some(vec![owner]);
     Some(promotion)

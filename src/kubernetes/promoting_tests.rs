@@ -29,7 +29,12 @@ impl Server {
     }
 
     fn object(&self, name: &str) -> Value {
-        self.objects.lock().unwrap().get(name).cloned().unwrap_or_default()
+        self.objects
+            .lock()
+            .unwrap()
+            .get(name)
+            .cloned()
+            .unwrap_or_default()
     }
 }
 
@@ -172,7 +177,10 @@ async fn nothing_is_made_deleted_or_kept_without_a_permit() {
     let (cluster, server) = cluster(false).await;
     let made = cluster.make(&policy(), "one", spec("fraud")).await;
     assert!(made.unwrap_err().message.contains("somebody else leads"));
-    cluster.store.promotions.learn_made(arrived("ml", "two", json!(spec("fraud"))));
+    cluster
+        .store
+        .promotions
+        .learn_made(arrived("ml", "two", json!(spec("fraud"))));
     let two = key(&cluster.promotion("ml", "two").unwrap());
     assert!(cluster.delete(&two).await.is_err());
     assert!(cluster.keep(&two, json!({"machine": {}})).await.is_err());
@@ -218,12 +226,19 @@ async fn what_is_kept_is_written_once_and_the_report_leaves_it_alone() {
     cluster.keep(&one, more).await.unwrap();
     assert_eq!(server.object("one")["status"]["taken"], json!({"steps": []}));
     cluster.keep(&one, json!({"machine": machine})).await.unwrap();
-    assert_eq!(server.object("one")["status"], json!({"machine": machine}), "all that is kept");
+    assert_eq!(
+        server.object("one")["status"],
+        json!({"machine": machine}),
+        "all that is kept"
+    );
 
     let refused = cluster.keep(&one, json!({"phase": "Running"})).await.unwrap_err();
     assert!(refused.message.contains("status.phase"), "{refused}");
     let calls = server.calls();
-    cluster.write_status(&one, json!({"machine": {}, "phase": "Waiting"})).await.unwrap();
+    cluster
+        .write_status(&one, json!({"machine": {}, "phase": "Waiting"}))
+        .await
+        .unwrap();
     assert_eq!(server.calls(), calls + 1);
     // The server here forgets what it is not told, so this is what was sent.
     assert_eq!(server.object("one")["status"], json!({"phase": "Waiting"}));
@@ -254,9 +269,15 @@ async fn a_freeze_holds_where_it_stands_and_one_that_nobody_understands_holds_al
     assert_eq!(all.until, until.parse().unwrap());
     assert_eq!(all.reason, "quarter end");
     assert_eq!(all.kinds, Some(set(&["PromotionPolicy", "ServiceCredential"])));
-    assert_eq!(all.selector, Some(BTreeMap::from([("tier".to_owned(), "one".to_owned())])));
+    assert_eq!(
+        all.selector,
+        Some(BTreeMap::from([("tier".to_owned(), "one".to_owned())]))
+    );
     assert_eq!(all.except, BTreeSet::from([Exception::Rollback]));
-    assert_eq!((&some.kinds, &some.selector, some.except.len()), (&None, &None, 0));
+    assert_eq!(
+        (&some.kinds, &some.selector, some.except.len()),
+        (&None, &None, 0)
+    );
     assert_eq!((&*odd.namespace, odd.until), ("ml", Timestamp::MAX));
     assert!(odd.reason.contains("does not understand"), "{}", odd.reason);
 }

@@ -63,12 +63,20 @@ impl Caches {
                      "verification": {"label": "Verified", "group": "ci"}},
             "steps": [], "environments": [],
         });
-        self.show(|store| &store.policies, "fraud", json!({"spec": spec, "status": status}))
+        self.show(
+            |store| &store.policies,
+            "fraud",
+            json!({"spec": spec, "status": status}),
+        )
     }
 
     fn promotion(&mut self, name: &str, status: Value) -> BTreeSet<String> {
         let spec = json!({"policyRef": {"name": "fraud"}, "environment": "prod"});
-        self.show(|store| &store.promotions, name, json!({"spec": spec, "status": status}))
+        self.show(
+            |store| &store.promotions,
+            name,
+            json!({"spec": spec, "status": status}),
+        )
     }
 
     fn freeze(&mut self) -> BTreeSet<String> {
@@ -99,11 +107,20 @@ async fn a_turn_wakes_all_promotions_and_what_they_are_judged_by_those_that_have
     for (what, whom) in [
         (json!({"acting": "done"}), &both),
         (json!({"held": {"reason": "it failed"}}), &both),
-        (json!({"current": {"change": 1, "revision": "a", "promotion": "done"}}), &both),
-        (json!({"reached": {"position": 1, "attempt": 1, "promotion": "done"}}), &both),
+        (
+            json!({"current": {"change": 1, "revision": "a", "promotion": "done"}}),
+            &both,
+        ),
+        (
+            json!({"reached": {"position": 1, "attempt": 1, "promotion": "done"}}),
+            &both,
+        ),
         (json!({"tip": "a"}), &going),
         (json!({"baseline": "b"}), &going),
-        (json!({"runs": {"total": 1, "explained": 1, "acknowledged": 0, "unexplained": 0}}), &names([])),
+        (
+            json!({"runs": {"total": 1, "explained": 1, "acknowledged": 0, "unexplained": 0}}),
+            &names([]),
+        ),
         (json!({"watermark": "2026-01-01T00:00:00Z"}), &names([])),
     ] {
         assert_eq!(&caches.policy(environment(what.clone())), whom, "{what}");
@@ -119,7 +136,11 @@ async fn a_turn_wakes_all_promotions_and_what_they_are_judged_by_those_that_have
 #[tokio::test]
 async fn where_a_promotion_stands_wakes_its_policy_and_its_steps_wake_nobody() {
     let mut caches = Caches::new();
-    assert_eq!(caches.promotion("one", json!({})), names(["one", "fraud"]), "somebody made it");
+    assert_eq!(
+        caches.promotion("one", json!({})),
+        names(["one", "fraud"]),
+        "somebody made it"
+    );
     let finding = |kind: &str, message: &str| json!({"findings": [{"kind": kind, "message": message}]});
     let mut status = json!({});
     for (field, value, wakes) in [
@@ -130,16 +151,37 @@ async fn where_a_promotion_stands_wakes_its_policy_and_its_steps_wake_nobody() {
         ("verdict", finding("Frozen", "until one"), false),
         ("verdict", finding("Vetoed", "by Ada"), true),
         ("verdict", json!({}), true),
-        ("machine", json!({"promotion": {"phase": "running", "steps": []}}), true),
-        ("machine", json!({"promotion": {"phase": "running", "steps": [{"name": "train"}]}}), false),
-        ("steps", json!([{"name": "train", "kind": "job", "state": "Acting"}]), false),
-        ("machine", json!({"promotion": {"phase": {"ended": "succeeded"}, "steps": []}}), true),
+        (
+            "machine",
+            json!({"promotion": {"phase": "running", "steps": []}}),
+            true,
+        ),
+        (
+            "machine",
+            json!({"promotion": {"phase": "running", "steps": [{"name": "train"}]}}),
+            false,
+        ),
+        (
+            "steps",
+            json!([{"name": "train", "kind": "job", "state": "Acting"}]),
+            false,
+        ),
+        (
+            "machine",
+            json!({"promotion": {"phase": {"ended": "succeeded"}, "steps": []}}),
+            true,
+        ),
         ("phase", json!("Succeeded"), true),
         ("nextAction", json!("2026-01-01T00:00:00Z"), false),
     ] {
         status[field] = value;
         let woken = if wakes { names(["fraud"]) } else { names([]) };
-        assert_eq!(caches.promotion("one", status.clone()), woken, "{field}: {}", status[field]);
+        assert_eq!(
+            caches.promotion("one", status.clone()),
+            woken,
+            "{field}: {}",
+            status[field]
+        );
     }
 }
 

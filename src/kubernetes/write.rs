@@ -147,7 +147,10 @@ impl Writer {
         let request = Request::new(K::url_path(&(), Some(&object.namespace)))
             .create(&params, body)
             .map_err(|error| refuse(error.to_string()))?;
-        match self.send(object, self.client.request::<Arrived<K>>(request)).await {
+        match self
+            .send(object, self.client.request::<Arrived<K>>(request))
+            .await
+        {
             Ok(made) => cache.learn_made(made),
             Err(Unsent::Exists(_)) => {}
             Err(error) => return Err(error.keep("object")),

@@ -1,7 +1,8 @@
-//! What is written back: messages, hashtags and submit requirements, each once.
+//! What is written back: messages, hashtags and submit requirements, each once; and what a project says of itself.
 
 use std::collections::BTreeMap;
 
+use lockstep_core::domain::ports::SystemErrorKind;
 use lockstep_core::domain::promotion::ports::{
     Requirement, RequirementChanges, ReviewSystem as _, Saying, Written,
 };
@@ -107,4 +108,32 @@ async fn submit_requirements_are_written_whole_and_once() {
     assert_eq!(write(None).await, Ok(Written::Done));
     assert_eq!(write(None).await, Ok(Written::Already));
     assert!(y.system.requirements(&y.project).await.unwrap().own.is_empty());
+}
+
+#[tokio::test]
+async fn labels_are_told_as_they_count_in_the_project_inherited_ones_included() {
+    let Some(y) = yard("FAST_FORWARD_ONLY").await else {
+        return;
+    };
+    let labels = y.system.labels(&y.project).await.unwrap();
+    let range = |name: &str| labels.get(name).map(|label| (label.min, label.max));
+    assert_eq!(range("Code-Review"), Some((-2, 2)), "of All-Projects");
+    assert_eq!(range("Verified"), Some((-1, 1)), "of the parent");
+    let body = serde_json::json!({
+        "values": {"-1": "No", " 0": "None", "+1": "Yes", "+2": "Yes", "+3": "Yes"}, "commit_message": "Redefine it",
+    });
+    let path = format!("{}/labels/Code-Review", y.project_path());
+    y.admin(Method::PUT, &path, body).await;
+    let redefined = y.system.labels(&y.project).await.unwrap();
+    assert_eq!(
+        (redefined["Code-Review"].min, redefined["Code-Review"].max),
+        (-1, 3)
+    );
+    assert_eq!(redefined["Verified"], labels["Verified"]);
+    let unknown = y
+        .system
+        .labels(&format!("{}-unknown", y.project))
+        .await
+        .unwrap_err();
+    assert_eq!(unknown.kind, SystemErrorKind::NotFound, "{unknown}");
 }

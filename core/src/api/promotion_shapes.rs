@@ -157,12 +157,12 @@ pub fn cron(_: &mut SchemaGenerator) -> Schema {
 
 /// How long a window stays open.
 pub fn window_length(_: &mut SchemaGenerator) -> Schema {
-    between(60, 31 * 86_400, "must lie between 1m and 31d")
+    between(1, 31 * 86_400, "must lie between 1s and 31d")
 }
 
 /// How long one try of a step may take.
 pub fn step_timeout(_: &mut SchemaGenerator) -> Schema {
-    between(60, 7 * 86_400, "must lie between 1m and 7d")
+    between(1, 7 * 86_400, "must lie between 1s and 7d")
 }
 
 /// How long an upstream success must have stood.

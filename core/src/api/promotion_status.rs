@@ -103,6 +103,9 @@ pub struct PromotionStatus {
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct VerdictStatus {
+    /// Whether nothing speaks against it. Always written: an object without any field is taken for null when it is
+    /// applied over one that had some (kube-apiserver 1.37.2).
+    pub passes: bool,
     /// What speaks against it; none: it passes.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = shapes::FINDINGS))]

@@ -76,7 +76,7 @@ pub struct PolicyJob {
     /// Whether a run that ends as `SUCCESS_WITH_FAILURES` has succeeded. Unset: no.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub accept_failures: Option<bool>,
-    /// How long one run may take before it is cancelled, and undoing it as well; between 1m and 7d. Unset: 2h.
+    /// How long one run may take before it is cancelled, and undoing it as well; between 1s and 7d. Unset: 2h.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(schema_with = "shapes::step_timeout")]
     pub timeout: Option<Duration>,
@@ -127,7 +127,7 @@ pub struct PolicyServingEndpoint {
     /// Percent of the traffic, 0 to 100; the other entities keep their proportions.
     #[schemars(range(min = 0, max = 100))]
     pub traffic_percentage: i32,
-    /// How long an update may take, and undoing it as well; between 1m and 7d. Unset: 2h.
+    /// How long an update may take, and undoing it as well; between 1s and 7d. Unset: 2h.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(schema_with = "shapes::step_timeout")]
     pub timeout: Option<Duration>,

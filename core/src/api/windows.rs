@@ -27,7 +27,7 @@ pub struct WindowText {
     /// Minute, hour, day of month, month, day of week: `0 9 * * MON-THU`.
     #[schemars(schema_with = "shapes::cron")]
     pub start: String,
-    /// How long it stays open: `8h`; between 1m and 31d.
+    /// How long it stays open: `8h`; between 1s and 31d.
     #[schemars(schema_with = "shapes::window_length")]
     pub duration: Duration,
     /// IANA name as `Europe/Berlin`; unset: UTC.

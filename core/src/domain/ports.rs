@@ -10,7 +10,7 @@ use std::time::Duration;
 use jiff::Timestamp;
 
 pub use cluster::{Cluster, Note};
-pub use keeping::{Entry, EntryId, Event, Journal, JournalState, KeepError, ObjectKey, Record};
+pub use keeping::{Entry, EntryId, Event, Journal, JournalState, KeepError, NEWEST, ObjectKey, Record};
 pub use systems::{
     AccessSystem, Applied, ConnectionKey, ConnectionKind, ErrorClass, Probe, Probes, SystemError,
     SystemErrorKind, Systems,

@@ -2,6 +2,7 @@
 //! nothing more to do now; it never waits for the outside.
 
 mod doing;
+mod facts;
 mod tree;
 
 
@@ -9,10 +10,11 @@ use jiff::Timestamp;
 use kube::ResourceExt as _;
 use lockstep_core::api::{FINALIZER, Promotion};
 use lockstep_core::api::condition::Reason;
-use lockstep_core::domain::ports::{Entry, Event, KeepError};
+use lockstep_core::domain::ports::{Entry, KeepError};
+use lockstep_core::domain::promotion::finding::Verdict;
 use lockstep_core::domain::promotion::kept::{self, Kept};
 use lockstep_core::domain::promotion::ready::Course;
-use lockstep_core::domain::promotion::state::{End, Failure, FailureKind, Phase};
+use lockstep_core::domain::promotion::state::{Failure, FailureKind, Phase};
 use lockstep_core::domain::promotion::steps::{self, Effect, Seen};
 
 use super::super::Context;
@@ -56,6 +58,7 @@ pub async fn apply(promotion: &Promotion, gathered: &Gathered, planned: Planned,
         written: promotion.status.as_ref().and_then(|status| status.machine.clone()),
         held: promotion.finalizers().iter().any(|held| held == FINALIZER),
         kept,
+        verdict: gathered.judged.as_ref().and_then(|judged| Some(&judged.as_ref().ok()?.verdict)),
         context,
     };
     let (mut effect, mut seen, mut again) = (None, Seen::Pass, None);
@@ -107,6 +110,8 @@ struct Moving<'a> {
     /// Whether the object cannot go before we let it.
     held: bool,
     written: Option<serde_json::Value>,
+    /// What the gate said in this pass.
+    verdict: Option<&'a Verdict>,
     context: &'a Context,
 }
 
@@ -143,7 +148,9 @@ impl Moving<'_> {
         if machine == self.written {
             return Ok(());
         }
-        if let Some((event, note)) = self.saying(effect) {
+        if let Some((event, note, fact)) =
+            facts::entry(self.promotion, &self.kept, course, self.verdict, effect)
+        {
             let entry = Entry {
                 time: self.context.clock.now(),
                 actor: self.context.actor.clone(),
@@ -154,6 +161,7 @@ impl Moving<'_> {
                 gained: Vec::new(),
                 gave_up: Vec::new(),
                 note,
+                promotion: Some(fact),
             };
             self.context.record.append(entry).await?;
         }
@@ -161,39 +169,4 @@ impl Moving<'_> {
         self.written = machine;
         Ok(())
     }
-
-    /// What the record is told of this move.
-    fn saying(&self, effect: Option<Effect>) -> Option<(Event, String)> {
-        let promotion = &self.kept.promotion;
-        if let Some(end) = promotion.ended() {
-            let (event, words) = match end {
-                End::Succeeded => (Event::Succeeded, "succeeded".to_owned()),
-                End::Failed { why, left } if left.is_empty() => {
-                    (Event::Failed, format!("failed, everything undone: {}", why.message))
-                }
-                End::Failed { why, left } => {
-                    let left: Vec<String> = left.iter().map(|(step, why)| format!("{step}: {why}")).collect();
-                    (Event::Failed, format!("failed: {}; still in place: {}", why.message, left.join("; ")))
-                }
-                End::Refused => (Event::Failed, "refused by the gate".to_owned()),
-                End::Superseded(by) => (Event::Failed, format!("superseded by {by}")),
-                End::Cancelled => (Event::Failed, "cancelled before it began".to_owned()),
-            };
-            return Some((event, words));
-        }
-        let name = |step: usize| promotion.steps.get(step).map(|step| step.name.to_string());
-        match effect? {
-            // An act is announced when it is first looked for: from then on it may be sent.
-            Effect::Look { step, attempt } => Some((
-                Event::Intent,
-                format!("step {} acts, try {attempt}", name(step).unwrap_or_default()),
-            )),
-            Effect::Stop { step, .. } => Some((Event::Intent, format!("step {} is stopped", name(step)?))),
-            Effect::LookUndone { step } | Effect::Undo { step } => {
-                Some((Event::Intent, format!("step {} is undone", name(step)?)))
-            }
-            Effect::Prepare { .. } | Effect::Act { .. } => None,
-        }
-    }
 }
-

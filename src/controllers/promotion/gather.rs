@@ -14,7 +14,7 @@ use lockstep_core::domain::promotion::evidence::{ChangeNumber, CommitId};
 use lockstep_core::domain::promotion::freeze::Freeze;
 use lockstep_core::domain::promotion::gate::{Moment, Success, Surroundings};
 use lockstep_core::domain::promotion::kept::{self, Found};
-use lockstep_core::domain::promotion::queue::{self, Contenders};
+use lockstep_core::domain::promotion::queue::{self, Contenders, Place};
 use lockstep_core::domain::promotion::rules::Rules;
 use lockstep_core::domain::promotion::state::{End, Phase};
 
@@ -22,6 +22,7 @@ use super::super::branches::Branches;
 use super::super::promotion_policy::reading::{self, Declared, Remembered};
 use super::super::Context;
 use super::judge::{self, Judged};
+use super::way_back::{self, NoWay, WayBack};
 
 /// Everything that a pass knows.
 pub struct Gathered {
@@ -34,6 +35,8 @@ pub struct Gathered {
     pub freezes: Vec<Freeze>,
     /// Only as long as it waits.
     pub judged: Option<Result<Judged, SystemError>>,
+    /// Only of a rollback that waits.
+    pub way_back: Option<WayBack>,
     /// Why it cannot be judged or go on.
     pub problem: Option<(Reason, String)>,
 }
@@ -53,6 +56,7 @@ pub async fn gather(branches: &Branches, promotion: &Promotion, context: &Contex
         contenders,
         freezes: context.objects.freezes(),
         judged: None,
+        way_back: None,
         problem: None,
         policy,
         kept,
@@ -74,6 +78,15 @@ pub async fn gather(branches: &Branches, promotion: &Promotion, context: &Contex
         Found::Kept(kept) => kept.0.promotion.phase == Phase::Waiting,
         Found::Unreadable(_) => false,
     };
+    if let (true, Some(wish), Some(declared)) = (waits, &spec.rollback, &gathered.declared) {
+        let uid = policy.uid().unwrap_or_default();
+        match way_back::find(wish, &uid, declared, context).await {
+            Ok(found) => gathered.way_back = Some(found),
+            Err(NoWay::Error(error)) => gathered.problem = Some((error.reason(), error.to_string())),
+            Err(NoWay::Refused(reason, message)) => gathered.problem = Some((reason, message)),
+        }
+        return gathered;
+    }
     let (Some(deploy), Some(declared), Some(status)) = (&spec.deploy, &gathered.declared, status) else {
         return gathered;
     };
@@ -169,6 +182,15 @@ pub fn contenders(siblings: &[Arc<Promotion>], environment: &str) -> Contenders 
         .collect()
 }
 
+/// The place of what a promotion has put in place: of a rollback that of where it went back to.
+fn place_of(siblings: &[Arc<Promotion>], promotion: &Promotion) -> Option<Place> {
+    let Some(wish) = &promotion.spec.rollback else {
+        return kept::place(&promotion.spec);
+    };
+    let target = siblings.iter().find(|other| other.name_any() == wish.to)?;
+    kept::place(&target.spec)
+}
+
 /// What the environments before this one have run.
 fn upstream(
     siblings: &[Arc<Promotion>],
@@ -178,7 +200,7 @@ fn upstream(
     let of = |environment: &String| {
         let current = reading::remembered(policy, environment).environment.current;
         let current = current.and_then(|name| siblings.iter().find(|other| other.name_any() == name.0));
-        let place = current.and_then(|current| kept::place(&current.spec));
+        let place = current.and_then(|current| place_of(siblings, current));
         let successes = siblings
             .iter()
             .filter(|other| other.spec.environment == *environment)

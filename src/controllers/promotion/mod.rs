@@ -8,6 +8,7 @@ mod gather;
 mod judge;
 mod plan;
 mod report;
+mod way_back;
 
 use std::sync::Arc;
 

@@ -49,6 +49,9 @@ pub fn plan(promotion: &Promotion, gathered: &Gathered, now: Timestamp) -> Plann
         },
     };
     let name = kept.promotion.name.clone();
+    if let (Some(way), Some(declared)) = (&gathered.way_back, &gathered.declared) {
+        course = Some(way.course(declared));
+    }
     if let Some(Ok(judged)) = &gathered.judged {
         kept.brought.clone_from(&judged.brought);
         course = gathered.declared.as_ref().map(|declared| Course {
@@ -74,21 +77,30 @@ pub fn plan(promotion: &Promotion, gathered: &Gathered, now: Timestamp) -> Plann
 fn begin(promotion: &Promotion, gathered: &Gathered) -> Result<Kept, (Reason, String)> {
     let policy = gathered.policy.as_deref();
     let uid = policy.and_then(|policy| policy.uid()).unwrap_or_default();
-    let subject = kept::subject(&promotion.spec, &uid).ok_or_else(|| {
-        let message = "only deploy promotions are followed by this version";
-        (Reason::InvalidSpec, message.to_owned())
-    })?;
     let recipe = gathered.declared.as_ref().map(|declared| &declared.environment.recipe);
     let Some(recipe) = recipe else {
         let unknown = || (Reason::DependencyNotReady, "its environment is unknown".to_owned());
         return Err(gathered.problem.clone().unwrap_or_else(unknown));
     };
     let name = PromotionName(promotion.name_any());
+    if promotion.spec.rollback.is_some() {
+        let unknown = || (Reason::Progressing, "the way back is not known yet".to_owned());
+        let way = gathered.way_back.as_ref();
+        let way = way.ok_or_else(|| gathered.problem.clone().unwrap_or_else(unknown))?;
+        return Ok(way.begin(name, promotion.uid().unwrap_or_default(), recipe));
+    }
+    let subject = kept::subject(&promotion.spec, &uid).ok_or_else(|| {
+        let message = "override is not followed by this version: lift what it waits for, or deploy another change";
+        (Reason::InvalidSpec, message.to_owned())
+    })?;
     Ok(kept::begun_from(name, subject, recipe.on_failure, recipe.begin()))
 }
 
 fn orders(promotion: &Promotion, gathered: &Gathered, name: &PromotionName, now: Timestamp) -> Orders {
     let gate = match &gathered.judged {
+        // A person asked for it, and the record answers for where it leads.
+        None if gathered.way_back.is_some() && !stands_still(gathered, true, now) => Gate::Passes,
+        None if gathered.way_back.is_some() => Gate::Waits,
         Some(Ok(judged)) if judged.verdict.passes() => Gate::Passes,
         Some(Ok(judged)) if judged.verdict.refuses() => Gate::Refuses,
         Some(Ok(_)) => Gate::Waits,
@@ -102,13 +114,7 @@ fn orders(promotion: &Promotion, gathered: &Gathered, name: &PromotionName, now:
     let enforces = policy.is_some_and(|policy| {
         defaults::policy_mode(&policy.spec) == Mode::Enforce && !defaults::policy_suspended(&policy.spec)
     });
-    let none = BTreeMap::new();
-    let freezes = |rollback| {
-        policy.is_some_and(|policy| {
-            let labels = policy.metadata.labels.as_ref().unwrap_or(&none);
-            !applying(&gathered.freezes, &stopped(policy, labels, rollback), now).is_empty()
-        })
-    };
+    let rolls_back = promotion.spec.rollback.is_some();
     Orders {
         gate,
         turn: enforces && gathered.environment.has_turn(name),
@@ -118,7 +124,16 @@ fn orders(promotion: &Promotion, gathered: &Gathered, name: &PromotionName, now:
             .flatten(),
         // Whoever deletes it wants it to stop; it goes when nothing of it acts any more.
         cancel: promotion.annotations().contains_key(CANCEL) || promotion.metadata.deletion_timestamp.is_some(),
-        frozen: freezes(false),
-        undo_frozen: freezes(true),
+        frozen: stands_still(gathered, rolls_back, now),
+        undo_frozen: stands_still(gathered, true, now),
     }
+}
+
+/// Whether a freeze stops it now.
+fn stands_still(gathered: &Gathered, rollback: bool, now: Timestamp) -> bool {
+    let none = BTreeMap::new();
+    gathered.policy.as_deref().is_some_and(|policy| {
+        let labels = policy.metadata.labels.as_ref().unwrap_or(&none);
+        !applying(&gathered.freezes, &stopped(policy, labels, rollback), now).is_empty()
+    })
 }

@@ -36,9 +36,25 @@ pub async fn apply(policy: &PromotionPolicy, planned: &Planned, context: &Contex
                 held.environment,
                 held.hold.reason
             ),
+            promotion: None,
         };
         let id = context.record.append(entry).await?;
         context.cluster.use_approval(approval, &id, context.clock.now()).await?;
+    }
+    for fact in &planned.facts {
+        let entry = Entry {
+            time: context.clock.now(),
+            actor: context.actor.clone(),
+            object: object.clone(),
+            event: Event::Intent,
+            changes: Vec::new(),
+            digest: None,
+            gained: Vec::new(),
+            gave_up: Vec::new(),
+            note: format!("environment {}", fact.environment),
+            promotion: Some(fact.clone()),
+        };
+        context.record.append(entry).await?;
     }
     let gate = gate(policy, &planned.rules, context);
     context

@@ -7,14 +7,14 @@ use std::sync::Arc;
 use jiff::Timestamp;
 use kube::ResourceExt as _;
 use lockstep_core::api::{PlanApproval, Promotion, PromotionPolicy};
-use lockstep_core::domain::ports::SystemError;
+use lockstep_core::domain::ports::{KeepError, SystemError};
 use lockstep_core::domain::promotion::arrivals::{Arrival, arrivals};
 use lockstep_core::domain::promotion::evidence::CommitId;
 use lockstep_core::domain::promotion::kept;
 use lockstep_core::domain::promotion::policy::Policy;
 use lockstep_core::domain::promotion::ports::{ChangeRef, Inquiry, Review};
 use lockstep_core::domain::promotion::queue::Contenders;
-use lockstep_core::domain::promotion::range;
+use lockstep_core::domain::promotion::range::{self, BaselineKey};
 use lockstep_core::domain::promotion::rules::Rules;
 
 use super::super::Context;
@@ -36,6 +36,8 @@ pub struct Gathered {
     /// What people said of this policy's plans.
     pub approvals: Vec<Arc<PlanApproval>>,
     pub protected_since: Option<Timestamp>,
+    /// The record could not be asked, so nothing is decided.
+    pub unkept: Option<KeepError>,
     /// What could not be read, of whichever environment.
     pub errors: Vec<SystemError>,
 }
@@ -47,6 +49,8 @@ pub struct Environment {
     pub remembered: Remembered,
     pub tip: Option<CommitId>,
     pub baseline: Option<range::Baseline>,
+    /// Under what the record knows the baseline.
+    pub baseline_key: Option<BaselineKey>,
     /// Changes that have no promotion yet, oldest first.
     pub arrived: Vec<Arrival>,
     pub contenders: Contenders,
@@ -66,6 +70,7 @@ pub async fn gather(
         rules: None,
         approvals: context.cluster.approvals(&super::key(object)),
         protected_since: context.cluster.approvals_protected_since(),
+        unkept: None,
         errors: Vec::new(),
     };
     let Ok(policy) = gathered.policy.clone() else {
@@ -85,6 +90,7 @@ pub async fn gather(
                 remembered: reading::remembered(object, &name),
                 tip: None,
                 baseline: None,
+                baseline_key: None,
                 arrived: Vec::new(),
                 contenders: promotion::contenders(&siblings, &name),
                 siblings,
@@ -102,10 +108,50 @@ pub async fn gather(
             return gathered;
         }
     };
+    if let Err(error) = remember(object, &mut gathered, context).await {
+        gathered.unkept = Some(error);
+        return gathered;
+    }
     if let Err(error) = look(branches, object, &policy, &*review, looks_up, &mut gathered, context).await {
         gathered.errors.push(error);
     }
     gathered
+}
+
+/// What the status does not say any more, or never did, is asked of the record: re-creating a policy launders nothing.
+async fn remember(
+    object: &PromotionPolicy,
+    gathered: &mut Gathered,
+    context: &Context,
+) -> Result<(), KeepError> {
+    let uid = object.uid().unwrap_or_default();
+    for environment in &mut gathered.environments {
+        let Ok(declared) = &environment.declared else { continue };
+        environment.baseline_key = baseline_key(declared, context);
+        if reading::row(object, &environment.name).is_none()
+            && let Some(known) = context.record.environment_of(&uid, &environment.name).await?
+        {
+            environment.remembered.environment = known;
+        }
+        if environment.remembered.baseline.is_none()
+            && let Some(key) = &environment.baseline_key
+        {
+            environment.remembered.baseline = context.record.baseline_of(key).await?;
+        }
+    }
+    Ok(())
+}
+
+fn baseline_key(declared: &Declared, context: &Context) -> Option<BaselineKey> {
+    let (gerrit, databricks) = (&declared.gerrit, &declared.environment.recipe.databricks);
+    let server = context.cluster.gerrit_connection(&gerrit.namespace, &gerrit.name)?;
+    let workspace = context.cluster.databricks_connection(&databricks.namespace, &databricks.name)?;
+    Some(BaselineKey {
+        server: server.status.as_ref()?.server.clone()?,
+        project: declared.on.project.clone(),
+        branch: declared.on.branch.clone(),
+        workspace: workspace.status.as_ref()?.workspace_id.clone()?,
+    })
 }
 
 async fn look(
@@ -159,6 +205,10 @@ async fn look_at(
             format!("project {} has no branch {} that we can see", on.project, on.branch),
         ));
     };
+    if environment.baseline_key.is_none() {
+        // Without the systems' own names nobody could find the baseline again.
+        return Ok(());
+    }
     let stated = declared.environment.baseline.as_ref();
     let baseline = range::baseline(environment.remembered.baseline.as_ref(), stated, &tip);
     environment.tip = Some(tip.clone());

@@ -90,6 +90,10 @@ impl Reconcile for Controller {
         }
         let looks_up = self.looks_up(&policy, now);
         let gathered = gather::gather(&self.branches, &policy, looks_up, context).await;
+        if let Some(error) = &gathered.unkept {
+            tracing::warn!(%error, "the record could not be asked");
+            return Next::Backoff;
+        }
         let planned = plan::plan(&policy, &gathered, now);
         let applied = apply::apply(&policy, &planned, context).await;
         if gathered.rules.is_some() && applied.is_ok() {

@@ -13,8 +13,9 @@ use lockstep_core::domain::defaults;
 use lockstep_core::domain::promotion::arrivals::Arrival;
 use lockstep_core::domain::promotion::attempt::PromotionName;
 use lockstep_core::domain::promotion::evidence::{ChangeNumber, CommitId};
-use lockstep_core::domain::promotion::kept;
-use lockstep_core::domain::promotion::queue::{Contenders, Wishes};
+use lockstep_core::domain::promotion::kept::{self, Found};
+use lockstep_core::domain::promotion::fact::{PolicyId, PromotionFact};
+use lockstep_core::domain::promotion::queue::{self, Contenders, Wishes};
 use lockstep_core::domain::promotion::range::Baseline;
 use lockstep_core::domain::promotion::rules::Rules;
 use lockstep_core::domain::promotion::state::Phase;
@@ -36,6 +37,8 @@ pub struct Planned {
     pub make: Vec<(String, PromotionSpec)>,
     /// Ended promotions beyond those that are kept.
     pub forget: Vec<String>,
+    /// What the record is told before anything rests on it.
+    pub facts: Vec<PromotionFact>,
     /// Holds, and who ends them.
     pub holds: Vec<Resumption>,
     /// More are to be made than one pass makes.
@@ -50,6 +53,7 @@ pub fn plan(object: &PromotionPolicy, gathered: &Gathered, now: Timestamp) -> Pl
         rules,
         make: Vec::new(),
         forget: Vec::new(),
+        facts: Vec::new(),
         holds: Vec::new(),
         more: false,
     };
@@ -70,7 +74,9 @@ pub fn plan(object: &PromotionPolicy, gathered: &Gathered, now: Timestamp) -> Pl
             unexplained: None,
         };
         planned.holds.extend(held);
-        planned.environments.push(remember(object, environment, &wishes, now));
+        let (row, fact) = remember(object, environment, &wishes, now);
+        planned.environments.push(row);
+        planned.facts.extend(fact);
         planned.make.extend(retried(object, environment));
         for arrival in environment.arrived.iter().take(AT_ONCE) {
             let name = super::gather::name(object, environment, arrival);
@@ -142,7 +148,7 @@ fn remember(
     environment: &Environment,
     wishes: &Wishes,
     now: Timestamp,
-) -> EnvironmentStatus {
+) -> (EnvironmentStatus, Option<PromotionFact>) {
     let mut row = reading::row(object, &environment.name).cloned().unwrap_or_else(|| EnvironmentStatus {
         name: environment.name.clone(),
         ..EnvironmentStatus::default()
@@ -154,7 +160,7 @@ fn remember(
         row.baseline = Some(baseline.commit().0.clone());
     }
     let Ok(declared) = &environment.declared else {
-        return row;
+        return (row, None);
     };
     let windows = &declared.environment.windows;
     row.next_window = if windows.open_at(now) {
@@ -169,7 +175,24 @@ fn remember(
     let next = environment.remembered.environment.next(&contenders, wishes);
     reading::write(&mut row, &next, now);
     row.current = next.current.as_ref().and_then(|name| current(environment, &name.0)).or(row.current);
-    row
+    (row, fact(object, environment, next))
+}
+
+/// What is new about the environment.
+fn fact(object: &PromotionPolicy, environment: &Environment, next: queue::Environment) -> Option<PromotionFact> {
+    let policy = PolicyId {
+        name: object.name_any(),
+        uid: object.uid().unwrap_or_default(),
+    };
+    let mut fact = PromotionFact::about(policy, environment.name.clone());
+    if next != environment.remembered.environment {
+        fact.environment_state = Some(next);
+    }
+    if environment.remembered.baseline.is_none() {
+        let baseline = environment.baseline.as_ref().map(|baseline| baseline.commit().clone());
+        fact.baseline = environment.baseline_key.clone().zip(baseline);
+    }
+    (fact.environment_state.is_some() || fact.baseline.is_some()).then_some(fact)
 }
 
 fn give_nobody_the_turn(contenders: &mut Contenders) {
@@ -182,12 +205,11 @@ fn give_nobody_the_turn(contenders: &mut Contenders) {
 
 fn current(environment: &Environment, name: &str) -> Option<CurrentStatus> {
     let promotion = environment.siblings.iter().find(|promotion| promotion.name_any() == name)?;
-    let deploy = promotion.spec.deploy.as_ref()?;
-    Some(CurrentStatus {
-        change: deploy.change,
-        revision: deploy.deployed().to_owned(),
-        promotion: name.to_owned(),
-    })
+    let Found::Kept(kept) = kept::read(promotion.status.as_ref()) else {
+        return None;
+    };
+    let subject = &kept.0.promotion.subject;
+    Some(reading::current(&kept.0.promotion.name, subject.change.0, &subject.revision))
 }
 
 /// Ended promotions beyond the newest `keep`; never the one that runs, acts or holds the environment.

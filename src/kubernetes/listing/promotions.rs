@@ -70,8 +70,7 @@ impl Listing {
 
     /// Lays an object over what the cluster has.
     pub fn put_promotion(&mut self, promotion: Promotion) {
-        self.promotions
-            .insert(Name::of(&promotion), Arc::new(promotion));
+        self.promotions.insert(Name::of(&promotion), Arc::new(promotion));
     }
 
     /// Lays an object over what the cluster has.
@@ -112,7 +111,12 @@ impl Objects for Listing {
             .collect()
     }
 
-    async fn make(&self, _policy: &PromotionPolicy, _name: &str, _spec: PromotionSpec) -> Result<(), KeepError> {
+    async fn make(
+        &self,
+        _policy: &PromotionPolicy,
+        _name: &str,
+        _spec: PromotionSpec,
+    ) -> Result<(), KeepError> {
         Err(refused("object"))
     }
 

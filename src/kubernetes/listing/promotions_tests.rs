@@ -88,8 +88,16 @@ async fn what_was_listed_is_found_and_nothing_is_written() {
         .collect();
     assert_eq!(freezes, [("all".to_owned(), true), ("here".to_owned(), false)]);
     let notes = &listing.promotion_notes;
-    assert!(notes.iter().any(|note| note.contains("ml/odd is not understood")), "{notes:?}");
-    assert!(notes.iter().any(|note| note.contains("ChangeFreeze objects of all namespaces")), "{notes:?}");
+    assert!(
+        notes.iter().any(|note| note.contains("ml/odd is not understood")),
+        "{notes:?}"
+    );
+    assert!(
+        notes
+            .iter()
+            .any(|note| note.contains("ChangeFreeze objects of all namespaces")),
+        "{notes:?}"
+    );
     assert!(listing.notes.is_empty(), "other commands are not told");
     let one = ObjectKey {
         kind: "Promotion".into(),

@@ -27,7 +27,11 @@ pub struct Tenancy {
 }
 
 /// Whether an entry speaks of this namespace.
-pub fn selects(selector: &NamespaceSelector, namespace: &str, labels: Option<&BTreeMap<String, String>>) -> bool {
+pub fn selects(
+    selector: &NamespaceSelector,
+    namespace: &str,
+    labels: Option<&BTreeMap<String, String>>,
+) -> bool {
     let NamespaceSelector { names, match_labels } = selector;
     if names.is_none() && match_labels.is_none() {
         return false;

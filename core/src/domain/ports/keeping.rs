@@ -8,6 +8,11 @@ use crate::api::access_binding::{Intent, InventoryRow};
 use crate::domain::access::pins::Pin;
 use crate::domain::access::trust::Through;
 use crate::domain::plan::{Change, EffectDigest};
+use crate::domain::promotion::evidence::CommitId;
+use crate::domain::promotion::fact::PromotionFact;
+use crate::domain::promotion::queue;
+use crate::domain::promotion::range::BaselineKey;
+use crate::domain::promotion::rollback;
 
 /// An object of ours, as journal and record name it.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -56,7 +61,33 @@ pub trait Record: Send + Sync {
     async fn may_hold(&self, namespace: &str, name: &str) -> Result<bool, KeepError> {
         Ok(self.inventory_of(namespace, name).await?.is_some())
     }
+
+    /// Where the history of a branch begins, as it was last recorded; `None`: it never was.
+    async fn baseline_of(&self, _key: &BaselineKey) -> Result<Option<CommitId>, KeepError> {
+        Ok(None)
+    }
+
+    /// What an environment of this policy last was said to remember; `None`: nothing ever was.
+    async fn environment_of(
+        &self,
+        _policy_uid: &str,
+        _environment: &str,
+    ) -> Result<Option<queue::Environment>, KeepError> {
+        Ok(None)
+    }
+
+    /// Promotions that ended in this environment of this policy, the last one first, [`NEWEST`] at most.
+    async fn promotions_of(
+        &self,
+        _policy_uid: &str,
+        _environment: &str,
+    ) -> Result<Vec<rollback::Recorded>, KeepError> {
+        Ok(Vec::new())
+    }
 }
+
+/// How many promotions of one environment the record answers with.
+pub const NEWEST: usize = 200;
 
 /// Journal or record could not be written or read.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -90,6 +121,9 @@ pub struct Entry {
     /// Inventory rows the object no longer holds.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub gave_up: Vec<InventoryRow>,
+    /// What it says of promotions.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub promotion: Option<PromotionFact>,
     /// One sentence for people.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub note: String,

@@ -116,7 +116,12 @@ mod tests {
 
     #[test]
     fn on_a_straight_line_each_change_is_its_own_commit() {
-        let graph = graph(&[("base", &[]), ("a", &["base"]), ("pushed", &["a"]), ("b", &["pushed"])]);
+        let graph = graph(&[
+            ("base", &[]),
+            ("a", &["base"]),
+            ("pushed", &["a"]),
+            ("b", &["pushed"]),
+        ]);
         let found = of(&graph, "b", &[("a", 1), ("b", 2)]);
         assert_eq!(found, [(1, "a".to_owned(), 1), (2, "b".to_owned(), 3)]);
         assert!(of(&graph, "base", &[("a", 1)]).is_empty());
@@ -133,7 +138,10 @@ mod tests {
         ]);
         let found = of(&graph, "merge", &[("other", 1), ("low", 2), ("top", 3)]);
         let merge = || "merge".to_owned();
-        assert_eq!(found, [(1, "other".to_owned(), 1), (2, merge(), 2), (3, merge(), 2)]);
+        assert_eq!(
+            found,
+            [(1, "other".to_owned(), 1), (2, merge(), 2), (3, merge(), 2)]
+        );
     }
 
     #[test]

@@ -12,7 +12,7 @@ use super::evidence::{ChangeNumber, CommitId};
 use super::gate::Success;
 use super::queue::{Contender, Place, Want};
 use super::ready::{Course, Ready};
-use super::state::{OnFailure, Phase, Promotion, Step};
+use super::state::{OnFailure, Phase, Promotion, Step, Words};
 use super::steps::Gate;
 use crate::api;
 use crate::api::promotion::Purpose;
@@ -29,6 +29,9 @@ pub struct Kept {
     /// Steps as they were made ready when they were prepared: what undoes one must not be read anew.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub ready: BTreeMap<StepName, Ready>,
+    /// What steps left that this promotion does not do again: those of the promotion that a rollback goes back to.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub given: BTreeMap<StepName, Words>,
     /// The changes that it brings.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub brought: Vec<Success>,
@@ -39,6 +42,15 @@ pub struct Kept {
     /// Whether its end was said on the change.
     #[serde(default)]
     pub told: bool,
+}
+
+impl Kept {
+    /// What every step has left, by name.
+    pub fn outputs(&self) -> BTreeMap<StepName, Words> {
+        let own = self.promotion.steps.iter();
+        let own = own.map(|step| (step.name.clone(), step.outputs.clone()));
+        self.given.clone().into_iter().chain(own).collect()
+    }
 }
 
 /// What a status says of a promotion's machine.
@@ -114,6 +126,7 @@ pub fn begun_from(name: PromotionName, subject: Subject, on_failure: OnFailure, 
             steps,
         },
         ready: BTreeMap::new(),
+        given: BTreeMap::new(),
         brought: Vec::new(),
         started: None,
         ended: None,
@@ -151,9 +164,9 @@ fn gate(status: Option<&api::PromotionStatus>) -> Gate {
         return Gate::Unknown;
     };
     let waits = |kind: &str| matches!(kind, "OutsideWindow" | "Frozen" | "Soaking" | "UpstreamMissing");
-    if verdict.findings.is_empty() {
+    if verdict.findings.is_empty() && verdict.passes {
         Gate::Passes
-    } else if verdict.findings.iter().all(|finding| waits(&finding.kind)) {
+    } else if !verdict.findings.is_empty() && verdict.findings.iter().all(|finding| waits(&finding.kind)) {
         Gate::Waits
     } else {
         Gate::Refuses

@@ -8,7 +8,8 @@
 //! * how it goes: [`ready`] (a step with everything it needs), [`queue`] (who has the turn), [`steps`] and [`state`] (forward and back, through any crash), [`attempt`] (under
 //!   which name), [`rollback`] (back to what the record knows);
 //! * what it asks of the system where changes are reviewed: [`ports`]; of the cluster: [`objects`];
-//! * what it proves: [`provenance`] (where a model comes from), [`completeness`] (what else ran).
+//! * what it proves: [`provenance`] (where a model comes from), [`completeness`] (what else ran), [`fact`] (what the
+//!   record is told).
 //!
 //! [`expressions`] is what `${...}` stands for. What the steps need of the outside is [`deploy_ports`], over [`tree`] (what
 //! is uploaded), [`definition`] (what a job is) and [`sources`] (whose code it runs).
@@ -21,6 +22,7 @@ pub mod definition;
 pub mod deploy_ports;
 pub mod evidence;
 pub mod expressions;
+pub mod fact;
 pub mod finding;
 pub mod findings;
 pub mod freeze;

@@ -174,7 +174,7 @@ pub trait ReviewSystem: Send + Sync {
     /// Puts the hashtag `deployed-<environment>` on the change, where we have the right.
     async fn mark_deployed(&self, change: &ChangeRef, environment: &str) -> Result<Written, SystemError>;
 
-    /// Labels as they are defined for a project, inherited ones included.
+    /// Labels on which changes of a project are voted, as they count there: a parent's too, unless redefined.
     async fn labels(&self, project: &str) -> Result<BTreeMap<String, LabelDefinition>, SystemError>;
 
     /// Submit requirements of a project.

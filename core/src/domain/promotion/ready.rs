@@ -61,7 +61,10 @@ pub enum Needs {
     /// The text of this file of the deployed commit.
     Definition(String),
     /// The one version of this model that the run of a job step made.
-    VersionOf { step: StepName, model: String },
+    VersionOf {
+        step: StepName,
+        model: String,
+    },
 }
 
 /// What was read.
@@ -89,8 +92,13 @@ impl Setting<'_> {
     /// The directory that a files step before has left, if there was one.
     fn directory(&self) -> Option<&str> {
         let of = |step: &Step| {
-            let Action::Files { .. } = step.action else { return None };
-            self.outputs.get(&step.name)?.get(words::DIRECTORY).map(String::as_str)
+            let Action::Files { .. } = step.action else {
+                return None;
+            };
+            self.outputs
+                .get(&step.name)?
+                .get(words::DIRECTORY)
+                .map(String::as_str)
         };
         self.course.recipe.steps.iter().rev().find_map(of)
     }
@@ -115,14 +123,14 @@ impl Setting<'_> {
             Action::Files { .. } => Needs::Nothing,
             Action::Job(job) => job.definition.clone().map_or(Needs::Nothing, Needs::Definition),
             Action::ModelAlias { model, from_step, .. }
-            | Action::ServingEndpoint { entity: model, from_step, .. }
-                if self.is_from_job(from_step) =>
-            {
-                Needs::VersionOf {
-                    step: from_step.clone(),
-                    model: self.expand(model)?,
-                }
-            }
+            | Action::ServingEndpoint {
+                entity: model,
+                from_step,
+                ..
+            } if self.is_from_job(from_step) => Needs::VersionOf {
+                step: from_step.clone(),
+                model: self.expand(model)?,
+            },
             Action::ModelAlias { .. } | Action::ServingEndpoint { .. } => Needs::Nothing,
         })
     }
@@ -137,7 +145,11 @@ impl Setting<'_> {
                 tree: self.course.tree.clone(),
             }),
             Action::Job(job) => Ready::Job(self.job(&step.name, job, read, moved)?),
-            Action::ModelAlias { model, alias, from_step } => Ready::ModelAlias(AliasStep {
+            Action::ModelAlias {
+                model,
+                alias,
+                from_step,
+            } => Ready::ModelAlias(AliasStep {
                 model: self.expand(model)?,
                 alias: alias.clone(),
                 version: self.version(&step.name, from_step, read, moved)?,
@@ -175,13 +187,7 @@ impl Setting<'_> {
         version.ok_or_else(|| refused(format!("step {step}: step {from} has left no version of a model")))
     }
 
-    fn job(
-        &self,
-        step: &StepName,
-        job: &Job,
-        read: &Read,
-        moved: Option<&Move>,
-    ) -> Result<JobStep, Failure> {
+    fn job(&self, step: &StepName, job: &Job, read: &Read, moved: Option<&Move>) -> Result<JobStep, Failure> {
         let name = self.expand(&job.name)?;
         let frame = Frame {
             name: &name,
@@ -228,9 +234,11 @@ fn recorded(step: &StepName, left: &Words, word: &str) -> Result<Option<Value>, 
         return Ok(None);
     };
     let value = serde_json::from_str(text);
-    value
-        .map(Some)
-        .map_err(|error| refused(format!("step {step}: the record's {word} cannot be read: {error}")))
+    value.map(Some).map_err(|error| {
+        refused(format!(
+            "step {step}: the record's {word} cannot be read: {error}"
+        ))
+    })
 }
 
 #[cfg(test)]

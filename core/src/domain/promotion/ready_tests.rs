@@ -71,7 +71,13 @@ fn with<T>(
         outputs,
     };
     look(setting, &|name| {
-        course.recipe.steps.iter().find(|step| step.name.0 == name).unwrap().clone()
+        course
+            .recipe
+            .steps
+            .iter()
+            .find(|step| step.name.0 == name)
+            .unwrap()
+            .clone()
     })
 }
 
@@ -87,7 +93,10 @@ fn expressions_are_replaced_and_directories_handed_on() {
         assert_eq!(files.tree, TreeId("tree".into()));
 
         let train = step("train");
-        assert_eq!(setting.needs(&train), Ok(Needs::Definition("jobs/train.yml".into())));
+        assert_eq!(
+            setting.needs(&train),
+            Ok(Needs::Definition("jobs/train.yml".into()))
+        );
         let yaml = "tasks:\n- task_key: train\n  spark_python_task: {python_file: train.py}\n";
         let Ready::Job(job) = setting.ready(&train, &Read::Definition(yaml.into())).unwrap() else {
             panic!("train is a job step");
@@ -114,19 +123,27 @@ fn a_version_comes_from_the_run_or_from_the_alias_and_never_from_nowhere() {
         let why = setting.ready(&step("serve"), &Read::Nothing).unwrap_err();
         assert!(why.message.contains("step model"), "{why:?}");
     });
-    with(&course, &left(&[("model", words::VERSION, "3")]), |setting, step| {
-        assert_eq!(setting.needs(&step("serve")), Ok(Needs::Nothing));
-        let Ready::ServingEndpoint(served) = setting.ready(&step("serve"), &Read::Nothing).unwrap() else {
-            panic!("serve is an endpoint step");
-        };
-        assert_eq!((served.version, served.traffic), (3, 100));
-    });
+    with(
+        &course,
+        &left(&[("model", words::VERSION, "3")]),
+        |setting, step| {
+            assert_eq!(setting.needs(&step("serve")), Ok(Needs::Nothing));
+            let Ready::ServingEndpoint(served) = setting.ready(&step("serve"), &Read::Nothing).unwrap()
+            else {
+                panic!("serve is an endpoint step");
+            };
+            assert_eq!((served.version, served.traffic), (3, 100));
+        },
+    );
 }
 
 #[test]
 fn a_rollback_points_at_what_the_record_has_and_runs_only_what_says_so() {
     let words = |pairs: &[(&str, &str)]| -> Words {
-        pairs.iter().map(|(word, value)| ((*word).to_owned(), (*value).to_owned())).collect()
+        pairs
+            .iter()
+            .map(|(word, value)| ((*word).to_owned(), (*value).to_owned()))
+            .collect()
     };
     let settings = words(&[(words::SETTINGS, r#"{"name":"fraud-train"}"#)]);
     let mut course = course();
@@ -135,7 +152,10 @@ fn a_rollback_points_at_what_the_record_has_and_runs_only_what_says_so() {
             ("train", Move::Repoint(settings.clone())),
             ("smoke", Move::RepointAndRun(settings)),
             ("model", Move::Repoint(words(&[(words::VERSION, "2")]))),
-            ("serve", Move::Repoint(words(&[(words::VERSION, "2"), (words::CONFIG, "{\"a\":1}")]))),
+            (
+                "serve",
+                Move::Repoint(words(&[(words::VERSION, "2"), (words::CONFIG, "{\"a\":1}")])),
+            ),
         ]
         .map(|(name, way)| (StepName(name.to_owned()), way))
         .into(),

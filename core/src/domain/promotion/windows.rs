@@ -77,9 +77,9 @@ impl Window {
             .parse(start)
             .map_err(|error| refuse(error.to_string()))?;
         let seconds = duration.seconds().map_err(&refuse)?;
-        if !(60..=31 * 86_400).contains(&seconds) {
+        if !(1..=31 * 86_400).contains(&seconds) {
             return Err(refuse(format!(
-                "duration {} is not between 1m and 31d",
+                "duration {} is not between 1s and 31d",
                 duration.0
             )));
         }

@@ -16,6 +16,7 @@ use super::super::GerritSystem;
 use super::super::history::time;
 use super::super::names::segment;
 use super::super::rest::parse;
+use super::super::wire::LabelInfo;
 use super::groups::known;
 use super::votes::votes;
 use super::wire::{ChangeInfo, FileInfo, GitPerson, IncludedIn, Message, RevisionInfo};
@@ -49,7 +50,8 @@ impl GerritSystem {
         let mut evidence = as_evidence(&info, CommitId(revision));
         evidence.in_branch = self.in_branch(&evidence).await?;
         evidence.paths = self.paths(change, &evidence).await?;
-        evidence.labels = self.defined_labels(&info.project).await?.unwrap_or_default();
+        let defined = self.read_label_definitions(&info.project).await?;
+        evidence.labels = definitions(defined.unwrap_or_default());
         for uuid in &inquiry.groups {
             let group = self.group_evidence(uuid, inquiry).await?;
             evidence.groups.insert(uuid.clone(), group);
@@ -59,32 +61,18 @@ impl GerritSystem {
         Ok(evidence)
     }
 
-    /// Labels as they are defined for a project, for whoever cannot do without.
-    pub(super) async fn define_labels(
+    /// Labels of a project as they count there.
+    pub(super) async fn read_definitions(
         &self,
         project: &str,
     ) -> Result<BTreeMap<String, LabelDefinition>, SystemError> {
-        let defined = self.defined_labels(project).await?;
-        defined.ok_or_else(|| {
-            let message = format!("labels of project {project} are hidden from us: grant us read on refs/meta/config");
-            self.rest.http.error(SystemErrorKind::Forbidden, message)
-        })
-    }
-
-    /// The same; `None`: they are hidden from us.
-    async fn defined_labels(
-        &self,
-        project: &str,
-    ) -> Result<Option<BTreeMap<String, LabelDefinition>>, SystemError> {
-        let Some(defined) = self.read_label_definitions(project).await? else {
-            return Ok(None);
-        };
-        let known = defined.into_iter().filter_map(|(name, label)| {
-            let (min, max) = (label.values().min()?, label.values().max()?);
-            let function = label.function;
-            Some((name, LabelDefinition { min, max, function }))
-        });
-        Ok(Some(known.collect()))
+        let defined = self.read_label_definitions(project).await?.ok_or_else(|| {
+            let message = format!(
+                "project {project} does not tell its labels: it does not exist, or refs/meta/config of it or of a parent is hidden from us"
+            );
+            self.rest.http.error(SystemErrorKind::NotFound, message)
+        })?;
+        Ok(definitions(defined))
     }
 
     async fn in_branch(&self, evidence: &Evidence) -> Result<Option<bool>, SystemError> {
@@ -133,6 +121,16 @@ impl GerritSystem {
             .filter(|path| !MAGIC_FILES.contains(&path.as_str()));
         Ok(Some(touched.collect()))
     }
+}
+
+/// A label without votes can ask for none, and is left out.
+fn definitions(defined: BTreeMap<String, LabelInfo>) -> BTreeMap<String, LabelDefinition> {
+    let definition = |(name, label): (String, LabelInfo)| {
+        let (min, max) = (label.values().min()?, label.values().max()?);
+        let function = label.function;
+        Some((name, LabelDefinition { min, max, function }))
+    };
+    defined.into_iter().filter_map(definition).collect()
 }
 
 /// Where a change is found.

@@ -110,7 +110,7 @@ impl ReviewSystem for GerritSystem {
     }
 
     async fn labels(&self, project: &str) -> Result<BTreeMap<String, LabelDefinition>, SystemError> {
-        self.define_labels(project).await
+        self.read_definitions(project).await
     }
 
     async fn requirements(&self, project: &str) -> Result<Requirements, SystemError> {

@@ -81,6 +81,7 @@ pub(super) fn entry(object: &ObjectKey, event: Event, context: &Context) -> Entr
         digest: None,
         gained: Vec::new(),
         gave_up: Vec::new(),
+        promotion: None,
         note: String::new(),
     }
 }

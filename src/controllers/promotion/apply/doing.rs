@@ -1,7 +1,6 @@
 //! Does one thing at a time, as the machine says: reads what a step needs, asks the step's own port, and says what came
 //! of it in the machine's words.
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use lockstep_core::domain::ports::{ConnectionKind, SystemError, SystemErrorKind};
@@ -110,12 +109,7 @@ impl<'a> Doing<'a> {
         kept: &Kept,
         deployment: &dyn Deployment,
     ) -> Result<Ready, DeployError> {
-        let outputs: BTreeMap<StepName, Words> = kept
-            .promotion
-            .steps
-            .iter()
-            .map(|step| (step.name.clone(), step.outputs.clone()))
-            .collect();
+        let outputs = kept.outputs();
         let subject = &kept.promotion.subject;
         let setting = Setting {
             promotion: &kept.promotion.name,
@@ -204,10 +198,10 @@ impl Deed<'_> {
 
     /// The directories that earlier steps have filled hold what they held then.
     async fn verify_code(&self) -> Result<(), DeployError> {
-        for step in self.kept.promotion.steps.iter().take(self.at) {
-            if step.outputs.contains_key(words::MANIFEST) {
-                self.deployment.files().verify(&step.outputs).await?;
-            }
+        let before = self.kept.promotion.steps.iter().take(self.at);
+        let left = self.kept.given.values().chain(before.map(|step| &step.outputs));
+        for outputs in left.filter(|outputs| outputs.contains_key(words::MANIFEST)) {
+            self.deployment.files().verify(outputs).await?;
         }
         Ok(())
     }

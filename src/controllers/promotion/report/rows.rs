@@ -106,6 +106,7 @@ fn finding(finding: &Finding) -> FindingRow {
 
 pub(super) fn verdict(verdict: &Verdict) -> VerdictStatus {
     VerdictStatus {
+        passes: verdict.passes(),
         findings: verdict.findings.iter().map(finding).collect(),
         overridden: verdict.overridden.iter().take(4).map(finding).collect(),
     }

@@ -79,6 +79,16 @@ impl Action {
     }
 }
 
+impl Action {
+    /// What a rollback does with it.
+    pub fn on_rollback(&self) -> OnRollback {
+        match self {
+            Self::Job(job) => job.on_rollback,
+            Self::Files { .. } | Self::ModelAlias { .. } | Self::ServingEndpoint { .. } => OnRollback::Skip,
+        }
+    }
+}
+
 /// Whether later steps can take a version from it.
 fn yields_version(step: &PolicyStep) -> bool {
     step.model_alias.is_some() || step.job.as_ref().is_some_and(|job| defaults::job_run(job.run))

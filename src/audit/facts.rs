@@ -1,0 +1,261 @@
+//! What the record says of promotions: baselines and environments as they were last said to be, and where the entries
+//! of ended promotions stand. Those are large, and are read back when somebody asks.
+
+use std::collections::btree_map::{BTreeMap, Entry};
+use std::path::Path;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use lockstep_core::domain::ports::{KeepError, NEWEST};
+use lockstep_core::domain::promotion::evidence::CommitId;
+use lockstep_core::domain::promotion::fact::PromotionFact;
+use lockstep_core::domain::promotion::queue::Environment;
+use lockstep_core::domain::promotion::range::BaselineKey;
+use lockstep_core::domain::promotion::rollback::Recorded;
+use serde::de::IgnoredAny;
+use serde::{Deserialize, Deserializer};
+use tokio::sync::OnceCell;
+
+use super::fold::read;
+use super::line::{LineHash, Place};
+use super::segments::{line_at, segment};
+
+/// As much of a fact as is folded. A version that knows less than the one that wrote the rest can still read it.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct Told {
+    policy: Policy,
+    environment: String,
+    /// Whether a promotion stands there that can be gone back to.
+    #[serde(default, deserialize_with = "is_there")]
+    recorded: bool,
+    #[serde(default)]
+    environment_state: Option<Environment>,
+    #[serde(default)]
+    baseline: Option<(BaselineKey, CommitId)>,
+}
+
+#[derive(Clone, Debug, Deserialize)]
+struct Policy {
+    uid: String,
+}
+
+fn is_there<'de, D: Deserializer<'de>>(deserializer: D) -> Result<bool, D::Error> {
+    Option::<IgnoredAny>::deserialize(deserializer).map(|found| found.is_some())
+}
+
+impl From<&PromotionFact> for Told {
+    fn from(fact: &PromotionFact) -> Self {
+        let PromotionFact {
+            policy,
+            environment,
+            change: _,
+            revision: _,
+            verdict: _,
+            step: _,
+            ended: _,
+            recorded,
+            environment_state,
+            baseline,
+        } = fact;
+        Self {
+            policy: Policy {
+                uid: policy.uid.clone(),
+            },
+            environment: environment.clone(),
+            recorded: recorded.is_some(),
+            environment_state: environment_state.clone(),
+            baseline: baseline.clone(),
+        }
+    }
+}
+
+/// A line as far as it is folded.
+#[derive(Deserialize)]
+struct Telling {
+    entry: TellingEntry,
+}
+
+#[derive(Deserialize)]
+struct TellingEntry {
+    #[serde(default)]
+    promotion: Option<Told>,
+}
+
+/// A line from which a promotion is read back.
+#[derive(Deserialize)]
+struct Whole {
+    entry: WholeEntry,
+}
+
+#[derive(Deserialize)]
+struct WholeEntry {
+    promotion: WholeFact,
+}
+
+#[derive(Deserialize)]
+struct WholeFact {
+    recorded: Recorded,
+}
+
+/// Policy uid and environment.
+type Where = (String, String);
+
+/// What is kept in memory; each with the number of the entry that said it, because entries come in any order.
+#[derive(Debug, Default)]
+struct Folded {
+    baselines: BTreeMap<BaselineKey, (u64, CommitId)>,
+    environments: BTreeMap<Where, (u64, Environment)>,
+    promotions: BTreeMap<Where, BTreeMap<u64, Place>>,
+}
+
+impl Folded {
+    fn take_in(&mut self, place: Place, told: Told) {
+        let Told {
+            policy: Policy { uid },
+            environment,
+            recorded,
+            environment_state,
+            baseline,
+        } = told;
+        let at = (uid, environment);
+        if recorded {
+            let all = self.promotions.entry(at.clone()).or_default();
+            all.insert(place.tip.seq, place);
+            if all.len() > NEWEST {
+                all.pop_first();
+            }
+        }
+        if let Some(state) = environment_state {
+            keep_newest(&mut self.environments, at, place.tip.seq, state);
+        }
+        if let Some((key, commit)) = baseline {
+            keep_newest(&mut self.baselines, key, place.tip.seq, commit);
+        }
+    }
+}
+
+fn keep_newest<K: Ord, V>(all: &mut BTreeMap<K, (u64, V)>, key: K, seq: u64, value: V) {
+    match all.entry(key) {
+        Entry::Vacant(vacant) => {
+            vacant.insert((seq, value));
+        }
+        Entry::Occupied(mut held) if held.get().0 < seq => {
+            held.insert((seq, value));
+        }
+        Entry::Occupied(_) => {}
+    }
+}
+
+/// The facts of one record.
+#[derive(Debug)]
+pub(super) struct Facts {
+    /// Entries up to this number stood there when the record was opened. The first to ask has them read; what comes
+    /// after them the writer tells, so that whoever is cancelled while it waits takes nothing from the others.
+    opened: u64,
+    scanned: OnceCell<()>,
+    folded: Mutex<Folded>,
+}
+
+impl Facts {
+    pub(super) fn up_to(opened: u64) -> Self {
+        Self {
+            opened,
+            scanned: OnceCell::new(),
+            folded: Mutex::default(),
+        }
+    }
+
+    fn folded(&self) -> MutexGuard<'_, Folded> {
+        self.folded.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// An entry was written.
+    pub(super) fn hear(&self, place: Place, told: Told) {
+        self.folded().take_in(place, told);
+    }
+
+    fn scan(&self, directory: &Path) -> Result<(), KeepError> {
+        read(directory, |place, _, Telling { entry }| {
+            if let Some(told) = entry.promotion.filter(|_| place.tip.seq <= self.opened) {
+                self.hear(place, told);
+            }
+            Ok(())
+        })
+    }
+
+    async fn all(self: &Arc<Self>, directory: &Path) -> Result<MutexGuard<'_, Folded>, KeepError> {
+        self.scanned
+            .get_or_try_init(|| async {
+                let (facts, directory) = (Arc::clone(self), directory.to_owned());
+                in_background(move || facts.scan(&directory)).await
+            })
+            .await?;
+        Ok(self.folded())
+    }
+
+    pub(super) async fn baseline_of(
+        self: &Arc<Self>,
+        key: &BaselineKey,
+        directory: &Path,
+    ) -> Result<Option<CommitId>, KeepError> {
+        let all = self.all(directory).await?;
+        Ok(all.baselines.get(key).map(|(_, commit)| commit.clone()))
+    }
+
+    pub(super) async fn environment_of(
+        self: &Arc<Self>,
+        policy_uid: &str,
+        environment: &str,
+        directory: &Path,
+    ) -> Result<Option<Environment>, KeepError> {
+        let at = (policy_uid.to_owned(), environment.to_owned());
+        let all = self.all(directory).await?;
+        Ok(all.environments.get(&at).map(|(_, state)| state.clone()))
+    }
+
+    pub(super) async fn promotions_of(
+        self: &Arc<Self>,
+        policy_uid: &str,
+        environment: &str,
+        directory: &Path,
+    ) -> Result<Vec<Recorded>, KeepError> {
+        let at = (policy_uid.to_owned(), environment.to_owned());
+        let places: Vec<Place> = {
+            let all = self.all(directory).await?;
+            let found = all.promotions.get(&at);
+            found
+                .into_iter()
+                .flat_map(BTreeMap::values)
+                .rev()
+                .copied()
+                .collect()
+        };
+        let directory = directory.to_owned();
+        in_background(move || places.iter().map(|place| read_back(&directory, place)).collect()).await
+    }
+}
+
+async fn in_background<T: Send + 'static>(
+    reading: impl FnOnce() -> Result<T, KeepError> + Send + 'static,
+) -> Result<T, KeepError> {
+    let read = tokio::task::spawn_blocking(reading).await;
+    read.map_err(|error| KeepError {
+        what: "record",
+        message: format!("it was not read to its end: {error}"),
+    })?
+}
+
+/// Reads one promotion, if its line is still the one that was written: what is gone back to must be what worked.
+fn read_back(directory: &Path, place: &Place) -> Result<Recorded, KeepError> {
+    let path = segment(directory, place.segment);
+    let fail = |why: String| KeepError {
+        what: "record",
+        message: format!("{} entry {}: {why}", path.display(), place.tip.seq),
+    };
+    let line = line_at(&path, place.offset)?;
+    if LineHash::of(&line) != place.tip.hash {
+        return Err(fail("it is not what was written there".into()));
+    }
+    let Whole { entry } = serde_json::from_slice(&line).map_err(|error| fail(error.to_string()))?;
+    Ok(entry.promotion.recorded)
+}

@@ -1,0 +1,103 @@
+//! What the record is told of a promotion: each intent before its effect, each end, and of a success everything that a
+//! way back needs.
+
+use lockstep_core::api::Promotion;
+use lockstep_core::domain::ports::Event;
+use lockstep_core::domain::promotion::deploy_ports::words;
+use lockstep_core::domain::promotion::fact::{PolicyId, PromotionFact, StepFact};
+use lockstep_core::domain::promotion::finding::Verdict;
+use lockstep_core::domain::promotion::kept::Kept;
+use lockstep_core::domain::promotion::ready::Course;
+use lockstep_core::domain::promotion::rollback::{Recorded, RecordedStep, StepKind};
+use lockstep_core::domain::promotion::state::End;
+use lockstep_core::domain::promotion::steps::Effect;
+
+/// One entry: what happened, in words and as a fact. `None`: this move is worth none.
+pub(super) fn entry(
+    promotion: &Promotion,
+    kept: &Kept,
+    course: Option<&Course>,
+    verdict: Option<&Verdict>,
+    effect: Option<Effect>,
+) -> Option<(Event, String, PromotionFact)> {
+    let machine = &kept.promotion;
+    let policy = PolicyId {
+        name: promotion.spec.policy_ref.name.clone(),
+        uid: machine.subject.policy_uid.clone(),
+    };
+    let mut fact = PromotionFact::about(policy, machine.subject.environment.clone());
+    fact.change = Some(machine.subject.change);
+    fact.revision = Some(machine.subject.revision.clone());
+    if let Some(end) = machine.ended() {
+        fact.verdict = verdict.cloned();
+        fact.ended = Some(end.clone());
+        if *end == End::Succeeded {
+            fact.recorded = course.map(|course| recorded(kept, course));
+        }
+        let (event, note) = ended(end);
+        return Some((event, note, fact));
+    }
+    let (step, note) = match effect? {
+        // An act is announced when it is first looked for: from then on it may be sent.
+        Effect::Look { step, attempt } => {
+            let state = machine.steps.get(step)?;
+            fact.verdict = verdict.cloned();
+            fact.step = Some(StepFact {
+                name: state.name.clone(),
+                attempt,
+                token: machine.subject.token(&state.name, attempt),
+            });
+            (step, format!("acts, try {attempt}"))
+        }
+        Effect::Stop { step, .. } => (step, "is stopped".to_owned()),
+        Effect::LookUndone { step } | Effect::Undo { step } => (step, "is undone".to_owned()),
+        Effect::Prepare { .. } | Effect::Act { .. } => return None,
+    };
+    let name = &machine.steps.get(step)?.name;
+    Some((Event::Intent, format!("step {name} {note}"), fact))
+}
+
+fn ended(end: &End) -> (Event, String) {
+    match end {
+        End::Succeeded => (Event::Succeeded, "succeeded".to_owned()),
+        End::Failed { why, left } if left.is_empty() => {
+            (Event::Failed, format!("failed, everything undone: {}", why.message))
+        }
+        End::Failed { why, left } => {
+            let left: Vec<String> = left.iter().map(|(step, why)| format!("{step}: {why}")).collect();
+            let left = left.join("; ");
+            (Event::Failed, format!("failed: {}; still in place: {left}", why.message))
+        }
+        End::Refused => (Event::Failed, "refused by the gate".to_owned()),
+        End::Superseded(by) => (Event::Failed, format!("superseded by {by}")),
+        End::Cancelled => (Event::Failed, "cancelled before it began".to_owned()),
+    }
+}
+
+/// A success as a later rollback needs it.
+fn recorded(kept: &Kept, course: &Course) -> Recorded {
+    let machine = &kept.promotion;
+    let outputs = kept.outputs();
+    let steps = course.recipe.steps.iter().filter_map(|step| {
+        Some(RecordedStep {
+            name: step.name.clone(),
+            kind: step.action.kind(),
+            on_rollback: step.action.on_rollback(),
+            outputs: outputs.get(&step.name)?.clone(),
+        })
+    });
+    let steps: Vec<RecordedStep> = steps.collect();
+    let files = steps.iter().filter(|step| step.kind == StepKind::Files);
+    let directory = files.filter_map(|step| step.outputs.get(words::DIRECTORY)).next_back();
+    Recorded {
+        promotion: machine.name.clone(),
+        policy_uid: machine.subject.policy_uid.clone(),
+        environment: machine.subject.environment.clone(),
+        change: machine.subject.change,
+        revision: machine.subject.revision.clone(),
+        ended: kept.ended.unwrap_or_default(),
+        succeeded: true,
+        directory: directory.cloned(),
+        steps,
+    }
+}
