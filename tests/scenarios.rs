@@ -21,6 +21,8 @@ mod credentials;
 mod deletion;
 #[path = "scenarios/drift.rs"]
 mod drift;
+#[path = "scenarios/hints.rs"]
+mod hints;
 #[path = "scenarios/labels.rs"]
 mod labels;
 #[path = "scenarios/memory.rs"]

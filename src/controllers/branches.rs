@@ -2,9 +2,10 @@
 //! for each connection whatever the number of policies, and one history for each branch and tip.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use jiff::Timestamp;
+use lockstep_core::domain::hint::Hint;
 use lockstep_core::domain::ports::{ConnectionKey, SystemError, SystemErrorKind};
 use lockstep_core::domain::promotion::evidence::{ChangeNumber, CommitId, Evidence};
 use lockstep_core::domain::promotion::ports::{Merges, Review, Watched};
@@ -47,6 +48,14 @@ pub struct Branches {
     tips: Mutex<BTreeMap<ConnectionKey, Slot<Tips>>>,
     histories: Mutex<BTreeMap<(ConnectionKey, Watched), Slot<Arc<History>>>>,
     evidence: Mutex<BTreeMap<(ConnectionKey, ChangeNumber, String), Remembered>>,
+    hinted: Mutex<Hinted>,
+}
+
+/// When somebody last said that something had changed.
+#[derive(Default)]
+struct Hinted {
+    tips: BTreeMap<ConnectionKey, Timestamp>,
+    configs: BTreeMap<(ConnectionKey, String), Timestamp>,
 }
 
 impl Branches {
@@ -62,6 +71,8 @@ impl Branches {
     ) -> Result<Tips, SystemError> {
         let slot = slot(&self.tips, connection);
         let mut slot = slot.lock().await;
+        let hinted = self.hinted().tips.get(connection).copied();
+        let fresh = hinted.map_or(fresh, |hinted| fresh.max(hinted.min(now)));
         if let Some(tips) = slot.as_ref()
             && tips.taken >= fresh
             && tips.watched.is_superset(watched)
@@ -117,6 +128,31 @@ impl Branches {
         Ok(history)
     }
 
+    /// What was read before this time of what a hint names counts no longer. Only for hints that concern somebody:
+    /// each project that was ever named is remembered.
+    pub fn distrust(&self, connection: &ConnectionKey, hint: &Hint, before: Timestamp) {
+        let mut hinted = self.hinted();
+        match hint {
+            Hint::Branch { .. } => {
+                hinted.tips.insert(connection.clone(), before);
+            }
+            Hint::Config { project } => {
+                hinted.configs.insert((connection.clone(), project.clone()), before);
+            }
+            Hint::Group { .. } => {}
+        }
+    }
+
+    /// Whether somebody has said that labels or submit requirements of a project changed at this time or later.
+    pub fn is_configured_anew(&self, connection: &ConnectionKey, project: &str, since: Timestamp) -> bool {
+        let key = (connection.clone(), project.to_owned());
+        self.hinted().configs.get(&key).is_some_and(|at| *at >= since)
+    }
+
+    fn hinted(&self) -> MutexGuard<'_, Hinted> {
+        self.hinted.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     /// Evidence of a change that was read not before `fresh`, if there is any; `rules` names what it was asked for.
     pub fn remembered(
         &self,
@@ -166,3 +202,7 @@ fn slot<K: Ord + Clone, T>(slots: &Mutex<BTreeMap<K, Slot<T>>>, key: &K) -> Slot
     let mut slots = slots.lock().unwrap_or_else(PoisonError::into_inner);
     slots.entry(key.clone()).or_default().clone()
 }
+
+#[cfg(test)]
+#[path = "branches_tests.rs"]
+mod tests;

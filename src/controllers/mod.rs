@@ -6,6 +6,7 @@ pub mod branches;
 pub mod change_freeze;
 pub mod connections;
 mod governed;
+pub mod hinted;
 pub mod promotion;
 pub mod promotion_policy;
 

@@ -200,6 +200,11 @@ impl Store {
         }
     }
 
+    /// Has an object looked at now.
+    pub fn wake(&self, subject: Subject) {
+        self.wiring.wake(subject);
+    }
+
     /// Names under a word, of one kind.
     pub fn find(&self, word: Word, kind: KindName) -> Vec<Name> {
         let index = self.wiring.index.lock().unwrap_or_else(PoisonError::into_inner);

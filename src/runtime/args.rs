@@ -27,6 +27,10 @@ pub struct RunArgs {
     /// Where /metrics, /healthz and /readyz are served; port 0 takes a free one and logs it.
     #[arg(long, default_value = "127.0.0.1:8080")]
     pub metrics_address: SocketAddr,
+    /// Where Gerrit may post what happened, at the paths that connections show in status.webhookPath; port 0 takes a free
+    /// one and logs it. Unset: nowhere, and polling sees everything by itself.
+    #[arg(long, env = "LOCKSTEP_WEBHOOK_ADDRESS", value_name = "IP:PORT")]
+    pub webhook_address: Option<SocketAddr>,
     /// Let connections reach this machine itself, also by plain http. For trying things out.
     #[arg(long, env = "LOCKSTEP_ALLOW_LOOPBACK")]
     pub allow_loopback: bool,

@@ -15,6 +15,7 @@ use prometheus_client::metrics::histogram::{Histogram, exponential_buckets};
 use prometheus_client::registry::{Registry, Unit};
 
 use super::schedule::Schedule;
+use super::webhooks::Received;
 use crate::clients::http::HttpMetrics;
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
@@ -36,6 +37,11 @@ struct Held {
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct Outside {
     system_kind: &'static str,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct Webhook {
+    result: &'static str,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
@@ -65,6 +71,7 @@ pub struct Metrics {
     ready: Family<Held, Gauge>,
     drift: Family<Outside, Counter>,
     unattended: Family<Why, Gauge>,
+    webhooks: Family<Webhook, Counter>,
     clients: Arc<HttpMetrics>,
 }
 
@@ -87,6 +94,7 @@ impl Default for Metrics {
             ready: Family::default(),
             drift: Family::default(),
             unattended: Family::default(),
+            webhooks: Family::default(),
             clients,
         };
         registry.register(
@@ -155,6 +163,11 @@ impl Default for Metrics {
             "Bindings that hold rights although what would take them back is switched off",
             metrics.unattended.clone(),
         );
+        registry.register(
+            "lockstep_webhooks",
+            "Requests to the webhook address, by what became of them",
+            metrics.webhooks.clone(),
+        );
         *metrics.registry.lock().unwrap_or_else(PoisonError::into_inner) = registry;
         metrics
     }
@@ -182,6 +195,11 @@ impl Metrics {
     pub(super) fn unattended(&self, why: Unattended, count: usize) {
         let why = why.to_string();
         self.unattended.get_or_create(&Why { why }).set(whole(count));
+    }
+
+    pub(super) fn webhook(&self, received: Received) {
+        let result = received.word();
+        self.webhooks.get_or_create(&Webhook { result }).inc();
     }
 
     pub(super) fn schedule(&self, schedule: &Schedule) {

@@ -9,6 +9,8 @@ mod clients;
 mod clock;
 mod controller;
 mod health;
+mod heeding;
+mod hints;
 mod metrics;
 mod passes;
 mod reached;
@@ -17,6 +19,7 @@ mod schedule;
 mod shutdown;
 pub mod telemetry;
 mod trial;
+mod webhooks;
 
 use std::path::Path;
 use std::sync::Arc;
@@ -52,7 +55,10 @@ use crate::kubernetes::{
     Subject, unique_identity,
 };
 use health::Health;
+use heeding::Heeding;
+use hints::Hints;
 use shutdown::Shutdown;
+use webhooks::Endpoint;
 
 /// Why the operator could not go on. The message says what to change.
 #[derive(Debug, thiserror::Error)]
@@ -129,12 +135,24 @@ pub async fn run(args: RunArgs) -> Result<(), RunError> {
     let address = args.metrics_address;
     let serving = health::listen(address, health.clone()).await;
     tasks.spawn(serving.map_err(|error| RunError::Listen { address, error })?);
+    let hints = Arc::new(Hints::default());
+    if let Some(address) = args.webhook_address {
+        let store = store.clone();
+        let endpoint = Endpoint {
+            connections: Box::new(move || store.gerrit_connections.all()),
+            hints: hints.clone(),
+            metrics: metrics.clone(),
+        };
+        let hearing = webhooks::listen(address, endpoint).await;
+        tasks.spawn(hearing.map_err(|error| RunError::Listen { address, error })?);
+    }
 
     let replica = Replica {
         client,
         store,
         woken: tokio::sync::Mutex::new(woken),
         metrics,
+        hints,
         elector,
         namespace,
         identity,
@@ -154,6 +172,7 @@ struct Replica {
     store: Arc<Store>,
     woken: tokio::sync::Mutex<UnboundedReceiver<Subject>>,
     metrics: Arc<Metrics>,
+    hints: Arc<Hints>,
     elector: Elector,
     namespace: String,
     identity: String,
@@ -213,11 +232,14 @@ impl Replica {
                 () = shutdown.asked() => return Ok(Led::Until(Stopped::AtRest)),
                 record = open_record(&self.args.record) => record?,
             };
-            let controllers = self.controllers(Arc::new(record));
+            let (controllers, heeding) = self.controllers(Arc::new(record));
             let all = self.store.subjects();
             // Borrowed apart: the elector goes on renewing while the controllers run.
             let woken = &mut *self.woken.lock().await;
-            Ok(Led::Until(controllers.run(all, woken, shutdown.asked()).await))
+            tokio::select! {
+                stopped = controllers.run(all, woken, shutdown.asked()) => Ok(Led::Until(stopped)),
+                never = heeding.follow(self.hints.hear()) => match never {},
+            }
         };
         tokio::select! {
             // Dropping the controllers ends every pass: without the lease it could write nothing any more.
@@ -236,7 +258,8 @@ impl Replica {
         std::future::pending().await
     }
 
-    fn controllers(&self, record: Arc<dyn Record>) -> Controllers {
+    /// The controllers, and what follows hints for them.
+    fn controllers(&self, record: Arc<dyn Record>) -> (Controllers, Heeding) {
         let permit: LeasePermit = self.elector.permit();
         let permit: Arc<dyn Permit> = Arc::new(permit);
         let clock = Arc::new(SystemClock);
@@ -277,7 +300,7 @@ impl Replica {
         let passes = vec![
             register(
                 KindName::GerritConnection,
-                connections::Gerrit,
+                connections::Gerrit { draw: webhooks::draw },
                 &store.gerrit_connections,
                 store,
                 context,
@@ -312,13 +335,19 @@ impl Replica {
             ),
             register(
                 KindName::Promotion,
-                promotion::Controller::new(branches),
+                promotion::Controller::new(branches.clone()),
                 &store.promotions,
                 store,
                 context,
             ),
         ];
-        Controllers::new(passes, usize::from(self.args.concurrency), self.metrics.clone())
+        let heeding = Heeding {
+            context: context.clone(),
+            branches,
+            store: store.clone(),
+        };
+        let concurrency = usize::from(self.args.concurrency);
+        (Controllers::new(passes, concurrency, self.metrics.clone()), heeding)
     }
 }
 

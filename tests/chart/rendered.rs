@@ -252,6 +252,44 @@ fn the_operator_runs_with_the_flags_that_the_values_ask_for() {
 }
 
 #[test]
+fn webhooks_come_in_at_a_port_of_their_own_where_the_values_ask_for_one() {
+    let Some(helm) = helm() else { return };
+    let services = |rendered: &[Value]| -> Vec<String> {
+        let all = of_kind(rendered, "Service").into_iter();
+        all.map(|service| service["metadata"]["name"].as_str().unwrap().to_owned())
+            .collect()
+    };
+    let without = render(&helm, &[]).unwrap();
+    assert_eq!(services(&without), ["lockstep-metrics"]);
+
+    let rendered = render(&helm, &["webhook.port=8081"]).unwrap();
+    assert_eq!(services(&rendered), ["lockstep-metrics", "lockstep-webhook"]);
+    let service = &of_kind(&rendered, "Service")[1]["spec"];
+    assert_eq!(
+        service["ports"],
+        json!([{"name": "webhook", "port": 8081, "targetPort": "webhook"}])
+    );
+    let pod = &of_kind(&rendered, "Deployment")[0]["spec"]["template"];
+    assert_eq!(service["selector"], pod["metadata"]["labels"]);
+    let container = &pod["spec"]["containers"][0];
+    assert_eq!(
+        container["ports"],
+        json!([{"name": "metrics", "containerPort": 8080}, {"name": "webhook", "containerPort": 8081}])
+    );
+    let arguments = container["args"].as_array().unwrap();
+    assert!(
+        arguments.contains(&json!("--webhook-address=0.0.0.0:8081")),
+        "{arguments:?}"
+    );
+
+    let alone = render(&helm, &["webhook.port=8081", "metrics.service.create=false"]).unwrap();
+    assert_eq!(services(&alone), ["lockstep-webhook"]);
+    let refused = render(&helm, &["webhook.port=8080"]).unwrap_err();
+    assert!(refused.contains("must differ"), "{refused}");
+    assert!(render(&helm, &["webhook.port=80"]).is_err(), "no port that needs root");
+}
+
+#[test]
 fn the_operator_sees_the_environment_that_the_values_give() {
     let Some(helm) = helm() else { return };
     let environment = |values: &[&str]| {

@@ -134,7 +134,7 @@ pub struct GerritEvents {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct GerritWebhook {
-    /// Base URL; an unguessable path is appended.
+    /// Base URL at which Gerrit reaches the operator's webhook address; `status.webhookPath` is appended.
     #[schemars(schema_with = "schema::url")]
     pub public_url: String,
 }
@@ -160,6 +160,7 @@ pub struct GerritConnectionStatus {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(extend("maxProperties" = 256))]
     pub capabilities: Option<BTreeMap<String, bool>>,
+    /// What to append to `spec.events.webhook.publicUrl`: a path that cannot be guessed. Set while that is.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 512))]
     pub webhook_path: Option<String>,

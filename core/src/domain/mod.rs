@@ -3,6 +3,7 @@
 pub mod access;
 pub mod approval;
 pub mod defaults;
+pub mod hint;
 pub mod outcome;
 pub mod pace;
 pub mod plan;

@@ -29,6 +29,14 @@ impl ByProject {
             .or_insert_with(|| Arc::new(Shared::new(Arc::clone(clock))));
         Arc::clone(shared)
     }
+
+    /// What was read of a project before this time counts no longer.
+    pub fn distrust(&self, project: &str, before: Timestamp) {
+        let all = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(shared) = all.get(project) {
+            shared.distrust(before);
+        }
+    }
 }
 
 impl GerritSystem {

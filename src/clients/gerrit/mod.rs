@@ -2,12 +2,16 @@
 //! written but planned changes, and what was written counts in no older reading.
 //!
 //! `facts` says which server this is, `people`, `groups` and `rights` read it, `group_write` and `rights_write` change
-//! it, `labels` says what may be voted, `history` who else changed a group. `review` is the other half: changes.
+//! it, `labels` says what may be voted, `history` who else changed a group. `event` says what somebody claims to have
+//! happened. `review` is the other half: changes.
 
 mod contract;
+mod event;
 mod facts;
 mod group_write;
 mod groups;
+#[cfg(test)]
+mod hint_tests;
 mod history;
 mod labels;
 mod names;
@@ -32,6 +36,7 @@ use lockstep_core::domain::access::drift::Deed;
 use lockstep_core::domain::access::grant::{Principal, System, Target};
 use lockstep_core::domain::access::labels::Labels;
 use lockstep_core::domain::access::observed::{Located, Named, Observed};
+use lockstep_core::domain::hint::Hint;
 use lockstep_core::domain::pace::Lane;
 use lockstep_core::domain::plan::Change;
 use lockstep_core::domain::ports::{
@@ -41,6 +46,7 @@ use reqwest::Url;
 use secrecy::SecretString;
 use tokio::sync::OnceCell;
 
+pub use event::{NotAnEvent, hints};
 pub use group_write::Deletion;
 pub use people::Alias;
 pub use review::{GerritReview, GitCache, Mirror};
@@ -281,6 +287,22 @@ impl AccessSystem for GerritSystem {
         match group {
             Target::GerritGroup { uuid, .. } => self.read_history(uuid, members).await,
             _ => Err(self.not_ours(group)),
+        }
+    }
+
+    fn distrust(&self, hint: &Hint) {
+        let now = self.clock.now();
+        match hint {
+            // All of them are read at once, so there is nothing less to forget.
+            Hint::Group { uuid: _ } => self.groups.distrust(now),
+            Hint::Config { project } => {
+                // Of what was never read nothing is remembered: a stranger may name any number of projects.
+                if self.rights.knows(project) {
+                    self.touched_projects.mark(project, now);
+                }
+                self.labels.distrust(project, now);
+            }
+            Hint::Branch { .. } => {}
         }
     }
 }

@@ -37,6 +37,11 @@ struct Entry {
 }
 
 impl Rights {
+    /// Whether the project was ever asked for.
+    pub fn knows(&self, project: &str) -> bool {
+        self.entries().contains_key(project)
+    }
+
     fn held(&self, project: &str, fresh: Timestamp) -> Option<Entry> {
         self.entries()
             .get(project)

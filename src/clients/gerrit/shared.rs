@@ -21,6 +21,8 @@ pub(super) struct Shared<T> {
 
 struct Last<T> {
     reading: Option<Arc<Reading<T>>>,
+    /// Readings begun before count for nobody any more.
+    not_before: Timestamp,
     failure: Option<(Timestamp, SystemError)>,
 }
 
@@ -30,6 +32,7 @@ impl<T> Shared<T> {
             clock,
             last: Mutex::new(Last {
                 reading: None,
+                not_before: Timestamp::MIN,
                 failure: None,
             }),
             flight: tokio::sync::Mutex::new(()),
@@ -76,8 +79,15 @@ impl<T> Shared<T> {
 
     fn held(&self, fresh: Timestamp) -> Option<Arc<Reading<T>>> {
         let last = self.lock();
+        let fresh = fresh.max(last.not_before);
         let reading = last.reading.as_ref().filter(|reading| reading.begun >= fresh)?;
         Some(Arc::clone(reading))
+    }
+
+    /// What was read before this time counts no longer, however old a reading somebody accepts.
+    pub fn distrust(&self, before: Timestamp) {
+        let mut last = self.lock();
+        last.not_before = last.not_before.max(before);
     }
 
     fn lock(&self) -> MutexGuard<'_, Last<T>> {
@@ -98,6 +108,13 @@ impl Touched {
             unit: unit.to_owned(),
             clock,
         }
+    }
+
+    /// Marks the unit at once.
+    pub fn mark(&self, unit: &str, at: Timestamp) {
+        let mut touched = self.lock();
+        let known = touched.entry(unit.to_owned()).or_insert(at);
+        *known = at.max(*known);
     }
 
     /// The age a reading of this unit may have at most.
@@ -189,6 +206,21 @@ mod tests {
             .await
             .unwrap();
         assert_eq!(new.value, 3);
+    }
+
+    #[tokio::test]
+    async fn what_is_distrusted_counts_for_nobody_and_is_replaced_once() {
+        let shared = Shared::new(Arc::new(Ticking(AtomicI64::new(100))));
+        let old = shared.at_least(second(0), |_| async { Ok(1) }).await.unwrap();
+        shared.distrust(old.begun);
+        let same = shared.at_least(second(0), |_| async { Ok(2) }).await.unwrap();
+        assert_eq!(same.value, 1, "it was begun no earlier");
+        shared.distrust(old.begun + jiff::SignedDuration::from_nanos(1));
+        shared.distrust(second(0));
+        let new = shared.at_least(second(0), |_| async { Ok(3) }).await.unwrap();
+        assert_eq!(new.value, 3);
+        let again = shared.at_least(second(0), |_| async { Ok(4) }).await.unwrap();
+        assert_eq!(again.value, 3);
     }
 
     #[tokio::test]

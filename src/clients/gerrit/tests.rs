@@ -22,7 +22,7 @@ use serde_json::{Value, json};
 
 use super::{GerritSettings, GerritSystem};
 
-const UUID: &str = "0123456789abcdef0123456789abcdef01234567";
+pub(super) const UUID: &str = "0123456789abcdef0123456789abcdef01234567";
 
 struct Granted;
 impl Permit for Granted {
@@ -40,20 +40,20 @@ impl Clock for Now {
 
 /// Answers by `METHOD /path`: in turn, the last one forever.
 #[derive(Default)]
-struct Book {
+pub(super) struct Book {
     answers: Mutex<BTreeMap<String, Vec<(u16, Value)>>>,
     seen: Mutex<Vec<(String, Value)>>,
 }
 
 impl Book {
-    fn on(self, call: &str, status: u16, body: Value) -> Self {
+    pub(super) fn on(self, call: &str, status: u16, body: Value) -> Self {
         let mut answers = self.answers.lock().unwrap();
         answers.entry(call.into()).or_default().push((status, body));
         drop(answers);
         self
     }
 
-    fn count(&self, call: &str) -> usize {
+    pub(super) fn count(&self, call: &str) -> usize {
         self.seen
             .lock()
             .unwrap()
@@ -84,7 +84,7 @@ async fn answer(State(book): State<Arc<Book>>, method: Method, uri: Uri, body: B
     (StatusCode::from_u16(status).unwrap(), text).into_response()
 }
 
-async fn play(book: Book) -> (GerritSystem, Arc<Book>) {
+pub(super) async fn play(book: Book) -> (GerritSystem, Arc<Book>) {
     let book = book
         .on(
             "GET /a/accounts/self",
@@ -132,7 +132,7 @@ async fn play(book: Book) -> (GerritSystem, Arc<Book>) {
     (system, book)
 }
 
-fn team() -> Target {
+pub(super) fn team() -> Target {
     Target::GerritGroup {
         server: "site".into(),
         uuid: UUID.into(),
@@ -159,7 +159,7 @@ fn detail() -> String {
     format!("GET /a/groups/{UUID}/detail")
 }
 
-fn group(name: &str, members: &[i64]) -> Value {
+pub(super) fn group(name: &str, members: &[i64]) -> Value {
     let members: Vec<Value> = members.iter().map(|id| json!({"_account_id": id})).collect();
     json!({"id": UUID, "name": name, "owner_id": "adm", "members": members})
 }

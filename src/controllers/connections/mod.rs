@@ -2,6 +2,7 @@
 
 mod gather;
 mod report;
+pub mod webhook;
 
 use std::sync::Arc;
 
@@ -14,8 +15,11 @@ use lockstep_core::domain::ports::{ConnectionKey, ConnectionKind, ObjectKey};
 use super::{Context, Next, Reconcile};
 
 /// Looks after Gerrit connections.
-#[derive(Debug, Default)]
-pub struct Gerrit;
+#[derive(Debug)]
+pub struct Gerrit {
+    /// Where the tokens of their webhooks come from.
+    pub draw: webhook::Draw,
+}
 
 /// Looks after Databricks connections.
 #[derive(Debug, Default)]
@@ -27,6 +31,8 @@ struct Connection<'a> {
     object: ObjectKey,
     meta: &'a kube::core::ObjectMeta,
     conditions: &'a [Condition],
+    /// Where it is told of changes, if it wants to be.
+    webhook_path: Option<String>,
 }
 
 impl Connection<'_> {
@@ -59,6 +65,7 @@ fn connection<'a, K: ResourceExt>(
         },
         meta: object.meta(),
         conditions: conditions.map(Vec::as_slice).unwrap_or_default(),
+        webhook_path: None,
     }
 }
 
@@ -68,7 +75,11 @@ impl Reconcile for Gerrit {
 
     async fn reconcile(&self, object: Arc<GerritConnection>, context: &Context) -> Next {
         let conditions = object.status.as_ref().map(|status| &status.conditions);
-        pass(connection(ConnectionKind::Gerrit, &*object, conditions), context).await
+        let connection = Connection {
+            webhook_path: webhook::path(&object, self.draw),
+            ..connection(ConnectionKind::Gerrit, &*object, conditions)
+        };
+        pass(connection, context).await
     }
 }
 

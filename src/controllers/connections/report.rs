@@ -99,6 +99,7 @@ pub async fn report(connection: &Connection<'_>, gathered: Gathered, context: &C
         let said = conditions(&sayings, connection.conditions, connection.meta.generation, now);
         fields.insert("conditions".into(), json!(said));
         fields.insert("observedGeneration".into(), json!(connection.meta.generation));
+        fields.insert("webhookPath".into(), json!(connection.webhook_path));
         if let Some(request) = connection
             .meta
             .annotations

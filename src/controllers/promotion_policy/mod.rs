@@ -48,7 +48,15 @@ impl Controller {
         let looked = self.looked.lock().unwrap_or_else(PoisonError::into_inner);
         let generation = policy.metadata.generation.unwrap_or_default();
         let known = policy.uid().and_then(|uid| looked.get(&uid).copied());
-        known.is_none_or(|(seen, at)| seen != generation || now.duration_since(at) >= NAMES)
+        known.is_none_or(|(seen, at)| {
+            seen != generation || now.duration_since(at) >= NAMES || self.is_configured_anew(policy, at)
+        })
+    }
+
+    /// Whether somebody has said since that what the names mean may have changed.
+    fn is_configured_anew(&self, policy: &PromotionPolicy, since: Timestamp) -> bool {
+        let read = reading::whole(policy);
+        read.is_ok_and(|read| self.branches.is_configured_anew(&read.gerrit, &read.project, since))
     }
 
     fn note(&self, policy: &PromotionPolicy, now: Timestamp) {

@@ -120,14 +120,20 @@ impl Operator {
 
     /// What it serves at /metrics.
     pub async fn metrics(&self) -> String {
-        let said = self.said();
-        let line = said
-            .lines()
-            .rfind(|line| line.contains("serving metrics"))
-            .unwrap();
-        let address = line.split("address=").nth(1).unwrap().trim();
-        let url = format!("http://{address}/metrics");
+        let url = format!("http://{}/metrics", self.address("serving metrics"));
         reqwest::get(url).await.unwrap().text().await.unwrap()
+    }
+
+    /// Where it hears webhooks.
+    pub fn webhooks(&self) -> String {
+        self.address("hearing webhooks")
+    }
+
+    /// The address of a listener, as it says itself.
+    fn address(&self, listener: &str) -> String {
+        let said = self.said();
+        let line = said.lines().rfind(|line| line.contains(listener)).unwrap();
+        line.split("address=").nth(1).unwrap().trim().to_owned()
     }
 }
 
@@ -152,6 +158,7 @@ fn spawn(operator: &Operator) -> Child {
         ])
         .arg(env!("CARGO_BIN_EXE_lockstep"))
         .args(["run", "--namespace", NAMESPACE, "--allow-loopback"])
+        .args(["--webhook-address", "127.0.0.1:0"])
         .args(["--metrics-address", "127.0.0.1:0", "--record"])
         .arg(&operator.record)
         .env("KUBECONFIG", operator.stack.get("KUBECONFIG"))

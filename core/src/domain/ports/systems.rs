@@ -13,6 +13,7 @@ use crate::domain::access::drift::Deed;
 use crate::domain::access::grant::{Principal, System, Target};
 use crate::domain::access::labels::Labels;
 use crate::domain::access::observed::{Located, Named, Observed};
+use crate::domain::hint::Hint;
 use crate::domain::pace::Allowance;
 use crate::domain::plan::Change;
 
@@ -165,6 +166,10 @@ pub trait AccessSystem: Send + Sync {
     ) -> Result<BTreeMap<Principal, String>, SystemError> {
         Ok(BTreeMap::new())
     }
+
+    /// What was read until now of what a hint names counts no longer: whoever asks next, for however old a reading,
+    /// gets one begun after this. Nothing is read here.
+    fn distrust(&self, _hint: &Hint) {}
 }
 
 /// A connection by kind, namespace and name.

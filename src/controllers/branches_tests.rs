@@ -1,0 +1,137 @@
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use async_trait::async_trait;
+use lockstep_core::domain::ports::ConnectionKind;
+use lockstep_core::domain::promotion::evidence::LabelDefinition;
+use lockstep_core::domain::promotion::gate::GerritVersion;
+use lockstep_core::domain::promotion::ports::{
+    ChangeRef, Inquiry, Lineage, Repository, RequirementChanges, Requirements, ReviewSystem, Saying, Written,
+};
+
+use super::*;
+
+/// A Gerrit in which nothing merges, that counts how often somebody looks where branches stand.
+#[derive(Default)]
+struct Quiet(AtomicUsize);
+
+fn unasked<T>() -> Result<T, SystemError> {
+    Err(SystemError::new("quiet", SystemErrorKind::Refused, "nobody should ask for this"))
+}
+
+#[async_trait]
+impl ReviewSystem for Quiet {
+    async fn version(&self) -> Result<Option<GerritVersion>, SystemError> {
+        unasked()
+    }
+    async fn merges(&self, _: &BTreeSet<Watched>, _: Timestamp) -> Result<Merges, SystemError> {
+        Ok(Merges {
+            found: Vec::new(),
+            watermark: None,
+        })
+    }
+    async fn tips(&self, _: &BTreeSet<Watched>) -> Result<BTreeMap<Watched, CommitId>, SystemError> {
+        self.0.fetch_add(1, Ordering::SeqCst);
+        Ok(BTreeMap::new())
+    }
+    async fn commits(
+        &self,
+        _: &str,
+        _: &CommitId,
+        _: &BTreeSet<CommitId>,
+    ) -> Result<BTreeMap<CommitId, Lineage>, SystemError> {
+        unasked()
+    }
+    async fn changes_of(
+        &self,
+        _: &Watched,
+        _: &BTreeSet<CommitId>,
+    ) -> Result<BTreeMap<CommitId, ChangeNumber>, SystemError> {
+        unasked()
+    }
+    async fn evidence(&self, _: &ChangeRef, _: &Inquiry) -> Result<Evidence, SystemError> {
+        unasked()
+    }
+    async fn say(&self, _: &ChangeRef, _: &Saying) -> Result<Written, SystemError> {
+        unasked()
+    }
+    async fn mark_deployed(&self, _: &ChangeRef, _: &str) -> Result<Written, SystemError> {
+        unasked()
+    }
+    async fn labels(&self, _: &str) -> Result<BTreeMap<String, LabelDefinition>, SystemError> {
+        unasked()
+    }
+    async fn requirements(&self, _: &str) -> Result<Requirements, SystemError> {
+        unasked()
+    }
+    async fn write_requirements(&self, _: &str, _: &RequirementChanges) -> Result<Written, SystemError> {
+        unasked()
+    }
+}
+
+impl Review for Quiet {
+    fn system(&self) -> &dyn ReviewSystem {
+        self
+    }
+    fn repository(&self, _: &Watched) -> Arc<dyn Repository> {
+        unreachable!("nobody should read a branch")
+    }
+}
+
+fn second(at: i64) -> Timestamp {
+    Timestamp::from_second(at).unwrap()
+}
+
+fn connection(name: &str) -> ConnectionKey {
+    ConnectionKey {
+        kind: ConnectionKind::Gerrit,
+        namespace: "platform".into(),
+        name: name.into(),
+    }
+}
+
+fn branch() -> Hint {
+    Hint::Branch {
+        project: "ml/fraud".into(),
+        branch: "prod".into(),
+    }
+}
+
+fn config() -> Hint {
+    Hint::Config {
+        project: "ml/fraud".into(),
+    }
+}
+
+#[tokio::test]
+async fn after_a_hint_tips_are_read_again_however_old_a_reading_somebody_accepts() {
+    let (branches, gerrit, key) = (Branches::default(), Quiet::default(), connection("gerrit"));
+    let looks = async |now: i64| {
+        let old = second(0);
+        let tips = branches.tips(&key, &gerrit, &BTreeSet::new(), old, old, second(now)).await;
+        assert!(tips.unwrap().taken <= second(now));
+        gerrit.0.load(Ordering::SeqCst)
+    };
+    assert_eq!((looks(10).await, looks(11).await), (1, 1));
+    for hint in [config(), Hint::Group { uuid: "u".into() }] {
+        branches.distrust(&key, &hint, second(12));
+    }
+    branches.distrust(&connection("other"), &branch(), second(12));
+    assert_eq!(looks(13).await, 1, "none of these says that a branch of this connection moved");
+
+    branches.distrust(&key, &branch(), second(20));
+    assert_eq!(looks(19).await, 2, "a pass that began before does not know better than to look");
+    assert_eq!(looks(21).await, 3, "and what it read may be too old");
+    assert_eq!(looks(22).await, 3);
+}
+
+#[test]
+fn a_project_is_configured_anew_since_it_was_said_to_be() {
+    let (branches, key) = (Branches::default(), connection("gerrit"));
+    let anew = |since| branches.is_configured_anew(&key, "ml/fraud", second(since));
+    branches.distrust(&key, &branch(), second(20));
+    assert!(!anew(10));
+    branches.distrust(&key, &config(), second(20));
+    assert!(anew(10) && anew(20) && !anew(21));
+    assert!(!branches.is_configured_anew(&key, "ml/other", second(10)));
+    assert!(!branches.is_configured_anew(&connection("other"), "ml/fraud", second(10)));
+}
