@@ -274,7 +274,7 @@ mod tests {
         assert!(!mark.exists(), "worn");
 
         fs::write(&mark, "").unwrap();
-        fs::write(scratch.join("HEAD"), "broken").unwrap();
+        fs::write(scratch.join("config"), "[broken").unwrap();
         begin();
         assert!(!mark.exists(), "broken");
         fs::remove_dir_all(&scratch).unwrap();
