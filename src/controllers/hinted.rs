@@ -3,7 +3,6 @@
 
 use std::collections::BTreeSet;
 
-use jiff::Timestamp;
 use kube::ResourceExt as _;
 use lockstep_core::api::access_binding::{AccessBindingStatus, GerritAccess, Member};
 use lockstep_core::api::{AccessBinding, PromotionPolicy};

@@ -105,6 +105,7 @@ pub struct PromotionStatus {
 pub struct VerdictStatus {
     /// Whether nothing speaks against it. Always written: an object without any field is taken for null when it is
     /// applied over one that had some (kube-apiserver 1.37.2).
+    #[serde(default)]
     pub passes: bool,
     /// What speaks against it; none: it passes.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]

@@ -15,9 +15,10 @@ use lockstep_core::domain::access::grant::{Principal, Privilege, System, Target}
 use lockstep_core::domain::access::observed::{GroupProperties, Located, Named};
 use lockstep_core::domain::plan::Change;
 use lockstep_core::domain::ports::{
-    AccessSystem as _, Clock, ErrorClass, NoPermit, Permit, SystemError, SystemErrorKind,
+    AccessSystem, Clock, ErrorClass, NoPermit, Permit, SystemError, SystemErrorKind,
 };
-use lockstep_core::domain::promotion::ports::{Requirement, RequirementChanges, ReviewSystem as _};
+use lockstep_core::domain::promotion::evidence::LabelDefinition;
+use lockstep_core::domain::promotion::ports::{Requirement, RequirementChanges, ReviewSystem};
 use serde_json::{Value, json};
 
 use super::{GerritSettings, GerritSystem};
@@ -409,12 +410,35 @@ async fn labels_of_a_project_are_read_once_for_all_who_ask_and_hidden_ones_are_n
     };
     let fresh = Timestamp::now();
     let (heads, tags) = (on("p", "refs/heads/*"), on("p", "refs/tags/*"));
-    let (one, two) = futures::join!(system.labels(&heads, fresh), system.labels(&tags, fresh));
+    let labels = async |on: &Target| AccessSystem::labels(&system, on, fresh).await;
+    let (one, two) = futures::join!(labels(&heads), labels(&tags));
     assert_eq!(one, two);
     assert_eq!(one.unwrap().unwrap()["Verified"], (-1..=1).collect());
     assert_eq!(book.count("GET /a/projects/p/labels/"), 1);
-    assert_eq!(system.labels(&on("hidden", "refs/*"), fresh).await, Ok(None));
+    assert_eq!(labels(&on("hidden", "refs/*")).await, Ok(None));
     assert_eq!(book.count(hidden), 1);
+}
+
+#[tokio::test]
+async fn a_gate_is_told_the_range_of_each_label_and_refused_where_they_are_hidden() {
+    let labels = json!([
+        {"name": "Verified", "function": "NoBlock", "values": {"-1": "no", " 0": "-", "+2": "yes"}},
+        {"name": "Empty", "values": {}},
+    ]);
+    let book = Book::default()
+        .on("GET /a/projects/p/labels/", 200, labels)
+        .on("GET /a/projects/hidden/labels/", 403, json!("not permitted"));
+    let (system, _) = play(book).await;
+    let told = ReviewSystem::labels(&system, "p").await.unwrap();
+    let verified = LabelDefinition {
+        min: -1,
+        max: 2,
+        function: "NoBlock".into(),
+    };
+    assert_eq!(told, BTreeMap::from([("Verified".to_owned(), verified)]));
+    let refused = ReviewSystem::labels(&system, "hidden").await.unwrap_err();
+    assert_eq!(refused.kind, SystemErrorKind::NotFound);
+    assert!(refused.message.contains("project hidden"), "{refused}");
 }
 
 #[tokio::test]

@@ -10,7 +10,7 @@ use super::*;
 
 /// A cluster that knows some kinds, by plural; of freezes only those of two namespaces may be listed.
 async fn cluster(known: &'static [&'static str]) -> Client {
-    let list = |plural: String, home: Option<String>| async move {
+    let list = move |plural: String, home: Option<String>| async move {
         let refuse = |code: u16, reason: &str| -> Response {
             let status = json!({"kind": "Status", "apiVersion": "v1", "status": "Failure", "code": code,
                                 "reason": reason, "message": reason});
