@@ -172,6 +172,8 @@ async fn nothing_is_gone_back_to_that_was_changed_by_hand() {
     let record = FileRecord::with_segments(&scratch.0, 1).unwrap();
     record.append(success(1)).await.unwrap();
     record.append(baseline("prod", "a")).await.unwrap();
+    // Whoever opens the record looks at its newest two segments; this one is older.
+    record.append(baseline("staging", "b")).await.unwrap();
     assert_eq!(numbers(&record).await, [1]);
     let path = scratch.segment(1);
     let whole = fs::read_to_string(&path).unwrap();

@@ -70,12 +70,12 @@ fn a_policy_is_drawn_from_left_to_right() {
         text,
         "\
 PromotionPolicy ml-fraud/fraud (ml/fraud, enforces)
-+- staging ----------------+     +- prod --------------------------------------+
-| runs 42 89abcdef since   | --> | runs 41 89abcdef since 2h                   |
-| 2h                       |     | acts 42 89abcdef: step train (2 of 5), 2h   |
-+--------------------------+     | waits 43 89abcdef: Soaking, again in 40m    |
-                                 | after staging, soak 1h                      |
-                                 +---------------------------------------------+
++- staging -----------------+     +- prod ------------------------------------+
+| runs 42 89abcdef since 2h | --> | runs 41 89abcdef since 2h                 |
++---------------------------+     | acts 42 89abcdef: step train (2 of 5), 2h |
+                                  | waits 43 89abcdef: Soaking, again in 40m  |
+                                  | after staging, soak 1h                    |
+                                  +-------------------------------------------+
 "
     );
 }

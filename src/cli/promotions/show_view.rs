@@ -130,7 +130,7 @@ fn times(text: &mut String, times: &Times, now: Timestamp) {
 fn verdict(detail: &Detail, now: Timestamp) -> String {
     let mut text = heading("Findings");
     if detail.findings.is_empty() {
-        let words = match (detail.judged, detail.kind) {
+        let words = match (detail.passes, detail.kind) {
             (true, _) => "none: it passes the gate",
             (false, Some(Kind::Rollback)) => "a rollback asks Gerrit nothing",
             (false, _) => "not judged yet",

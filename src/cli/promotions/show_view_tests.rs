@@ -42,7 +42,7 @@ fn has(text: &str, all: &[&str]) {
 fn everybody_who_had_a_hand_in_it_is_named() {
     let text = shown(
         &deploy(),
-        json!({"phase": "Waiting", "judgedAt": "2026-07-04T11:00:00Z", "evidence": [{
+        json!({"phase": "Waiting", "judgedAt": "2026-07-04T11:00:00Z", "verdict": {"passes": true}, "evidence": [{
             "change": 42, "revision": COMMIT, "owner": "Ada", "uploader": "Bot", "author": "ada@x", "submitter": "Ben",
             "submitted": "2026-07-04T10:30:00Z", "requirements": ["Code-Review: Satisfied"],
             "votes": [{"label": "Code-Review", "value": 2, "by": "Ben", "at": "2026-07-04T10:00:00Z"},
@@ -78,7 +78,7 @@ fn who_is_unknown_and_who_did_not_vote_is_said() {
 fn every_finding_is_shown_with_the_time_from_which_it_may_be_over() {
     let text = shown(
         &deploy(),
-        json!({"phase": "Waiting", "judgedAt": "2026-07-04T11:00:00Z", "verdict": {
+        json!({"phase": "Waiting", "judgedAt": "2026-07-04T11:00:00Z", "verdict": {"passes": false,
             "findings": [{"kind": "Soaking", "message": "not for 1h yet", "again": "2026-07-04T12:30:00Z"},
                          {"kind": "UpstreamMissing", "message": "staging has not run it"}],
             "overridden": [{"kind": "OutsideWindow", "message": "closed"}]}}),

@@ -41,8 +41,8 @@ pub struct Detail {
     pub cancelled: bool,
     /// A person wants it tried again.
     pub retried: bool,
-    /// Whether the gate has judged it.
-    pub judged: bool,
+    /// Whether the gate has judged it and nothing speaks against it.
+    pub passes: bool,
     pub findings: Vec<FindingRow>,
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub overridden: Vec<FindingRow>,
@@ -110,7 +110,6 @@ pub fn detail(promotion: &Promotion, policy: Option<&PromotionPolicy>) -> Detail
     let (reason, message) = why(promotion);
     let annotations = promotion.annotations();
     let pending = pending_of_promotion(promotion);
-    let judged = status.judged_at.is_some();
     let verdict = status.verdict.unwrap_or_default();
     Detail {
         namespace: promotion.namespace().unwrap_or_default(),
@@ -134,7 +133,7 @@ pub fn detail(promotion: &Promotion, policy: Option<&PromotionPolicy>) -> Detail
         },
         cancelled: annotations.contains_key(CANCEL),
         retried: annotations.contains_key(RETRY),
-        judged,
+        passes: verdict.passes,
         findings: verdict.findings,
         overridden: verdict.overridden,
         rules: status.rules,
@@ -198,14 +197,14 @@ mod tests {
     fn votes_are_told_apart_by_what_the_policys_labels_are_for() {
         let vote = |label: &str| json!({"label": label, "value": 2, "by": label});
         let promotion = Made::deploy("prod", 42)
-            .status(json!({"judgedAt": "2026-07-04T10:00:00Z", "evidence": [{
+            .status(json!({"verdict": {"passes": true}, "evidence": [{
                 "change": 42, "revision": "89abcdef", "owner": "Ada",
                 "votes": [vote("Verified"), vote("Code-Review"), vote("Style")],
             }]}))
             .object();
         let by = |votes: &[VoteRow]| votes.iter().map(|vote| vote.by.clone()).collect::<Vec<_>>();
         let known = detail(&promotion, Some(&policy(json!({}))));
-        assert!(known.judged);
+        assert!(known.passes);
         let change = &known.changes[0];
         assert_eq!(by(&change.approved), ["Code-Review"]);
         assert_eq!(by(&change.verified), ["Verified"]);

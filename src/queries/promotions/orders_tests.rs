@@ -24,7 +24,7 @@ fn judged(phase: &str, findings: &[&str]) -> Promotion {
         .map(|kind| json!({"kind": kind, "message": format!("because {kind}")}))
         .collect();
     Made::deploy("prod", 42)
-        .status(json!({"phase": phase, "verdict": {"findings": findings}}))
+        .status(json!({"phase": phase, "verdict": {"passes": false, "findings": findings}}))
         .object()
 }
 

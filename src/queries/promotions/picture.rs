@@ -357,7 +357,7 @@ mod tests {
             .made("11:00")
             .status(json!({
                 "phase": "Waiting", "nextAction": "2026-07-04T13:00:00Z",
-                "verdict": {"findings": [{"kind": "Soaking", "message": "not yet"}]},
+                "verdict": {"passes": false, "findings": [{"kind": "Soaking", "message": "not yet"}]},
             }))
             .object();
         let status = json!({"environments": [{

@@ -149,7 +149,7 @@ mod tests {
     fn what_waits_shows_every_finding_and_what_ended_its_reason() {
         let waiting = Made::deploy("prod", 42).status(json!({
             "phase": "Waiting",
-            "verdict": {"findings": [{"kind": "Soaking", "message": "m"}, {"kind": "OutsideWindow", "message": "w"}]},
+            "verdict": {"passes": false, "findings": [{"kind": "Soaking", "message": "m"}, {"kind": "OutsideWindow", "message": "w"}]},
         }));
         let ended = Made::deploy("prod", 41).succeeded("09:00");
         let unseen = Made::deploy("prod", 43);

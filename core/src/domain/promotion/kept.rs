@@ -9,6 +9,7 @@ use serde_json::{Value, json};
 
 use super::attempt::{Cause, PromotionName, StepName, Subject};
 use super::evidence::{ChangeNumber, CommitId};
+use super::finding::{Class, FindingKind};
 use super::gate::Success;
 use super::queue::{Contender, Place, Want};
 use super::ready::{Course, Ready};
@@ -163,7 +164,11 @@ fn gate(status: Option<&api::PromotionStatus>) -> Gate {
     else {
         return Gate::Unknown;
     };
-    let waits = |kind: &str| matches!(kind, "OutsideWindow" | "Frozen" | "Soaking" | "UpstreamMissing");
+    // A kind that this version does not know refuses.
+    let waits = |kind: &str| {
+        let kind: Option<FindingKind> = serde_json::from_value(json!(kind)).ok();
+        kind.is_some_and(|kind| kind.class() == Class::Waits)
+    };
     if verdict.findings.is_empty() && verdict.passes {
         Gate::Passes
     } else if !verdict.findings.is_empty() && verdict.findings.iter().all(|finding| waits(&finding.kind)) {
