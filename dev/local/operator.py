@@ -52,6 +52,8 @@ def install() -> None:
     argv = [helm, "upgrade", "--install", "lockstep", "charts/lockstep", "--namespace", NAMESPACE, "--create-namespace"]
     # Tests on the same stack apply the CRDs by themselves; the chart takes them over.
     argv += ["--set", "operator.allowLoopback=true", "--take-ownership"]
+    # Theirs runs as the cluster's administrator, and makes deploys too.
+    argv += ["--set", "promotions.deployers={admin}"]
     run(argv)
 
 

@@ -46,7 +46,12 @@ pub(super) struct Given {
 impl Consent {
     /// Asks why and whether, as far as the flags do not say it.
     pub(super) fn confirm(&self) -> Result<String, Failure> {
-        let reason = confirm(self.yes, self.reason.as_deref(), "Approve exactly this?", "approved")?;
+        let reason = confirm(
+            self.yes,
+            self.reason.as_deref(),
+            "Approve exactly this?",
+            "approved",
+        )?;
         Ok(reason)
     }
 
@@ -116,7 +121,12 @@ impl Given {
 }
 
 /// Asks why and whether something is to be done, as far as the flags do not say it. `done` as in `not done`.
-pub(super) fn confirm(yes: bool, reason: Option<&str>, question: &str, done: &str) -> Result<String, Failure> {
+pub(super) fn confirm(
+    yes: bool,
+    reason: Option<&str>,
+    question: &str,
+    done: &str,
+) -> Result<String, Failure> {
     let asks = std::io::stdin().is_terminal();
     if !asks && !yes {
         return Err(nobody());

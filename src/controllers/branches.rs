@@ -102,7 +102,10 @@ impl Branches {
         known: &BTreeSet<CommitId>,
     ) -> Result<Arc<History>, SystemError> {
         let tip = tips.tips.get(on).ok_or_else(|| {
-            let message = format!("project {} has no branch {} that we can see", on.project, on.branch);
+            let message = format!(
+                "project {} has no branch {} that we can see",
+                on.project, on.branch
+            );
             SystemError::new(connection.to_string(), SystemErrorKind::NotFound, message)
         })?;
         let slot = slot(&self.histories, &(connection.clone(), on.clone()));
@@ -137,7 +140,9 @@ impl Branches {
                 hinted.tips.insert(connection.clone(), before);
             }
             Hint::Config { project } => {
-                hinted.configs.insert((connection.clone(), project.clone()), before);
+                hinted
+                    .configs
+                    .insert((connection.clone(), project.clone()), before);
             }
             Hint::Group { .. } => {}
         }
@@ -192,9 +197,17 @@ impl History {
     /// Whether no commit is left for which a change may still turn up.
     fn explains_all(&self) -> bool {
         let explained = |(commit, node): (&CommitId, &Commit)| {
-            self.merged.contains_key(commit) || node.parents.iter().skip(1).any(|parent| self.merged.contains_key(parent))
+            self.merged.contains_key(commit)
+                || node
+                    .parents
+                    .iter()
+                    .skip(1)
+                    .any(|parent| self.merged.contains_key(parent))
         };
-        self.graph.iter().filter(|(commit, _)| !self.known.contains(*commit)).all(explained)
+        self.graph
+            .iter()
+            .filter(|(commit, _)| !self.known.contains(*commit))
+            .all(explained)
     }
 }
 

@@ -15,7 +15,11 @@ use super::*;
 struct Quiet(AtomicUsize);
 
 fn unasked<T>() -> Result<T, SystemError> {
-    Err(SystemError::new("quiet", SystemErrorKind::Refused, "nobody should ask for this"))
+    Err(SystemError::new(
+        "quiet",
+        SystemErrorKind::Refused,
+        "nobody should ask for this",
+    ))
 }
 
 #[async_trait]
@@ -107,7 +111,9 @@ async fn after_a_hint_tips_are_read_again_however_old_a_reading_somebody_accepts
     let (branches, gerrit, key) = (Branches::default(), Quiet::default(), connection("gerrit"));
     let looks = async |now: i64| {
         let old = second(0);
-        let tips = branches.tips(&key, &gerrit, &BTreeSet::new(), old, old, second(now)).await;
+        let tips = branches
+            .tips(&key, &gerrit, &BTreeSet::new(), old, old, second(now))
+            .await;
         assert!(tips.unwrap().taken <= second(now));
         gerrit.0.load(Ordering::SeqCst)
     };
@@ -116,10 +122,18 @@ async fn after_a_hint_tips_are_read_again_however_old_a_reading_somebody_accepts
         branches.distrust(&key, &hint, second(12));
     }
     branches.distrust(&connection("other"), &branch(), second(12));
-    assert_eq!(looks(13).await, 1, "none of these says that a branch of this connection moved");
+    assert_eq!(
+        looks(13).await,
+        1,
+        "none of these says that a branch of this connection moved"
+    );
 
     branches.distrust(&key, &branch(), second(20));
-    assert_eq!(looks(19).await, 2, "a pass that began before does not know better than to look");
+    assert_eq!(
+        looks(19).await,
+        2,
+        "a pass that began before does not know better than to look"
+    );
     assert_eq!(looks(21).await, 3, "and what it read may be too old");
     assert_eq!(looks(22).await, 3);
 }

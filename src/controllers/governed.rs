@@ -20,7 +20,10 @@ use super::Context;
 pub fn by(group: &Target, cluster: &dyn Cluster) -> Option<Governance> {
     let address = group.to_string();
     let holds = |binding: &AccessBinding| {
-        let inventory = binding.status.as_ref().and_then(|status| status.inventory.as_ref());
+        let inventory = binding
+            .status
+            .as_ref()
+            .and_then(|status| status.inventory.as_ref());
         inventory.is_some_and(|rows| rows.iter().any(|row| row.target == address))
     };
     let held = cluster.bindings().into_iter().filter(|binding| holds(binding));
@@ -30,13 +33,22 @@ pub fn by(group: &Target, cluster: &dyn Cluster) -> Option<Governance> {
 
 fn governance(group: &Target, binding: &AccessBinding) -> Governance {
     let status = binding.status.as_ref();
-    let rows = status.and_then(|status| status.inventory.as_deref()).unwrap_or_default();
+    let rows = status
+        .and_then(|status| status.inventory.as_deref())
+        .unwrap_or_default();
     let ready = status.is_some_and(|status| {
-        let ready = status.conditions.iter().find(|said| ConditionType::Ready.is(&said.type_));
+        let ready = status
+            .conditions
+            .iter()
+            .find(|said| ConditionType::Ready.is(&said.type_));
         ready.is_some_and(|said| said.status == "True")
     });
     Governance {
-        binding: format!("{}/{}", binding.namespace().unwrap_or_default(), binding.name_any()),
+        binding: format!(
+            "{}/{}",
+            binding.namespace().unwrap_or_default(),
+            binding.name_any()
+        ),
         authoritative: Inventory::read(rows).0.authoritative.contains(group),
         enforcing: ready
             && defaults::mode(&binding.spec) == Mode::Enforce
@@ -75,7 +87,10 @@ pub async fn usable_by(databricks: &ConnectionKey, application_id: &str, context
         return Usability::Unknown;
     };
     let declared = declared(&target, cluster);
-    let ourselves = status.identity.map(|identity| [identity.id, identity.name]).unwrap_or_default();
+    let ourselves = status
+        .identity
+        .map(|identity| [identity.id, identity.name])
+        .unwrap_or_default();
     let others: BTreeSet<String> = observed
         .rows
         .iter()
@@ -94,12 +109,17 @@ pub async fn usable_by(databricks: &ConnectionKey, application_id: &str, context
 fn declared(target: &Target, cluster: &dyn Cluster) -> BTreeSet<Right> {
     let address = target.to_string();
     let bindings = cluster.bindings();
-    let rows = bindings.iter().filter_map(|binding| binding.status.as_ref()?.inventory.as_ref());
+    let rows = bindings
+        .iter()
+        .filter_map(|binding| binding.status.as_ref()?.inventory.as_ref());
     let of_here = rows.filter(|rows| rows.iter().any(|row| row.target == address));
     of_here
         .flat_map(|rows| {
             let inventory = Inventory::read(rows).0;
-            inventory.on(target).map(|(right, _)| right).collect::<Vec<Right>>()
+            inventory
+                .on(target)
+                .map(|(right, _)| right)
+                .collect::<Vec<Right>>()
         })
         .collect()
 }

@@ -21,7 +21,12 @@ use super::promotion_policy::{self, reading};
 
 /// Makes what a hint names be read anew, and answers who should look. A hint that concerns nobody costs no reading and
 /// leaves nothing behind.
-pub async fn heed(connection: &ConnectionKey, hint: &Hint, branches: &Branches, context: &Context) -> Vec<ObjectKey> {
+pub async fn heed(
+    connection: &ConnectionKey,
+    hint: &Hint,
+    branches: &Branches,
+    context: &Context,
+) -> Vec<ObjectKey> {
     let concerned = concerned(connection, hint, &*context.cluster, &*context.objects);
     if concerned.is_empty() {
         return concerned;
@@ -51,7 +56,8 @@ pub fn concerned(
         let known = cluster.gerrit_connection(&connection.namespace, &connection.name);
         let server = known.and_then(|known| known.status.as_ref()?.server.clone());
         let bindings = cluster.bindings().into_iter().filter(|binding| {
-            binding_looks(binding, connection, server.as_deref(), hint) && depends_on(cluster, binding, connection)
+            binding_looks(binding, connection, server.as_deref(), hint)
+                && depends_on(cluster, binding, connection)
         });
         concerned.extend(bindings.map(|binding| access_binding::key(&binding)));
     }
@@ -87,7 +93,12 @@ fn policy_looks(
 
 /// Whether a binding declares or holds what the hint names, or may do so as far as its status tells. `server` is the name
 /// of the connection's Gerrit, if it is known.
-fn binding_looks(binding: &AccessBinding, connection: &ConnectionKey, server: Option<&str>, hint: &Hint) -> bool {
+fn binding_looks(
+    binding: &AccessBinding,
+    connection: &ConnectionKey,
+    server: Option<&str>,
+    hint: &Hint,
+) -> bool {
     let namespace = binding.namespace().unwrap_or_default();
     let here = |access: &&GerritAccess| {
         defaults::connection(ConnectionKind::Gerrit, &access.connection_ref, &namespace) == *connection
@@ -135,10 +146,17 @@ fn binding_looks(binding: &AccessBinding, connection: &ConnectionKey, server: Op
 /// Targets that a status names.
 fn remembered(status: &AccessBindingStatus) -> BTreeSet<Target> {
     let rows = status.inventory.iter().flatten().map(|row| row.target.as_str());
-    let begun = status.intents.iter().flatten().map(|intent| intent.target.as_str());
+    let begun = status
+        .intents
+        .iter()
+        .flatten()
+        .map(|intent| intent.target.as_str());
     let pinned = status.pins.iter().flatten().flat_map(|system| &system.names);
     let pinned = pinned.map(|name| name.means.as_str());
-    rows.chain(begun).chain(pinned).filter_map(|target| target.parse().ok()).collect()
+    rows.chain(begun)
+        .chain(pinned)
+        .filter_map(|target| target.parse().ok())
+        .collect()
 }
 
 /// Whether members come from groups there: which ones, nested ones included, no status tells.

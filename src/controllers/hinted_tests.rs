@@ -104,7 +104,13 @@ impl Objects for World {
     }
 }
 
-fn object<T: serde::de::DeserializeOwned>(kind: &str, namespace: &str, name: &str, spec: Value, status: Value) -> Arc<T> {
+fn object<T: serde::de::DeserializeOwned>(
+    kind: &str,
+    namespace: &str,
+    name: &str,
+    spec: Value,
+    status: Value,
+) -> Arc<T> {
     let object = json!({
         "apiVersion": "lockstep.dev/v1alpha1", "kind": kind, "metadata": {"namespace": namespace, "name": name},
         "spec": spec, "status": status,
@@ -122,7 +128,13 @@ fn world() -> World {
                 "reach": {"projects": ["*"], "refs": ["*"], "groups": ["*"]},
             }],
         });
-        object("GerritConnection", "platform", name, spec, json!({"server": server}))
+        object(
+            "GerritConnection",
+            "platform",
+            name,
+            spec,
+            json!({"server": server}),
+        )
     };
     let databricks = json!({
         "host": "https://dbc.example.com", "auth": {"oauthSecret": {"secretRef": {"name": "dbx"}}},
@@ -133,7 +145,13 @@ fn world() -> World {
     });
     World {
         gerrit: vec![gerrit("gerrit", "site"), gerrit("other", "elsewhere")],
-        databricks: vec![object("DatabricksConnection", "platform", "prod", databricks, json!({}))],
+        databricks: vec![object(
+            "DatabricksConnection",
+            "platform",
+            "prod",
+            databricks,
+            json!({}),
+        )],
         ..World::default()
     }
 }
@@ -149,7 +167,10 @@ fn key(name: &str) -> ConnectionKey {
 /// Names of those whom a hint through a connection concerns.
 fn names(world: &World, connection: &str, hint: &Hint) -> Vec<String> {
     let concerned = concerned(&key(connection), hint, world, world);
-    concerned.into_iter().map(|key| format!("{}/{}", key.namespace, key.name)).collect()
+    concerned
+        .into_iter()
+        .map(|key| format!("{}/{}", key.namespace, key.name))
+        .collect()
 }
 
 /// A binding for a group of its own with a right on a project.
@@ -197,16 +218,31 @@ fn a_group_concerns_whoever_holds_it_or_may_yet_mean_it() {
         binding("fed", source, holding("fed", &b)),
         binding("elsewhere", elsewhere, json!({})),
         binding("no-gerrit", json!({"gerrit": []}), json!({})),
-        object("AccessBinding", "stranger", "new", json!({"gerrit": [{
-            "connectionRef": {"name": "gerrit", "namespace": "platform"}, "group": {"name": "new"},
-        }]}), json!({})),
+        object(
+            "AccessBinding",
+            "stranger",
+            "new",
+            json!({"gerrit": [{
+                "connectionRef": {"name": "gerrit", "namespace": "platform"}, "group": {"name": "new"},
+            }]}),
+            json!({}),
+        ),
     ];
-    assert_eq!(names(&world, "gerrit", &group(&a)), ["ml/holds-a", "ml/new", "ml/fed"]);
-    assert_eq!(names(&world, "gerrit", &group(&b)), ["ml/holds-b", "ml/new", "ml/fed"]);
+    assert_eq!(
+        names(&world, "gerrit", &group(&a)),
+        ["ml/holds-a", "ml/new", "ml/fed"]
+    );
+    assert_eq!(
+        names(&world, "gerrit", &group(&b)),
+        ["ml/holds-b", "ml/new", "ml/fed"]
+    );
     assert_eq!(names(&world, "other", &group(&a)), ["ml/elsewhere"]);
     // A group that was lost and is made again by the same derived uuid.
     let made = gerrit_group_uuid("site", "holds-a");
-    assert_eq!(names(&world, "gerrit", &group(&made)), ["ml/holds-a", "ml/new", "ml/fed"]);
+    assert_eq!(
+        names(&world, "gerrit", &group(&made)),
+        ["ml/holds-a", "ml/new", "ml/fed"]
+    );
 }
 
 #[test]
@@ -216,17 +252,20 @@ fn a_projects_configuration_concerns_whoever_declares_or_holds_rights_there() {
         "target": "gerrit://site/projects/given-once?ref=refs/heads/*", "principals": ["group:x"], "privilege": "read",
         "origin": "Created", "since": "2026-11-22T00:00:00Z",
     }]});
-    world.bindings = vec![
-        binding("a", json!({}), json!({})),
-        binding("b", json!({}), row),
-    ];
+    world.bindings = vec![binding("a", json!({}), json!({})), binding("b", json!({}), row)];
     let config = |project: &str| Hint::Config {
         project: project.into(),
     };
     assert_eq!(names(&world, "gerrit", &config("project-of-a")), ["ml/a"]);
     assert_eq!(names(&world, "gerrit", &config("given-once")), ["ml/b"]);
-    assert_eq!(names(&world, "gerrit", &config("project-of-nobody")), Vec::<String>::new());
-    assert_eq!(names(&world, "other", &config("project-of-a")), Vec::<String>::new());
+    assert_eq!(
+        names(&world, "gerrit", &config("project-of-nobody")),
+        Vec::<String>::new()
+    );
+    assert_eq!(
+        names(&world, "other", &config("project-of-a")),
+        Vec::<String>::new()
+    );
 }
 
 fn policy(namespace: &str, more: Value) -> Arc<PromotionPolicy> {

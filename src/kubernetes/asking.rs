@@ -117,7 +117,9 @@ impl Asking {
 
     /// One promotion.
     pub async fn promotion(&self, namespace: &str, name: &str) -> Result<Promotion, NotAsked> {
-        self.one(namespace, name).await?.ok_or_else(|| absent("Promotion", namespace, name))
+        self.one(namespace, name)
+            .await?
+            .ok_or_else(|| absent("Promotion", namespace, name))
     }
 
     /// One policy.
@@ -129,7 +131,10 @@ impl Asking {
 
     async fn one<K>(&self, namespace: &str, name: &str) -> Result<Option<K>, NotAsked>
     where
-        K: Resource<DynamicType = (), Scope = NamespaceResourceScope> + DeserializeOwned + Clone + std::fmt::Debug,
+        K: Resource<DynamicType = (), Scope = NamespaceResourceScope>
+            + DeserializeOwned
+            + Clone
+            + std::fmt::Debug,
     {
         let api: Api<K> = Api::namespaced(self.client.clone(), namespace);
         let resource = ApiResource::erase::<K>(&());

@@ -32,7 +32,10 @@ fn list(plural: &str, home: &str) -> Response {
                "spec": {"reason": "r", "until": "2027-01-01T00:00:00Z"}})
     };
     let items = match (plural, home) {
-        ("promotions", _) => vec![promotion("one", rollback()), promotion("odd", json!({"environment": 1}))],
+        ("promotions", _) => vec![
+            promotion("one", rollback()),
+            promotion("odd", json!({"environment": 1})),
+        ],
         ("changefreezes", "lockstep-system") => return status(403, "Forbidden"),
         ("changefreezes", _) => vec![freeze("holidays")],
         _ => Vec::new(),
@@ -84,9 +87,19 @@ async fn what_cannot_be_read_is_named_and_the_rest_is_shown() {
         .unwrap();
     assert_eq!(seen.promotions.len(), 1);
     assert_eq!(seen.freezes.len(), 1);
-    assert!(seen.notes.iter().any(|note| note.contains("Promotion ml/odd is not understood")), "{:?}", seen.notes);
+    assert!(
+        seen.notes
+            .iter()
+            .any(|note| note.contains("Promotion ml/odd is not understood")),
+        "{:?}",
+        seen.notes
+    );
     let freezes = "ChangeFreeze objects of namespace lockstep-system may not be read";
-    assert!(seen.notes.iter().any(|note| note.contains(freezes)), "{:?}", seen.notes);
+    assert!(
+        seen.notes.iter().any(|note| note.contains(freezes)),
+        "{:?}",
+        seen.notes
+    );
 }
 
 #[tokio::test]
@@ -96,7 +109,10 @@ async fn an_order_is_for_this_very_promotion() {
     asking.annotate(&object("one"), CANCEL, "true").await.unwrap();
     let expected = json!({"metadata": {"uid": "uid-one", "annotations": {CANCEL: "true"}}});
     assert_eq!(*sent.lock().unwrap(), [expected]);
-    let gone = asking.annotate(&object("gone"), CANCEL, "true").await.unwrap_err();
+    let gone = asking
+        .annotate(&object("gone"), CANCEL, "true")
+        .await
+        .unwrap_err();
     assert!(gone.0.contains("is gone"), "{gone}");
 }
 

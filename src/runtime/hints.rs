@@ -142,9 +142,10 @@ impl Hearing {
         let Self(hints) = self;
         loop {
             let now = Instant::now();
-            let (taken, due) = hints.queue().as_mut().map_or_else(Default::default, |queue| {
-                (queue.take(now), queue.next_due())
-            });
+            let (taken, due) = hints
+                .queue()
+                .as_mut()
+                .map_or_else(Default::default, |queue| (queue.take(now), queue.next_due()));
             if !taken.is_empty() {
                 return taken;
             }
@@ -190,14 +191,25 @@ mod tests {
         assert_eq!(queue.add(&connection(1), hint(1), now), Added::New);
         assert_eq!(queue.take(now).len(), 1);
         let soon = now + PAUSE / 2;
-        assert_eq!(queue.add(&connection(1), hint(1), soon), Added::New, "it may be another edit");
+        assert_eq!(
+            queue.add(&connection(1), hint(1), soon),
+            Added::New,
+            "it may be another edit"
+        );
         assert_eq!(queue.add(&connection(1), hint(1), soon), Added::Known);
         assert_eq!(queue.add(&connection(1), hint(2), soon), Added::New);
         assert_eq!(queue.add(&connection(2), hint(1), soon), Added::New);
         let taken = queue.take(soon);
-        assert_eq!(taken.keys().collect::<Vec<_>>(), [&connection(2)], "each connection rests by itself");
+        assert_eq!(
+            taken.keys().collect::<Vec<_>>(),
+            [&connection(2)],
+            "each connection rests by itself"
+        );
         assert_eq!(queue.next_due(), Some(now + PAUSE));
-        assert_eq!(queue.take(now + PAUSE)[&connection(1)], BTreeSet::from([hint(1), hint(2)]));
+        assert_eq!(
+            queue.take(now + PAUSE)[&connection(1)],
+            BTreeSet::from([hint(1), hint(2)])
+        );
     }
 
     #[test]
@@ -213,11 +225,16 @@ mod tests {
     #[test]
     fn one_connections_flood_leaves_room_for_another() {
         let (mut queue, now) = (Queue::new(PAUSE), Instant::now());
-        let flood = (0..=u16::try_from(HELD).unwrap()).map(|number| queue.add(&connection(1), hint(number), now));
+        let flood =
+            (0..=u16::try_from(HELD).unwrap()).map(|number| queue.add(&connection(1), hint(number), now));
         let last = flood.collect::<Vec<_>>();
         assert_eq!(last.iter().filter(|added| **added == Added::New).count(), HELD);
         assert_eq!(last.last(), Some(&Added::Full));
-        assert_eq!(queue.add(&connection(1), hint(0), now), Added::Known, "it is followed all the same");
+        assert_eq!(
+            queue.add(&connection(1), hint(0), now),
+            Added::Known,
+            "it is followed all the same"
+        );
         assert_eq!(queue.add(&connection(2), hint(0), now), Added::New);
     }
 
@@ -301,7 +318,10 @@ mod tests {
         drop(hearing);
         assert_eq!(hints.add(&connection(2), hint(3)), Added::NotLeading);
         let hearing = hints.hear();
-        assert!(hints.queue().as_ref().unwrap().waiting.is_empty(), "who leads again begins with nothing");
+        assert!(
+            hints.queue().as_ref().unwrap().waiting.is_empty(),
+            "who leads again begins with nothing"
+        );
         drop(hearing);
     }
 }

@@ -47,9 +47,7 @@ pub use crate::kubernetes::{Approver, Asking, Installation, Leader, Listing, Pro
 use crate::audit::{FileRecord, OpenError};
 use crate::clients::gerrit::GitCache;
 use crate::controllers::branches::Branches;
-use crate::controllers::{
-    Context, access_binding, change_freeze, connections, promotion, promotion_policy,
-};
+use crate::controllers::{Context, access_binding, change_freeze, connections, promotion, promotion_policy};
 use crate::kubernetes::{
     Elector, IdentityTokenRequests, KindName, KubeCluster, LeasePermit, Secrets, StatusJournal, Store,
     Subject, unique_identity,
@@ -347,7 +345,10 @@ impl Replica {
             store: store.clone(),
         };
         let concurrency = usize::from(self.args.concurrency);
-        (Controllers::new(passes, concurrency, self.metrics.clone()), heeding)
+        (
+            Controllers::new(passes, concurrency, self.metrics.clone()),
+            heeding,
+        )
     }
 }
 

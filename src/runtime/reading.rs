@@ -47,7 +47,9 @@ pub struct Reading {
 impl Reading {
     /// Looks at the cluster.
     pub async fn new(client: Client, options: &ReadingOptions) -> Result<Self, Unreadable> {
-        let listing = Listing::read(&client, &options.namespaces, &options.operator_namespace).await?;
+        // Seven listings at once: too much for the stack of whoever asks.
+        let listing = Listing::read(&client, &options.namespaces, &options.operator_namespace);
+        let listing = Box::pin(listing).await?;
         let reading = Self::over(client, listing, options.allow_loopback);
         // Where no operator runs yet nobody has asked the connections who they reach.
         let unprobed: Vec<ConnectionKey> = reading

@@ -32,7 +32,12 @@ async fn world() -> World {
 async fn with_limit(limit: Duration) -> World {
     let _ = ring::default_provider().install_default();
     let endpoint = Arc::new(Endpoint {
-        connections: Box::new(|| vec![connection("other", &"f".repeat(DIGITS)), connection("gerrit", TOKEN)]),
+        connections: Box::new(|| {
+            vec![
+                connection("other", &"f".repeat(DIGITS)),
+                connection("gerrit", TOKEN),
+            ]
+        }),
         hints: Arc::default(),
         metrics: Arc::default(),
     });
@@ -73,8 +78,14 @@ fn path() -> String {
 async fn what_is_posted_to_a_connections_path_is_taken_in_for_that_connection() {
     let world = world().await;
     let hearing = world.endpoint.hints.hear();
-    assert_eq!(world.post(&path(), moved("ml/fraud", "refs/heads/prod")).await, 202);
-    assert_eq!(world.post(&path(), moved("ml/fraud", "refs/heads/prod")).await, 202);
+    assert_eq!(
+        world.post(&path(), moved("ml/fraud", "refs/heads/prod")).await,
+        202
+    );
+    assert_eq!(
+        world.post(&path(), moved("ml/fraud", "refs/heads/prod")).await,
+        202
+    );
     let taken = hearing.next().await;
     let connections: Vec<String> = taken.keys().map(ToString::to_string).collect();
     assert_eq!(connections, ["GerritConnection platform/gerrit"]);
@@ -82,8 +93,17 @@ async fn what_is_posted_to_a_connections_path_is_taken_in_for_that_connection() 
         project: "ml/fraud".into(),
         branch: "prod".into(),
     };
-    assert!(taken.values().all(|hints| *hints == BTreeSet::from([expected.clone()])), "{taken:?}");
-    assert!(world.counted("accepted") && world.counted("known"), "{}", world.endpoint.metrics.text());
+    assert!(
+        taken
+            .values()
+            .all(|hints| *hints == BTreeSet::from([expected.clone()])),
+        "{taken:?}"
+    );
+    assert!(
+        world.counted("accepted") && world.counted("known"),
+        "{}",
+        world.endpoint.metrics.text()
+    );
 }
 
 #[tokio::test]
@@ -102,7 +122,12 @@ async fn whoever_does_not_know_a_path_finds_nothing() {
     ] {
         assert_eq!(world.post(&path, event.clone()).await, 404, "{path}");
     }
-    let got = world.http.get(format!("{}{}", world.url, path())).send().await.unwrap();
+    let got = world
+        .http
+        .get(format!("{}{}", world.url, path()))
+        .send()
+        .await
+        .unwrap();
     assert_eq!(got.status(), 404);
 }
 
@@ -112,7 +137,12 @@ async fn what_is_no_event_is_not_asked_for_again_and_what_is_too_large_is_refuse
     let _hearing = world.endpoint.hints.hear();
     assert_eq!(world.post(&path(), "<html>").await, 202);
     assert_eq!(world.post(&path(), "[".repeat(BODY)).await, 202);
-    assert_eq!(world.post(&path(), moved("ml/fraud", "refs/changes/07/7/meta")).await, 202);
+    assert_eq!(
+        world
+            .post(&path(), moved("ml/fraud", "refs/changes/07/7/meta"))
+            .await,
+        202
+    );
     assert!(world.counted("ignored"), "{}", world.endpoint.metrics.text());
     // Not over the wire, where who is refused may not get to read the answer.
     let post = |length: usize| {
@@ -126,7 +156,10 @@ async fn what_is_no_event_is_not_asked_for_again_and_what_is_too_large_is_refuse
 #[tokio::test]
 async fn a_replica_that_does_not_lead_has_the_sender_try_again() {
     let world = world().await;
-    assert_eq!(world.post(&path(), moved("ml/fraud", "refs/heads/prod")).await, 503);
+    assert_eq!(
+        world.post(&path(), moved("ml/fraud", "refs/heads/prod")).await,
+        503
+    );
     assert!(world.counted("not_leading"), "{}", world.endpoint.metrics.text());
 }
 
@@ -140,7 +173,10 @@ async fn a_flood_is_told_to_wait() {
     let event = json!({"type": "batch-ref-updated", "refUpdates": flood});
     assert_eq!(world.post(&path(), event.to_string()).await, 429);
     let other = format!("/webhooks/gerrit/{}", "f".repeat(DIGITS));
-    assert_eq!(world.post(&other, moved("ml/fraud", "refs/heads/prod")).await, 202);
+    assert_eq!(
+        world.post(&other, moved("ml/fraud", "refs/heads/prod")).await,
+        202
+    );
 }
 
 #[tokio::test]
@@ -156,7 +192,10 @@ async fn a_request_without_an_end_holds_up_nobody_for_long() {
         slow.push(stream);
     }
     // It waits until those are cut off, and is answered then.
-    assert_eq!(world.post(&path(), moved("ml/fraud", "refs/heads/prod")).await, 202);
+    assert_eq!(
+        world.post(&path(), moved("ml/fraud", "refs/heads/prod")).await,
+        202
+    );
     let mut rest = Vec::new();
     slow[0].read_to_end(&mut rest).await.unwrap();
     assert!(rest.is_empty(), "{rest:?}");

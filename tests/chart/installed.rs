@@ -350,7 +350,10 @@ spec: {{policyRef: {{name: fraud}}, environment: prod, {purpose}}}
 "
         )
     };
-    let deploy = format!("deploy: {{change: 42, revision: \"{}\", position: 3, attempt: 1}}", "0".repeat(40));
+    let deploy = format!(
+        "deploy: {{change: 42, revision: \"{}\", position: 3, attempt: 1}}",
+        "0".repeat(40)
+    );
     eventually("a deploy by hand is refused", || {
         let given = promotion("by-hand", &deploy);
         match cluster.try_kubectl("create --filename - --as=ada@example.com", &given) {

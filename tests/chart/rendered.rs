@@ -286,7 +286,10 @@ fn webhooks_come_in_at_a_port_of_their_own_where_the_values_ask_for_one() {
     assert_eq!(services(&alone), ["lockstep-webhook"]);
     let refused = render(&helm, &["webhook.port=8080"]).unwrap_err();
     assert!(refused.contains("must differ"), "{refused}");
-    assert!(render(&helm, &["webhook.port=80"]).is_err(), "no port that needs root");
+    assert!(
+        render(&helm, &["webhook.port=80"]).is_err(),
+        "no port that needs root"
+    );
 }
 
 #[test]

@@ -16,10 +16,7 @@ async fn hinted(word: &str) -> Option<(Team, String)> {
     let path = eventually("the connection shows a path", 30, || async {
         let connection = team.all::<GerritConnection>().get("gerrit").await.unwrap();
         let status = connection.status.unwrap_or_default();
-        status
-            .webhook_path
-            .clone()
-            .ok_or_else(|| format!("{status:?}"))
+        status.webhook_path.clone().ok_or_else(|| format!("{status:?}"))
     })
     .await;
     Some((team, path))
@@ -77,13 +74,22 @@ async fn an_edit_of_a_group_by_hand_is_repaired_as_soon_as_gerrit_tells_of_it() 
     let guessed = format!("/webhooks/gerrit/{}", "0".repeat(64));
     assert_eq!(post(&guessed, &event).await, 404);
     // Nor does it matter to this team what moves elsewhere.
-    assert_eq!(post(&path, &moved("All-Users", "refs/meta/group-names")).await, 202);
+    assert_eq!(
+        post(&path, &moved("All-Users", "refs/meta/group-names")).await,
+        202
+    );
     assert_eq!(post(&path, &lie).await, 202);
     let both = Some([ada, mallory].into_iter().collect::<Vec<_>>());
-    stays("nobody looks without being told", 6, both, || team.gerrit.members(&group)).await;
+    stays("nobody looks without being told", 6, both, || {
+        team.gerrit.members(&group)
+    })
+    .await;
 
     assert_eq!(post(&path, &event).await, 202);
-    becomes("the stranger is gone", Some(vec![ada]), || team.gerrit.members(&group)).await;
+    becomes("the stranger is gone", Some(vec![ada]), || {
+        team.gerrit.members(&group)
+    })
+    .await;
     let said = team.until_event("Repaired").await;
     assert!(said.contains(&team.email("mallory")), "{said}");
 }
@@ -101,7 +107,10 @@ async fn an_edit_of_rights_by_hand_is_repaired_as_soon_as_gerrit_tells_of_it() {
     let _: lockstep_core::api::AccessBinding = team.apply("AccessBinding", "crew", &spec).await;
     team.until("crew", "Ready", "True").await;
     let given = team.gerrit.access(&project).await;
-    assert!(given["refs/heads/*"]["permissions"]["read"].is_object(), "{given}");
+    assert!(
+        given["refs/heads/*"]["permissions"]["read"].is_object(),
+        "{given}"
+    );
 
     let body = json!({"remove": {"refs/heads/*": {"permissions": {"read": {"rules": {}}}}}});
     let access = format!("/projects/{}/access", encode(&project));
@@ -109,11 +118,20 @@ async fn an_edit_of_rights_by_hand_is_repaired_as_soon_as_gerrit_tells_of_it() {
     assert_eq!(status, 200, "{answer}");
     let taken = team.gerrit.access(&project).await;
     assert_eq!(taken["refs/heads/*"], Value::Null, "{taken}");
-    assert_eq!(post(&path, &moved(&team.name("other"), "refs/meta/config")).await, 202);
-    stays("nobody looks without being told", 6, taken, || team.gerrit.access(&project)).await;
+    assert_eq!(
+        post(&path, &moved(&team.name("other"), "refs/meta/config")).await,
+        202
+    );
+    stays("nobody looks without being told", 6, taken, || {
+        team.gerrit.access(&project)
+    })
+    .await;
 
     assert_eq!(post(&path, &moved(&project, "refs/meta/config")).await, 202);
-    becomes("what was given is there again", given, || team.gerrit.access(&project)).await;
+    becomes("what was given is there again", given, || {
+        team.gerrit.access(&project)
+    })
+    .await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -136,7 +154,10 @@ async fn a_path_lasts_until_the_connection_wants_no_hints_and_another_is_drawn_t
     becomes("no path is shown", None, shown).await;
     let events = json!({"webhook": {"publicUrl": "https://lockstep.example.com"}});
     team.connect_gerrit("gerrit", json!({"events": events})).await;
-    let new = eventually("another path is shown", 30, || async { shown().await.ok_or("none".to_owned()) }).await;
+    let new = eventually("another path is shown", 30, || async {
+        shown().await.ok_or("none".to_owned())
+    })
+    .await;
     assert_ne!(new, path);
     assert_eq!((post(&new, &event).await, post(&path, &event).await), (202, 404));
 }

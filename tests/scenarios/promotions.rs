@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use kube::ResourceExt as _;
+use kube::ResourceExt;
 use kube::api::DeleteParams;
 use lockstep_core::api::promotion::PromotionPhase;
 use lockstep_core::api::{ChangeFreeze, Promotion, PromotionPolicy};
@@ -96,7 +96,7 @@ async fn what_was_there_before_the_baseline_does_not_run() {
     assert_eq!(team.prod().await.baseline, Some(old.commit.clone()));
     let new = team.merge("train.py", "print('new')\n").await;
     team.until_promotion(&new, PromotionPhase::Succeeded).await;
-    let all: Vec<String> = team.promotions().await.iter().map(|it| it.name_any()).collect();
+    let all: Vec<String> = team.promotions().await.iter().map(ResourceExt::name_any).collect();
     assert_eq!(all.len(), 1, "{all:?}");
     assert_eq!(team.deployed("prod", &old.commit).await, None);
 }

@@ -28,7 +28,9 @@ impl Hint {
         if let Some(place) = ref_name.strip_prefix("refs/groups/") {
             let (_, uuid) = place.split_once('/')?;
             let plausible = !uuid.is_empty() && uuid.len() <= LONGEST_UUID && !uuid.contains('/');
-            return plausible.then(|| Self::Group { uuid: uuid.to_owned() });
+            return plausible.then(|| Self::Group {
+                uuid: uuid.to_owned(),
+            });
         }
         let project = project.to_owned();
         if ref_name == "refs/meta/config" {

@@ -1,6 +1,8 @@
 //! `lockstep promotions resume`, and the plans of policies and promotions that `lockstep approve` approves: those that
 //! the operator shows in status, which nobody else can make.
 
+use std::fmt::Write as _;
+
 use clap::Args;
 use lockstep_core::api::condition::ConditionType;
 use lockstep_core::api::promotion_policy::HoldStatus;
@@ -49,8 +51,14 @@ pub(super) async fn resume(args: Resume) -> Result<Outcome, Failure> {
         .policy(&place.namespace, bare(&args.policy))
         .await?;
     let pending = resumption(&policy, &args.environment).map_err(Failure)?;
-    let rows = policy.status.as_ref().and_then(|status| status.environments.as_ref());
-    let row = rows.into_iter().flatten().find(|row| row.name == args.environment);
+    let rows = policy
+        .status
+        .as_ref()
+        .and_then(|status| status.environments.as_ref());
+    let row = rows
+        .into_iter()
+        .flatten()
+        .find(|row| row.name == args.environment);
     if let Some(held) = row.and_then(|row| row.held.as_ref()) {
         show(&hold(&args.environment, held))?;
     }
@@ -90,12 +98,19 @@ fn hold(environment: &str, held: &HoldStatus) -> String {
     let since = held.since.map(|since| format!(" since {}", moment(since)));
     let mut text = format!(
         "{}{}\n  {}\n",
-        paint(style::REMOVE, &clean(&format!("environment {environment} is held"))),
+        paint(
+            style::REMOVE,
+            &clean(&format!("environment {environment} is held"))
+        ),
         since.unwrap_or_default(),
         clean(&held.reason)
     );
     if let Some(promotion) = &held.promotion {
-        text += &format!("  look at it with: lockstep promotions show {}\n", clean(promotion));
+        let _ = writeln!(
+            text,
+            "  look at it with: lockstep promotions show {}",
+            clean(promotion)
+        );
     }
     text
 }
@@ -120,11 +135,11 @@ fn plan(pending: &Pending) -> String {
         )
     );
     for line in &pending.plan.summary {
-        text += &format!("  {}\n", clean(line));
+        let _ = writeln!(text, "  {}", clean(line));
     }
     if pending.approvers() > 1 {
         let people = count(pending.approvers(), "person", "people");
-        text += &format!("  needs {people}, each with an approval of their own\n");
+        let _ = writeln!(text, "  needs {people}, each with an approval of their own");
     }
     text + &format!(
         "\n{} {}\n",
@@ -228,7 +243,9 @@ Resume of PromotionPolicy ml/fraud, environment prod
 to approve: sha256:a
 "
         );
-        let two = plain(&plan(&pending(json!({"subject": "Override", "digest": "sha256:a", "approvers": 2}))));
+        let two = plain(&plan(&pending(
+            json!({"subject": "Override", "digest": "sha256:a", "approvers": 2}),
+        )));
         assert!(two.contains("needs 2 people"), "{two}");
     }
 
@@ -240,8 +257,14 @@ to approve: sha256:a
             since: Some("2026-07-04T12:00:00Z".parse().unwrap()),
         };
         let text = plain(&hold("prod", &held));
-        assert!(text.contains("environment prod is held since 2026-07-04T12:00:00Z"), "{text}");
-        assert!(text.contains("it failed") && text.contains("show fraud.prod.42.89abcdef"), "{text}");
+        assert!(
+            text.contains("environment prod is held since 2026-07-04T12:00:00Z"),
+            "{text}"
+        );
+        assert!(
+            text.contains("it failed") && text.contains("show fraud.prod.42.89abcdef"),
+            "{text}"
+        );
     }
 
     #[test]

@@ -1,6 +1,8 @@
 //! Boxes side by side with arrows between them, or one above the other where the screen is narrow. Lines and corners are
 //! drawn on a terminal; in a pipe they are plain letters.
 
+use std::fmt::Write as _;
+
 use anstyle::Style;
 
 use super::super::output::paint;
@@ -71,7 +73,11 @@ pub(super) fn draw(columns: &[Vec<Drawn>], width: usize, fancy: bool) -> String 
             if at > 0 {
                 let arrow = pen.arrow;
                 // Beside the first line below the name.
-                line += &if row == 1 { arrow.to_owned() } else { " ".repeat(arrow.chars().count()) };
+                line += &if row == 1 {
+                    arrow.to_owned()
+                } else {
+                    " ".repeat(arrow.chars().count())
+                };
             }
             line += &lines.get(row).cloned().unwrap_or_else(|| " ".repeat(*outer));
         }
@@ -86,7 +92,7 @@ fn one_above_the_other(columns: &[Vec<Drawn>], width: usize, pen: &Pen) -> Strin
     for (at, boxes) in columns.iter().enumerate() {
         if at > 0 {
             for part in pen.arrow_down {
-                text += &format!("    {part}\n");
+                let _ = writeln!(text, "    {part}");
             }
         }
         let inner = inner(boxes, width.saturating_sub(4).max(NARROWEST));
@@ -117,7 +123,12 @@ fn frame(drawn: &Drawn, inner: usize, pen: &Pen) -> Vec<String> {
     for (style, text) in &drawn.lines {
         for part in wrapped(text, inner) {
             let blank = " ".repeat(inner - part.chars().count());
-            lines.push(format!("{} {}{blank} {}", pen.down, paint(*style, &part), pen.down));
+            lines.push(format!(
+                "{} {}{blank} {}",
+                pen.down,
+                paint(*style, &part),
+                pen.down
+            ));
         }
     }
     lines.push(format!("{low_left}{}{low_right}", pen.across.repeat(inner + 2)));
@@ -170,7 +181,10 @@ mod tests {
     fn drawn(name: &str, lines: &[&str]) -> Drawn {
         Drawn {
             name: name.into(),
-            lines: lines.iter().map(|line| (style::FAINT, (*line).to_owned())).collect(),
+            lines: lines
+                .iter()
+                .map(|line| (style::FAINT, (*line).to_owned()))
+                .collect(),
         }
     }
 
@@ -181,7 +195,10 @@ mod tests {
 
     #[test]
     fn boxes_stand_side_by_side_with_an_arrow_between_them() {
-        let columns = [vec![drawn("staging", &["runs 42 89abcdef"])], vec![drawn("prod", &["held", "x"])]];
+        let columns = [
+            vec![drawn("staging", &["runs 42 89abcdef"])],
+            vec![drawn("prod", &["held", "x"])],
+        ];
         let text = plain(&draw(&columns, 100, false));
         assert_eq!(
             text,
@@ -193,7 +210,10 @@ mod tests {
 "
         );
         let fancy = plain(&draw(&columns, 100, true));
-        assert!(fancy.contains("┌─ staging ─") && fancy.contains(" ──▶ "), "{fancy}");
+        assert!(
+            fancy.contains("┌─ staging ─") && fancy.contains(" ──▶ "),
+            "{fancy}"
+        );
     }
 
     #[test]
@@ -207,7 +227,10 @@ mod tests {
     fn every_line_of_a_box_is_as_wide_as_the_others() {
         let long = "word ".repeat(30) + &"x".repeat(70);
         let columns = [
-            vec![drawn("a-very-long-name-of-an-environment-indeed", &[&long]), drawn("b", &[])],
+            vec![
+                drawn("a-very-long-name-of-an-environment-indeed", &[&long]),
+                drawn("b", &[]),
+            ],
             vec![drawn("c", &["d"])],
         ];
         for width in [20, 60, 80, 120] {

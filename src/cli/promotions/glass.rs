@@ -63,7 +63,10 @@ pub(super) async fn break_glass(args: Override) -> Result<Outcome, Failure> {
     let policy = asking.policy(namespace, &promotion.spec.policy_ref.name).await?;
     let lifted: BTreeSet<OverridableFinding> = args.finding.iter().copied().collect();
     let told = overriding(&promotion, &lifted).map_err(Failure)?;
-    let title = format!("Breaking the glass for promotion {namespace}/{}:", bare(&args.promotion));
+    let title = format!(
+        "Breaking the glass for promotion {namespace}/{}:",
+        bare(&args.promotion)
+    );
     tell(&title, &told)?;
     let reason = confirm(args.yes, args.reason.as_deref(), "Break the glass?", "lifted")?;
     let environment = &promotion.spec.environment;
@@ -102,7 +105,10 @@ async fn waited_for(asking: &Asking, namespace: &str, name: &str, seconds: u64) 
 /// What has to happen now.
 fn next(pending: Option<&Pending>, namespace: &str, name: &str) -> String {
     let digest = pending.map_or_else(
-        || "its digest will stand in status.plans of that promotion, once the operator has looked at it".to_owned(),
+        || {
+            "its digest will stand in status.plans of that promotion, once the operator has looked at it"
+                .to_owned()
+        },
         |pending| format!("digest {}", pending.plan.digest),
     );
     format!(
@@ -124,13 +130,19 @@ mod tests {
         let plan = json!({"object": {"kind": "Promotion", "namespace": "ml", "name": "glass", "uid": "u"}});
         let pending = Pending {
             of: serde_json::from_value(plan["object"].clone()).unwrap(),
-            plan: serde_json::from_value(json!({"subject": "Override", "digest": "sha256:d", "approvers": 2})).unwrap(),
+            plan: serde_json::from_value(
+                json!({"subject": "Override", "digest": "sha256:d", "approvers": 2}),
+            )
+            .unwrap(),
         };
         let told = |pending| anstream::adapter::strip_str(&next(pending, "ml", "glass")).to_string();
         let known = told(Some(&pending));
         assert!(known.contains("two PlanApprovals by different people"), "{known}");
         assert!(known.contains("digest sha256:d"), "{known}");
-        assert!(known.contains("lockstep approve promotion/glass -n ml"), "{known}");
+        assert!(
+            known.contains("lockstep approve promotion/glass -n ml"),
+            "{known}"
+        );
         assert!(told(None).contains("status.plans"));
     }
 }

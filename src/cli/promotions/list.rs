@@ -85,10 +85,19 @@ fn overview(sight: &Sight, wanted: Wanted<'_>, now: Timestamp) -> Result<Overvie
     if overview.policies.is_empty() && overview.promotions.is_empty() {
         match (wanted.policy, wanted.environment) {
             (None, None) => {}
-            (Some(policy), None) => return Err(format!("there is no PromotionPolicy {policy} here: look elsewhere with -n or -A")),
+            (Some(policy), None) => {
+                return Err(format!(
+                    "there is no PromotionPolicy {policy} here: look elsewhere with -n or -A"
+                ));
+            }
             (policy, Some(environment)) => {
-                let of = policy.map_or_else(|| "any PromotionPolicy".to_owned(), |policy| format!("PromotionPolicy {policy}"));
-                return Err(format!("there is no environment {environment} of {of} here: look elsewhere with -n or -A"));
+                let of = policy.map_or_else(
+                    || "any PromotionPolicy".to_owned(),
+                    |policy| format!("PromotionPolicy {policy}"),
+                );
+                return Err(format!(
+                    "there is no environment {environment} of {of} here: look elsewhere with -n or -A"
+                ));
             }
         }
     }

@@ -57,7 +57,10 @@ fn picture(policy: &Picture, width: usize, fancy: bool, now: Timestamp) -> Strin
     };
     let mut text = format!(
         "{} {}\n",
-        paint(style::STRONG, &clean(&format!("PromotionPolicy {namespace}/{name}"))),
+        paint(
+            style::STRONG,
+            &clean(&format!("PromotionPolicy {namespace}/{name}"))
+        ),
         paint(style::FAINT, &clean(&format!("({project}, {mode})")))
     );
     let mut say = |colour: Style, what: &str, words: &str| {
@@ -98,7 +101,12 @@ fn asked(pending: &Pending) -> String {
         "{:?}{}{}   lockstep approve promotionpolicy/{} -n {} --digest {}",
         pending.plan.subject,
         place.unwrap_or_default(),
-        pending.plan.summary.first().map(|first| format!(": {first}")).unwrap_or_default(),
+        pending
+            .plan
+            .summary
+            .first()
+            .map(|first| format!(": {first}"))
+            .unwrap_or_default(),
         of.name,
         of.namespace,
         pending.plan.digest
@@ -140,7 +148,10 @@ fn lines(place: &Place, now: Timestamp) -> Vec<(Style, String)> {
     match runs {
         Some(runs) => {
             let since = runs.since.map(|since| format!(" since {}", age(since, now)));
-            say(style::ADD, format!("runs {}{}", what(runs), since.unwrap_or_default()));
+            say(
+                style::ADD,
+                format!("runs {}{}", what(runs), since.unwrap_or_default()),
+            );
         }
         None => say(style::FAINT, "nothing was brought here yet".into()),
     }
@@ -150,34 +161,61 @@ fn lines(place: &Place, now: Timestamp) -> Vec<(Style, String)> {
             Some(_) => "acts",
             None => "acts, not seen",
         };
-        let note = if acts.note.is_empty() { String::new() } else { format!(": {}", acts.note) };
+        let note = if acts.note.is_empty() {
+            String::new()
+        } else {
+            format!(": {}", acts.note)
+        };
         let since = acts.since.map(|since| format!(", {}", age(since, now)));
-        say(style::NOTE, format!("{phase} {}{note}{}", what(acts), since.unwrap_or_default()));
+        say(
+            style::NOTE,
+            format!("{phase} {}{note}{}", what(acts), since.unwrap_or_default()),
+        );
     }
     if let Some(waits) = waits {
-        let note = if waits.note.is_empty() { "not judged yet" } else { &waits.note };
+        let note = if waits.note.is_empty() {
+            "not judged yet"
+        } else {
+            &waits.note
+        };
         let again = waits.again.filter(|again| *again > now);
         let again = again.map(|again| format!(", again {}", ahead(again, now)));
-        say(style::SET, format!("waits {}: {note}{}", what(waits), again.unwrap_or_default()));
+        say(
+            style::SET,
+            format!("waits {}: {note}{}", what(waits), again.unwrap_or_default()),
+        );
     }
     if let Some(held) = held {
         let since = held.since.map(|since| format!(" since {}", age(since, now)));
-        say(style::REMOVE, format!("HELD{}: {}", since.unwrap_or_default(), held.reason));
+        say(
+            style::REMOVE,
+            format!("HELD{}: {}", since.unwrap_or_default(), held.reason),
+        );
     }
     if let Some(window) = next_window.filter(|window| *window > now) {
-        say(style::SET, format!("next window {} ({})", ahead(window, now), moment(window)));
+        say(
+            style::SET,
+            format!("next window {} ({})", ahead(window, now), moment(window)),
+        );
     }
     if *unexplained_commits > 0 {
         let commits = super::super::output::count(*unexplained_commits, "commit", "commits");
         say(style::REMOVE, format!("{commits} that nobody accounts for"));
     }
     if let Some(counted) = counted {
-        let colour = if counted.unexplained > 0 { style::REMOVE } else { style::FAINT };
+        let colour = if counted.unexplained > 0 {
+            style::REMOVE
+        } else {
+            style::FAINT
+        };
         say(colour, count(counted));
     }
     for upstream in after {
         let soak = upstream.soak.as_ref().map(|soak| format!(", soak {soak}"));
-        say(style::FAINT, format!("after {}{}", upstream.environment, soak.unwrap_or_default()));
+        say(
+            style::FAINT,
+            format!("after {}{}", upstream.environment, soak.unwrap_or_default()),
+        );
     }
     lines
 }
@@ -185,7 +223,11 @@ fn lines(place: &Place, now: Timestamp) -> Vec<(Style, String)> {
 /// Change and commit, or the promotion where they are unknown.
 fn what(brought_: &Brought) -> String {
     let words = brought(brought_.change, brought_.revision.as_deref());
-    if words.is_empty() { brought_.promotion.clone() } else { words }
+    if words.is_empty() {
+        brought_.promotion.clone()
+    } else {
+        words
+    }
 }
 
 fn count(counted: &Counted) -> String {
@@ -230,7 +272,9 @@ fn promotions(rows: &[Row], all: bool, now: Timestamp) -> String {
 }
 
 fn reason(row: &Row) -> String {
-    let gone = row.directory_gone.then(|| "directory gone: no way back to it".to_owned());
+    let gone = row
+        .directory_gone
+        .then(|| "directory gone: no way back to it".to_owned());
     let reason = Some(clean(&row.reason)).filter(|reason| !reason.is_empty());
     let words: Vec<String> = [reason, gone].into_iter().flatten().collect();
     words.join("; ")

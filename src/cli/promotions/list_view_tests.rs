@@ -59,13 +59,29 @@ fn fraud(environments: Vec<Place>) -> Picture {
 #[test]
 fn a_policy_is_drawn_from_left_to_right() {
     let prod = Place {
-        after: vec![After { environment: "staging".into(), soak: Some("1h".into()) }],
+        after: vec![After {
+            environment: "staging".into(),
+            soak: Some("1h".into()),
+        }],
         runs: Some(brings(41)),
-        acts: Some(Brought { note: "step train (2 of 5)".into(), phase: Some(PromotionPhase::Running), ..brings(42) }),
-        waits: Some(Brought { note: "Soaking".into(), again: Some(at("2026-07-04T12:40:00Z")), ..brings(43) }),
+        acts: Some(Brought {
+            note: "step train (2 of 5)".into(),
+            phase: Some(PromotionPhase::Running),
+            ..brings(42)
+        }),
+        waits: Some(Brought {
+            note: "Soaking".into(),
+            again: Some(at("2026-07-04T12:40:00Z")),
+            ..brings(43)
+        }),
         ..place("prod", 1)
     };
-    let text = plain(&picture(&fraud(vec![place("staging", 0), prod]), 100, false, now()));
+    let text = plain(&picture(
+        &fraud(vec![place("staging", 0), prod]),
+        100,
+        false,
+        now(),
+    ));
     assert_eq!(
         text,
         "\
@@ -89,7 +105,13 @@ fn what_stands_still_says_why_and_how_to_go_on() {
             since: Some(at("2026-07-04T09:00:00Z")),
         }),
         next_window: Some(at("2026-07-06T07:00:00Z")),
-        counted: Some(Counted { total: 12, explained: 11, acknowledged: 0, unexplained: 1, unseen: 0 }),
+        counted: Some(Counted {
+            total: 12,
+            explained: 11,
+            acknowledged: 0,
+            unexplained: 1,
+            unseen: 0,
+        }),
         unexplained_commits: 2,
         ..place("prod", 0)
     };
@@ -106,8 +128,16 @@ fn what_stands_still_says_why_and_how_to_go_on() {
             rollbacks: false,
         }],
         pending: vec![
-            Pending { of: of.clone(), plan: plan(json!({"subject": "Resume", "environment": "prod", "digest": "sha256:a"})) },
-            Pending { of, plan: plan(json!({"subject": "WeakerGate", "digest": "sha256:b", "summary": ["one vote less"]})) },
+            Pending {
+                of: of.clone(),
+                plan: plan(json!({"subject": "Resume", "environment": "prod", "digest": "sha256:a"})),
+            },
+            Pending {
+                of,
+                plan: plan(
+                    json!({"subject": "WeakerGate", "digest": "sha256:b", "summary": ["one vote less"]}),
+                ),
+            },
         ],
         ..fraud(vec![prod])
     };
@@ -127,8 +157,15 @@ fn what_stands_still_says_why_and_how_to_go_on() {
 
 #[test]
 fn a_name_from_elsewhere_cannot_forge_a_line() {
-    let held = Held { reason: "a\u{1b}[2J\nb".into(), promotion: None, since: None };
-    let prod = Place { held: Some(held), ..place("prod", 0) };
+    let held = Held {
+        reason: "a\u{1b}[2J\nb".into(),
+        promotion: None,
+        since: None,
+    };
+    let prod = Place {
+        held: Some(held),
+        ..place("prod", 0)
+    };
     let text = plain(&picture(&fraud(vec![prod]), 100, false, now()));
     assert!(text.contains("a\\u{1b}[2J\\nb"), "{text}");
 }
@@ -153,8 +190,14 @@ fn the_table_has_a_line_for_each_promotion() {
     let text = promotions(&rows, false, now());
     let lines: Vec<&str> = text.lines().collect();
     assert_eq!(lines.len(), 3, "{text}");
-    assert_eq!(lines[0].split_whitespace().collect::<Vec<_>>(), ["NAME", "CHANGE", "REVISION", "PHASE", "REASON", "AGE"]);
-    assert_eq!(lines[1].split_whitespace().collect::<Vec<_>>(), ["one", "42", "89abcdef", "Succeeded", "Succeeded", "45m"]);
+    assert_eq!(
+        lines[0].split_whitespace().collect::<Vec<_>>(),
+        ["NAME", "CHANGE", "REVISION", "PHASE", "REASON", "AGE"]
+    );
+    assert_eq!(
+        lines[1].split_whitespace().collect::<Vec<_>>(),
+        ["one", "42", "89abcdef", "Succeeded", "Succeeded", "45m"]
+    );
     assert!(lines[2].contains("directory gone"), "{text}");
     assert!(promotions(&rows, true, now()).contains("NAMESPACE"));
 }

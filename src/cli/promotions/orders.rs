@@ -1,5 +1,7 @@
 //! `lockstep promotions cancel` and `retry`: an annotation each, after it was said what comes of it.
 
+use std::fmt::Write as _;
+
 use clap::Args;
 use jiff::Timestamp;
 use lockstep_core::api::{CANCEL, RETRY};
@@ -63,7 +65,7 @@ pub(super) struct Retry {
 pub(super) fn tell(title: &str, sentences: &[String]) -> Result<(), Failure> {
     let mut text = format!("{}\n", paint(style::STRONG, &clean(title)));
     for sentence in sentences {
-        text += &format!("  {}\n", clean(sentence));
+        let _ = writeln!(text, "  {}", clean(sentence));
     }
     show(&text)
 }
@@ -74,7 +76,10 @@ pub(super) async fn cancel(args: Cancel) -> Result<Outcome, Failure> {
     let name = bare(&args.promotion);
     let promotion = asking.promotion(&place.namespace, name).await?;
     let told = cancelling(&promotion).map_err(Failure)?;
-    tell(&format!("Cancelling promotion {}/{name}:", place.namespace), &told)?;
+    tell(
+        &format!("Cancelling promotion {}/{name}:", place.namespace),
+        &told,
+    )?;
     agree(args.yes, "Cancel it?", "cancelled")?;
     asking.annotate(&promotion, CANCEL, "true").await?;
     show("asked for: the operator stops it in its next pass\n")?;
@@ -89,7 +94,10 @@ pub(super) async fn retry(args: Retry) -> Result<Outcome, Failure> {
     let promotion = asking.promotion(&place.namespace, name).await?;
     let policy = sight.policy(Some(&place.namespace), &promotion.spec.policy_ref.name);
     let told = retrying(&sight, policy, &promotion).map_err(Failure)?;
-    tell(&format!("Trying promotion {}/{name} again:", place.namespace), &told)?;
+    tell(
+        &format!("Trying promotion {}/{name} again:", place.namespace),
+        &told,
+    )?;
     agree(args.yes, "Try it again?", "tried again")?;
     asking
         .annotate(&promotion, RETRY, &Timestamp::now().to_string())

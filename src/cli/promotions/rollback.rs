@@ -51,7 +51,12 @@ pub(super) async fn rollback(args: Rollback) -> Result<Outcome, Failure> {
     let (environment, to) = (&args.environment, bare(&args.to));
     let back = way_back::way_back(&sight, &policy, environment, to, Timestamp::now()).map_err(Failure)?;
     show(&rollback_view::way_back(&back))?;
-    let reason = confirm(args.yes, args.reason.as_deref(), "Go back to this?", "rolled back")?;
+    let reason = confirm(
+        args.yes,
+        args.reason.as_deref(),
+        "Go back to this?",
+        "rolled back",
+    )?;
     let name = way_back::name(&policy, environment, "rollback", Timestamp::now());
     let spec = way_back::spec(&policy, environment, to, &reason);
     asking.make(&policy, &name, spec).await?;

@@ -35,7 +35,11 @@ pub(super) fn way_back(back: &WayBack) -> String {
     );
     let _ = writeln!(text, "  from {}", clean(&from));
     let what = brought(*change, revision.as_deref());
-    let to = if what.is_empty() { to.clone() } else { format!("{what} ({to})") };
+    let to = if what.is_empty() {
+        to.clone()
+    } else {
+        format!("{what} ({to})")
+    };
     let _ = writeln!(text, "  to   {}", clean(&to));
     for step in steps {
         text.push_str(&block(step));
@@ -64,14 +68,22 @@ fn block(step: &StepBack) -> String {
     };
     let _ = writeln!(text, "{}", paint(style::FAINT, stays));
     for change in changes.iter().take(CHANGES) {
-        let _ = writeln!(text, "{}", paint(style::SET, &format!("~   {}", clean(&line(change)))));
+        let _ = writeln!(
+            text,
+            "{}",
+            paint(style::SET, &format!("~   {}", clean(&line(change))))
+        );
     }
     let beyond = changes.len().saturating_sub(CHANGES);
     if beyond > 0 {
         let _ = writeln!(text, "    and {}", count(beyond, "more change", "more changes"));
     }
     if *runs {
-        let _ = writeln!(text, "{}", paint(style::ADD, "+   is run, as its onRollback says"));
+        let _ = writeln!(
+            text,
+            "{}",
+            paint(style::ADD, "+   is run, as its onRollback says")
+        );
     }
     text
 }
@@ -86,7 +98,12 @@ fn line(change: &Difference) -> String {
         Some(text) => text.clone(),
     };
     match &change.from {
-        Some(_) => format!("{}: {} -> {}", change.what, value(&change.from), value(&change.to)),
+        Some(_) => format!(
+            "{}: {} -> {}",
+            change.what,
+            value(&change.from),
+            value(&change.to)
+        ),
         None => format!("{}: {}", change.what, value(&change.to)),
     }
 }
@@ -143,11 +160,19 @@ mod tests {
         };
         let unknown = StepBack {
             known: false,
-            ..step("serve", StepKind::ServingEndpoint, vec![change("version", None, Some("6"))])
+            ..step(
+                "serve",
+                StepKind::ServingEndpoint,
+                vec![change("version", None, Some("6"))],
+            )
         };
         let text = shown(vec![
             step("code", StepKind::Files, vec![]),
-            step("model", StepKind::ModelAlias, vec![change("version", Some("7"), Some("6"))]),
+            step(
+                "model",
+                StepKind::ModelAlias,
+                vec![change("version", Some("7"), Some("6"))],
+            ),
             unknown,
             runs,
         ]);
@@ -172,10 +197,15 @@ Environment prod of PromotionPolicy ml-fraud/fraud goes back
     #[test]
     fn many_and_long_changes_are_cut_and_counted() {
         let long = "x".repeat(100);
-        let changes = (0..15).map(|at| change(&format!("f{at}"), Some(&long), None)).collect();
+        let changes = (0..15)
+            .map(|at| change(&format!("f{at}"), Some(&long), None))
+            .collect();
         let text = shown(vec![step("train", StepKind::Job, changes)]);
         assert!(text.contains("f11: ") && !text.contains("f12: "), "{text}");
         assert!(text.contains("and 3 more changes"), "{text}");
-        assert!(text.contains(&format!("{}... -> nothing", "x".repeat(60))), "{text}");
+        assert!(
+            text.contains(&format!("{}... -> nothing", "x".repeat(60))),
+            "{text}"
+        );
     }
 }

@@ -41,7 +41,12 @@ pub(super) fn detail(detail: &Detail, now: Timestamp) -> String {
 /// A line with its name in front.
 fn line(text: &mut String, name: &str, words: &str) {
     if !words.is_empty() {
-        let _ = writeln!(text, "  {} {}", paint(style::FAINT, &format!("{name:<11}")), clean(words));
+        let _ = writeln!(
+            text,
+            "  {} {}",
+            paint(style::FAINT, &format!("{name:<11}")),
+            clean(words)
+        );
     }
 }
 
@@ -50,7 +55,9 @@ fn heading(words: &str) -> String {
 }
 
 fn head(detail: &Detail, now: Timestamp) -> String {
-    let phase = detail.phase.map_or_else(|| "not seen yet".to_owned(), |phase| format!("{phase:?}"));
+    let phase = detail
+        .phase
+        .map_or_else(|| "not seen yet".to_owned(), |phase| format!("{phase:?}"));
     let colour = match detail.phase {
         Some(PromotionPhase::Succeeded) => style::ADD,
         Some(PromotionPhase::Failed | PromotionPhase::Refused) => style::REMOVE,
@@ -59,10 +66,20 @@ fn head(detail: &Detail, now: Timestamp) -> String {
     };
     let mut text = format!(
         "{}  {}\n",
-        paint(style::STRONG, &clean(&format!("Promotion {}/{}", detail.namespace, detail.name))),
+        paint(
+            style::STRONG,
+            &clean(&format!("Promotion {}/{}", detail.namespace, detail.name))
+        ),
         paint(colour, &phase)
     );
-    line(&mut text, "to", &format!("environment {} of PromotionPolicy {}", detail.environment, detail.policy));
+    line(
+        &mut text,
+        "to",
+        &format!(
+            "environment {} of PromotionPolicy {}",
+            detail.environment, detail.policy
+        ),
+    );
     let attempt = detail.attempt.filter(|attempt| *attempt > 1);
     let attempt = attempt.map(|attempt| format!(", attempt {attempt}"));
     let what = match (detail.change, &detail.revision) {
@@ -71,13 +88,25 @@ fn head(detail: &Detail, now: Timestamp) -> String {
         (None, Some(revision)) => format!("commit {revision}"),
         (None, None) => String::new(),
     };
-    line(&mut text, "brings", &format!("{what}{}", attempt.unwrap_or_default()));
+    line(
+        &mut text,
+        "brings",
+        &format!("{what}{}", attempt.unwrap_or_default()),
+    );
     if let Some(asked) = &detail.asked {
         line(&mut text, "asked", &wish(detail.kind, asked));
         line(&mut text, "because", &asked.reason);
     }
-    let colon = if detail.reason.is_empty() || detail.message.is_empty() { "" } else { ": " };
-    line(&mut text, "says", &format!("{}{colon}{}", detail.reason, detail.message));
+    let colon = if detail.reason.is_empty() || detail.message.is_empty() {
+        ""
+    } else {
+        ": "
+    };
+    line(
+        &mut text,
+        "says",
+        &format!("{}{colon}{}", detail.reason, detail.message),
+    );
     if detail.cancelled {
         line(&mut text, "cancelled", "a person asked it to stop");
     }
@@ -95,8 +124,16 @@ fn wish(kind: Option<Kind>, asked: &Asked) -> String {
     match kind {
         Some(Kind::Rollback) => format!("to go back to {}{by}", asked.promotion),
         _ => {
-            let findings: Vec<String> = asked.findings.iter().map(|finding| format!("{finding:?}")).collect();
-            format!("to let {} go on in spite of {}{by}", asked.promotion, findings.join(", "))
+            let findings: Vec<String> = asked
+                .findings
+                .iter()
+                .map(|finding| format!("{finding:?}"))
+                .collect();
+            format!(
+                "to let {} go on in spite of {}{by}",
+                asked.promotion,
+                findings.join(", ")
+            )
         }
     }
 }
@@ -119,11 +156,20 @@ fn times(text: &mut String, times: &Times, now: Timestamp) {
         line(
             text,
             "ended",
-            &format!("{}, {} ago{}", moment(*ended), age(*ended, now), took.unwrap_or_default()),
+            &format!(
+                "{}, {} ago{}",
+                moment(*ended),
+                age(*ended, now),
+                took.unwrap_or_default()
+            ),
         );
     }
     if let Some(next) = next.filter(|next| *next > now) {
-        line(text, "looks again", &format!("{}, {}", moment(next), ahead(next, now)));
+        line(
+            text,
+            "looks again",
+            &format!("{}, {}", moment(next), ahead(next, now)),
+        );
     }
 }
 
@@ -147,7 +193,9 @@ fn verdict(detail: &Detail, now: Timestamp) -> String {
 }
 
 fn found(finding: &FindingRow, now: Timestamp) -> String {
-    let again = finding.again.map(|again| format!(" (again {}, {})", moment(again), ahead(again, now)));
+    let again = finding
+        .again
+        .map(|again| format!(" (again {}, {})", moment(again), ahead(again, now)));
     format!(
         "{} {}{}",
         paint(style::REMOVE, &format!("{}:", clean(&finding.kind))),
@@ -164,7 +212,11 @@ fn hands(change: &Change) -> String {
         verified,
         other_votes,
     } = change;
-    let mut text = heading(&format!("Change {}  {}", evidence.change, clean(short(&evidence.revision))));
+    let mut text = heading(&format!(
+        "Change {}  {}",
+        evidence.change,
+        clean(short(&evidence.revision))
+    ));
     let unknown = |name: Option<&String>| name.cloned().unwrap_or_else(|| "unknown".to_owned());
     line(&mut text, "owned", &evidence.owner);
     line(&mut text, "uploaded", &unknown(evidence.uploader.as_ref()));
@@ -178,19 +230,37 @@ fn hands(change: &Change) -> String {
     line(
         &mut text,
         "submitted",
-        &format!("{}{}", unknown(evidence.submitter.as_ref()), submitted.unwrap_or_default()),
+        &format!(
+            "{}{}",
+            unknown(evidence.submitter.as_ref()),
+            submitted.unwrap_or_default()
+        ),
     );
     line(&mut text, "at submit", &evidence.requirements.join(", "));
     line(&mut text, "tree", evidence.tree.as_deref().unwrap_or_default());
-    line(&mut text, "meta_rev_id", evidence.meta_rev_id.as_deref().unwrap_or_default());
-    line(&mut text, "evidence", evidence.digest.as_deref().unwrap_or_default());
+    line(
+        &mut text,
+        "meta_rev_id",
+        evidence.meta_rev_id.as_deref().unwrap_or_default(),
+    );
+    line(
+        &mut text,
+        "evidence",
+        evidence.digest.as_deref().unwrap_or_default(),
+    );
     text
 }
 
 fn votes(votes: &[VoteRow]) -> String {
     let vote = |vote: &VoteRow| {
         let at = vote.at.map(|at| format!(", {}", moment(at)));
-        format!("{}{:+} {}{}", vote.label, vote.value, vote.by, at.unwrap_or_default())
+        format!(
+            "{}{:+} {}{}",
+            vote.label,
+            vote.value,
+            vote.by,
+            at.unwrap_or_default()
+        )
     };
     if votes.is_empty() {
         return "by nobody".to_owned();
@@ -219,7 +289,10 @@ fn commits(range: &RangeStatus) -> String {
             clean(commit.message.as_deref().unwrap_or_default()),
         ]
     });
-    text.push_str(&table(&["commit", "standing", "change", "because"], rows.collect()));
+    text.push_str(&table(
+        &["commit", "standing", "change", "because"],
+        rows.collect(),
+    ));
     let beyond = total.saturating_sub(range.commits.len());
     if beyond > 0 {
         let _ = writeln!(text, "and {beyond} more");
@@ -235,18 +308,28 @@ fn steps(steps: &[StepRow], now: Timestamp) -> String {
     }
     let rows = steps.iter().map(|step| {
         let time = |at: Option<Timestamp>| at.map(moment).unwrap_or_default();
-        let until = step.ended_at.or_else(|| (step.state == StepRowState::Acting).then_some(now));
-        let took = step.started_at.zip(until).map(|(from, until)| length(until.duration_since(from)));
+        let until = step
+            .ended_at
+            .or_else(|| (step.state == StepRowState::Acting).then_some(now));
+        let took = step
+            .started_at
+            .zip(until)
+            .map(|(from, until)| length(until.duration_since(from)));
         vec![
             clean(&step.name),
             clean(&step.kind),
             format!("{:?}", step.state),
-            step.attempt.map(|attempt| attempt.to_string()).unwrap_or_default(),
+            step.attempt
+                .map(|attempt| attempt.to_string())
+                .unwrap_or_default(),
             time(step.started_at),
             took.unwrap_or_default(),
         ]
     });
-    text.push_str(&table(&["step", "kind", "state", "try", "began", "took"], rows.collect()));
+    text.push_str(&table(
+        &["step", "kind", "state", "try", "began", "took"],
+        rows.collect(),
+    ));
     for step in steps {
         text.push_str(&left(step));
     }
@@ -257,7 +340,11 @@ fn steps(steps: &[StepRow], now: Timestamp) -> String {
 fn left(step: &StepRow) -> String {
     let mut text = String::new();
     line(&mut text, "says", step.message.as_deref().unwrap_or_default());
-    line(&mut text, "outside", step.external_id.as_deref().unwrap_or_default());
+    line(
+        &mut text,
+        "outside",
+        step.external_id.as_deref().unwrap_or_default(),
+    );
     line(&mut text, "link", step.link.as_deref().unwrap_or_default());
     line(&mut text, "left", &outputs(&step.outputs));
     if !step.undo.is_empty() && matches!(step.state, StepRowState::Undoing | StepRowState::NotUndone) {
@@ -270,7 +357,9 @@ fn left(step: &StepRow) -> String {
 }
 
 fn outputs(outputs: &BTreeMap<String, String>) -> String {
-    let shown = outputs.iter().filter(|(word, _)| !ELSEWHERE.contains(&word.as_str()));
+    let shown = outputs
+        .iter()
+        .filter(|(word, _)| !ELSEWHERE.contains(&word.as_str()));
     let words = shown.map(|(word, value)| {
         let length = value.chars().count();
         if length > VALUE {
@@ -285,7 +374,10 @@ fn outputs(outputs: &BTreeMap<String, String>) -> String {
 /// A plan of this promotion that waits for people.
 fn asked_for(pending: &Pending) -> String {
     let people = count(pending.approvers(), "person", "people");
-    let mut text = heading(&format!("Waits for {people} to approve: {:?}", pending.plan.subject));
+    let mut text = heading(&format!(
+        "Waits for {people} to approve: {:?}",
+        pending.plan.subject
+    ));
     for words in &pending.plan.summary {
         let _ = writeln!(text, "  {}", clean(words));
     }

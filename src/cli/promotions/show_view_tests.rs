@@ -70,8 +70,20 @@ fn everybody_who_had_a_hand_in_it_is_named() {
 
 #[test]
 fn who_is_unknown_and_who_did_not_vote_is_said() {
-    let text = shown(&deploy(), json!({"evidence": [{"change": 42, "revision": COMMIT, "owner": "Ada"}]}));
-    has(&text, &["not seen yet", "not judged yet", "uploaded    unknown", "approved    by nobody", "verified    by nobody"]);
+    let text = shown(
+        &deploy(),
+        json!({"evidence": [{"change": 42, "revision": COMMIT, "owner": "Ada"}]}),
+    );
+    has(
+        &text,
+        &[
+            "not seen yet",
+            "not judged yet",
+            "uploaded    unknown",
+            "approved    by nobody",
+            "verified    by nobody",
+        ],
+    );
 }
 
 #[test]
@@ -103,7 +115,12 @@ fn the_range_shows_how_every_commit_is_accounted_for() {
     );
     has(
         &text,
-        &["Brings 3 commits from nothing to 89abcdef (history begins at 00000000)", "11111111", "pushed around review", "and 1 more"],
+        &[
+            "Brings 3 commits from nothing to 89abcdef (history begins at 00000000)",
+            "11111111",
+            "pushed around review",
+            "and 1 more",
+        ],
     );
 }
 
@@ -150,6 +167,15 @@ fn what_a_person_asked_for_and_what_waits_for_others_is_said() {
             "--digest sha256:d",
         ],
     );
-    let text = shown(&json!({"rollback": {"to": "fraud.prod.41.01234567", "reason": "it drifts"}}), json!({}));
-    has(&text, &["to go back to fraud.prod.41.01234567", "a rollback asks Gerrit nothing"]);
+    let text = shown(
+        &json!({"rollback": {"to": "fraud.prod.41.01234567", "reason": "it drifts"}}),
+        json!({}),
+    );
+    has(
+        &text,
+        &[
+            "to go back to fraud.prod.41.01234567",
+            "a rollback asks Gerrit nothing",
+        ],
+    );
 }

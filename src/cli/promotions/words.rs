@@ -12,7 +12,10 @@ pub(super) fn short(commit: &str) -> &str {
 /// `42 89abcdef`; what is unknown is left out.
 pub(super) fn brought(change: Option<i64>, revision: Option<&str>) -> String {
     let change = change.map(|change| change.to_string());
-    let words: Vec<&str> = [change.as_deref(), revision.map(short)].into_iter().flatten().collect();
+    let words: Vec<&str> = [change.as_deref(), revision.map(short)]
+        .into_iter()
+        .flatten()
+        .collect();
     words.join(" ")
 }
 

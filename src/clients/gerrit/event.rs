@@ -43,7 +43,10 @@ pub fn hints(body: &[u8]) -> Result<BTreeSet<Hint>, NotAnEvent> {
     let event: Event = serde_json::from_slice(body).map_err(|error| {
         // Where, but not what: its own words repeat what a stranger wrote.
         let (line, column) = (error.line(), error.column());
-        NotAnEvent(format!("{:?} error at line {line} column {column}", error.classify()))
+        NotAnEvent(format!(
+            "{:?} error at line {line} column {column}",
+            error.classify()
+        ))
     })?;
     let Event {
         kind,

@@ -56,7 +56,11 @@ fn a_merge_names_its_branch_in_both_of_its_events() {
     let mut streamed = merged();
     streamed["project"] = json!("ml/fraud");
     streamed["change"]["number"] = json!("7");
-    assert_eq!(read(&streamed), [branch()], "as other channels and older versions write it");
+    assert_eq!(
+        read(&streamed),
+        [branch()],
+        "as other channels and older versions write it"
+    );
 }
 
 #[test]
@@ -67,13 +71,21 @@ fn an_edit_of_rights_names_the_project_and_one_of_a_group_the_group() {
     assert_eq!(read(&moved("ml/fraud", "refs/meta/config")), [config]);
     let uuid = "6ee0ff04ee5bd4a1ab8b0e0c5bdd6b5454d22c2a";
     let group = Hint::Group { uuid: uuid.into() };
-    assert_eq!(read(&moved("All-Users", &format!("refs/groups/6e/{uuid}"))), [group]);
+    assert_eq!(
+        read(&moved("All-Users", &format!("refs/groups/6e/{uuid}"))),
+        [group]
+    );
 }
 
 #[test]
 fn several_refs_of_one_event_are_named_once_each() {
     let one = |ref_name: &str| moved("ml/fraud", ref_name)["refUpdate"].clone();
-    let names = ["refs/heads/prod", "refs/changes/07/7/meta", "refs/heads/prod", "refs/meta/config"];
+    let names = [
+        "refs/heads/prod",
+        "refs/changes/07/7/meta",
+        "refs/heads/prod",
+        "refs/meta/config",
+    ];
     let event = json!({
         "type": "batch-ref-updated", "eventCreatedOn": 1_795_377_767, "refUpdates": names.map(one),
     });
@@ -113,8 +125,12 @@ fn what_is_no_event_is_refused() {
         "{\"type\": \"change-merged\"}".into(),
         "{\"type\": 7}".into(),
         "{\"type\": \"ref-updated\", \"type\": \"change-merged\"}".into(),
-        moved("ml/fraud", "refs/heads/prod").to_string().replace("\"ml/fraud\"", "{\"name\": \"ml/fraud\"}"),
-        moved("ml/fraud", "refs/heads/prod").to_string().replace("\"refs/heads/prod\"", "[]"),
+        moved("ml/fraud", "refs/heads/prod")
+            .to_string()
+            .replace("\"ml/fraud\"", "{\"name\": \"ml/fraud\"}"),
+        moved("ml/fraud", "refs/heads/prod")
+            .to_string()
+            .replace("\"refs/heads/prod\"", "[]"),
         format!("{}}}", moved("ml/fraud", "refs/heads/prod")),
         format!("{{\"type\": {}}}", deep("[", "]")),
         deep("[", "]"),
@@ -142,7 +158,14 @@ fn what_else_an_event_holds_is_not_looked_at() {
 
 #[test]
 fn names_stay_what_they_are() {
-    for project in ["ml/../etc", "ml%2Ffraud", "a\"b\\c", "мл/обман", "a\nb\u{202e}c", "'; drop"] {
+    for project in [
+        "ml/../etc",
+        "ml%2Ffraud",
+        "a\"b\\c",
+        "мл/обман",
+        "a\nb\u{202e}c",
+        "'; drop",
+    ] {
         let expected = Hint::Branch {
             project: project.into(),
             branch: "prod".into(),

@@ -38,7 +38,11 @@ async fn a_hint_at_a_group_makes_the_next_who_asks_read_groups_again() {
     assert_eq!(book.count(listing), 1);
 
     system.distrust(&config("ml/fraud"));
-    assert_eq!(system.observe(&team(), ANY).await.unwrap().rows.len(), 1, "groups are not its rights");
+    assert_eq!(
+        system.observe(&team(), ANY).await.unwrap().rows.len(),
+        1,
+        "groups are not its rights"
+    );
     // Whatever uuid a stranger names: they are all of one listing.
     for uuid in [UUID, "nobody"] {
         system.distrust(&Hint::Group { uuid: uuid.into() });
@@ -76,5 +80,8 @@ async fn a_hint_at_rights_makes_the_next_who_asks_read_that_project_again() {
     read().await;
     read().await;
     assert_eq!(counts(), [2, 2, 1, 1]);
-    assert!(!system.touched_projects.since("one that was never read", ANY), "nothing is kept of it");
+    assert!(
+        !system.touched_projects.since("one that was never read", ANY),
+        "nothing is kept of it"
+    );
 }

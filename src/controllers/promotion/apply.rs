@@ -5,11 +5,10 @@ mod doing;
 mod facts;
 mod tree;
 
-
 use jiff::Timestamp;
 use kube::ResourceExt as _;
-use lockstep_core::api::{FINALIZER, Promotion};
 use lockstep_core::api::condition::Reason;
+use lockstep_core::api::{FINALIZER, Promotion};
 use lockstep_core::domain::ports::{Entry, KeepError};
 use lockstep_core::domain::promotion::finding::Verdict;
 use lockstep_core::domain::promotion::kept::{self, Kept};
@@ -39,7 +38,12 @@ pub struct Outcome {
 }
 
 /// Moves it as far as it goes now.
-pub async fn apply(promotion: &Promotion, gathered: &Gathered, planned: Planned, context: &Context) -> Outcome {
+pub async fn apply(
+    promotion: &Promotion,
+    gathered: &Gathered,
+    planned: Planned,
+    context: &Context,
+) -> Outcome {
     let Going { kept, course, orders } = match planned {
         Planned::Stuck(reason, message) => {
             return Outcome {
@@ -55,10 +59,16 @@ pub async fn apply(promotion: &Promotion, gathered: &Gathered, planned: Planned,
     let mut doing = Doing::new(context, course.as_ref(), gathered);
     let mut moving = Moving {
         promotion,
-        written: promotion.status.as_ref().and_then(|status| status.machine.clone()),
+        written: promotion
+            .status
+            .as_ref()
+            .and_then(|status| status.machine.clone()),
         held: promotion.finalizers().iter().any(|held| held == FINALIZER),
         kept,
-        verdict: gathered.judged.as_ref().and_then(|judged| Some(&judged.as_ref().ok()?.verdict)),
+        verdict: gathered
+            .judged
+            .as_ref()
+            .and_then(|judged| Some(&judged.as_ref().ok()?.verdict)),
         context,
     };
     let (mut effect, mut seen, mut again) = (None, Seen::Pass, None);
@@ -70,9 +80,7 @@ pub async fn apply(promotion: &Promotion, gathered: &Gathered, planned: Planned,
         moving.stamp(&was, now);
         again = next.again;
         let waits = moving.kept.promotion.phase == Phase::Waiting;
-        if !waits
-            && let Err(error) = moving.keep(course.as_ref(), next.effect).await
-        {
+        if !waits && let Err(error) = moving.keep(course.as_ref(), next.effect).await {
             // What is not written down must not happen.
             return Outcome {
                 kept: Some(moving.kept),

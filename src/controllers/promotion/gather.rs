@@ -18,9 +18,9 @@ use lockstep_core::domain::promotion::queue::{self, Contenders, Place};
 use lockstep_core::domain::promotion::rules::Rules;
 use lockstep_core::domain::promotion::state::{End, Phase};
 
+use super::super::Context;
 use super::super::branches::Branches;
 use super::super::promotion_policy::reading::{self, Declared, Remembered};
-use super::super::Context;
 use super::judge::{self, Judged};
 use super::way_back::{self, NoWay, WayBack};
 
@@ -47,12 +47,17 @@ pub async fn gather(branches: &Branches, promotion: &Promotion, context: &Contex
     let spec = &promotion.spec;
     let policy = context.objects.policy(&namespace, &spec.policy_ref.name);
     let kept = kept::read(promotion.status.as_ref());
-    let status = policy.as_deref().map(|policy| reading::remembered(policy, &spec.environment));
+    let status = policy
+        .as_deref()
+        .map(|policy| reading::remembered(policy, &spec.environment));
     let siblings = context.objects.promotions_of(&namespace, &spec.policy_ref.name);
     let contenders = contenders(&siblings, &spec.environment);
     let mut gathered = Gathered {
         declared: None,
-        environment: status.as_ref().map(|status| status.environment.clone()).unwrap_or_default(),
+        environment: status
+            .as_ref()
+            .map(|status| status.environment.clone())
+            .unwrap_or_default(),
         contenders,
         freezes: context.objects.freezes(),
         judged: None,
@@ -129,12 +134,30 @@ struct Asked<'a> {
 }
 
 impl Asked<'_> {
-    async fn judge(&self, branches: &Branches, deploy: &Deploy, context: &Context) -> Result<Judged, Unjudged> {
+    async fn judge(
+        &self,
+        branches: &Branches,
+        deploy: &Deploy,
+        context: &Context,
+    ) -> Result<Judged, Unjudged> {
         let now = context.clock.now();
         let not_yet = |what: &str| Unjudged::NotYet(format!("the policy has not come to {what} yet"));
-        let rules = self.status.rules.as_ref().ok_or_else(|| not_yet("the rules of its gate"))?;
-        let baseline = self.status.baseline.as_ref().ok_or_else(|| not_yet("a baseline"))?;
-        let Declared { gerrit, on, environment, floor } = self.declared;
+        let rules = self
+            .status
+            .rules
+            .as_ref()
+            .ok_or_else(|| not_yet("the rules of its gate"))?;
+        let baseline = self
+            .status
+            .baseline
+            .as_ref()
+            .ok_or_else(|| not_yet("a baseline"))?;
+        let Declared {
+            gerrit,
+            on,
+            environment,
+            floor,
+        } = self.declared;
         let windows = &environment.windows;
         let review = context.reviews.open(gerrit).await?;
         let watched = reading::watched(&*context.objects, &*context.cluster, gerrit);
@@ -142,7 +165,10 @@ impl Asked<'_> {
         let tips = branches.tips(gerrit, &*review, &watched, now, fresh, now).await?;
         let known = BTreeSet::from([baseline.clone()]);
         let history = branches.history(gerrit, &*review, on, &tips, &known).await?;
-        let (own, deployed) = (CommitId(deploy.revision.clone()), CommitId(deploy.deployed().to_owned()));
+        let (own, deployed) = (
+            CommitId(deploy.revision.clone()),
+            CommitId(deploy.deployed().to_owned()),
+        );
         let surroundings = Surroundings {
             gerrit: review.system().version().await?,
             floor: floor.clone(),
@@ -221,5 +247,9 @@ fn upstream(
             });
         (environment.clone(), successes.collect())
     };
-    rules.requires.iter().map(|upstream| of(&upstream.environment)).collect()
+    rules
+        .requires
+        .iter()
+        .map(|upstream| of(&upstream.environment))
+        .collect()
 }

@@ -1,6 +1,7 @@
 //! Puts one merged change before the gate: everything between what runs and what it would bring, read and judged
 //! commit by commit. Reads only; the same for a promotion and for somebody who asks before the merge.
 
+use std::collections::btree_map::Entry;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
@@ -67,7 +68,10 @@ pub async fn judge(
     context: &Context,
 ) -> Result<Judged, SystemError> {
     let now = subject.moment.now;
-    let held: BTreeSet<&CommitId> = [Some(subject.baseline), subject.current].into_iter().flatten().collect();
+    let held: BTreeSet<&CommitId> = [Some(subject.baseline), subject.current]
+        .into_iter()
+        .flatten()
+        .collect();
     let inside = reach(&history.graph, subject.deployed, &held);
     let mut evidence: BTreeMap<CommitId, Arc<Evidence>> = BTreeMap::new();
     let own = (subject.own.clone(), subject.change);
@@ -77,9 +81,8 @@ pub async fn judge(
         .filter(|(commit, _)| inside.contains(*commit))
         .map(|(commit, number)| (commit.clone(), *number));
     for (commit, number) in others.chain([own]) {
-        if !evidence.contains_key(&commit) {
-            let found = read(branches, review, subject, history, number, now, context).await?;
-            evidence.insert(commit, found);
+        if let Entry::Vacant(vacant) = evidence.entry(commit) {
+            vacant.insert(read(branches, review, subject, history, number, now, context).await?);
         }
     }
     let case = |change: &Evidence| {
@@ -112,7 +115,10 @@ pub async fn judge(
         accepted: subject.accepted,
     });
     let Some(change) = evidence.remove(subject.own) else {
-        return Err(super::super::unread(subject.connection, &subject.change.to_string()));
+        return Err(super::super::unread(
+            subject.connection,
+            &subject.change.to_string(),
+        ));
     };
     let verdict = gate::judge(
         &Case {
@@ -126,7 +132,12 @@ pub async fn judge(
     );
     let tree = match history.graph.get(subject.deployed) {
         Some(commit) => commit.tree.clone(),
-        None => return Err(super::super::unread(subject.connection, &subject.deployed.to_string())),
+        None => {
+            return Err(super::super::unread(
+                subject.connection,
+                &subject.deployed.to_string(),
+            ));
+        }
     };
     let evidence: Vec<Arc<Evidence>> = [change].into_iter().chain(evidence.into_values()).collect();
     let brought = evidence.iter().map(|change| success(change, now)).collect();
@@ -177,10 +188,17 @@ fn reach<'a>(
 /// Groups that a gate asks about.
 pub fn groups(rules: &Rules) -> BTreeSet<GroupUuid> {
     let approval = [rules.approval.group.clone()];
-    let verification = rules.verification.iter().map(|verification| verification.group.clone());
+    let verification = rules
+        .verification
+        .iter()
+        .map(|verification| verification.group.clone());
     let agents = rules.agents.identities.iter();
     let agents = agents.flat_map(|identity| [Some(identity.group.clone()), identity.sponsors.clone()]);
-    approval.into_iter().chain(verification).chain(agents.flatten()).collect()
+    approval
+        .into_iter()
+        .chain(verification)
+        .chain(agents.flatten())
+        .collect()
 }
 
 async fn read(
@@ -208,7 +226,10 @@ async fn read(
         fresh,
     };
     let mut evidence = review.system().evidence(&change, &inquiry).await?;
-    evidence.tree = history.graph.get(&evidence.revision).map(|commit| commit.tree.clone());
+    evidence.tree = history
+        .graph
+        .get(&evidence.revision)
+        .map(|commit| commit.tree.clone());
     if history.graph.contains_key(&evidence.revision) {
         evidence.patch = review.repository(subject.on).patch(&evidence.revision).await?;
     }
@@ -222,13 +243,25 @@ async fn read(
 
 /// The binding that declares who is in a group, if there is one.
 fn governance(group: &GroupUuid, connection: &ConnectionKey, context: &Context) -> Option<Governance> {
-    let connection = context.cluster.gerrit_connection(&connection.namespace, &connection.name)?;
+    let connection = context
+        .cluster
+        .gerrit_connection(&connection.namespace, &connection.name)?;
     let server = connection.status.as_ref()?.server.clone()?;
-    governed::by(&Target::GerritGroup { server, uuid: group.0.clone() }, &*context.cluster)
+    governed::by(
+        &Target::GerritGroup {
+            server,
+            uuid: group.0.clone(),
+        },
+        &*context.cluster,
+    )
 }
 
 /// Whom a freeze would stop.
-pub fn stopped<'a>(policy: &'a PromotionPolicy, labels: &'a BTreeMap<String, String>, rollback: bool) -> Stopped<'a> {
+pub fn stopped<'a>(
+    policy: &'a PromotionPolicy,
+    labels: &'a BTreeMap<String, String>,
+    rollback: bool,
+) -> Stopped<'a> {
     Stopped {
         kind: "PromotionPolicy",
         namespace: policy.metadata.namespace.as_deref().unwrap_or_default(),

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use jiff::Timestamp;
-use kube::ResourceExt as _;
+use kube::ResourceExt;
 use lockstep_core::api::condition::Reason;
 use lockstep_core::api::reference::Mode;
 use lockstep_core::api::{CANCEL, Promotion};
@@ -64,7 +64,10 @@ pub fn plan(promotion: &Promotion, gathered: &Gathered, now: Timestamp) -> Plann
     }
     if kept.promotion.acts()
         && let Some((reason, message)) = &gathered.problem
-        && matches!(reason, Reason::NotAllowed | Reason::OutOfReach | Reason::NeedsAdministrative)
+        && matches!(
+            reason,
+            Reason::NotAllowed | Reason::OutOfReach | Reason::NeedsAdministrative
+        )
     {
         // Whoever owns the connection has the last word, whatever has begun.
         return Planned::Stuck(*reason, message.clone());
@@ -76,10 +79,18 @@ pub fn plan(promotion: &Promotion, gathered: &Gathered, now: Timestamp) -> Plann
 /// A promotion that nobody has begun.
 fn begin(promotion: &Promotion, gathered: &Gathered) -> Result<Kept, (Reason, String)> {
     let policy = gathered.policy.as_deref();
-    let uid = policy.and_then(|policy| policy.uid()).unwrap_or_default();
-    let recipe = gathered.declared.as_ref().map(|declared| &declared.environment.recipe);
+    let uid = policy.and_then(ResourceExt::uid).unwrap_or_default();
+    let recipe = gathered
+        .declared
+        .as_ref()
+        .map(|declared| &declared.environment.recipe);
     let Some(recipe) = recipe else {
-        let unknown = || (Reason::DependencyNotReady, "its environment is unknown".to_owned());
+        let unknown = || {
+            (
+                Reason::DependencyNotReady,
+                "its environment is unknown".to_owned(),
+            )
+        };
         return Err(gathered.problem.clone().unwrap_or_else(unknown));
     };
     let name = PromotionName(promotion.name_any());
@@ -90,7 +101,8 @@ fn begin(promotion: &Promotion, gathered: &Gathered) -> Result<Kept, (Reason, St
         return Ok(way.begin(name, promotion.uid().unwrap_or_default(), recipe));
     }
     let subject = kept::subject(&promotion.spec, &uid).ok_or_else(|| {
-        let message = "override is not followed by this version: lift what it waits for, or deploy another change";
+        let message =
+            "override is not followed by this version: lift what it waits for, or deploy another change";
         (Reason::InvalidSpec, message.to_owned())
     })?;
     Ok(kept::begun_from(name, subject, recipe.on_failure, recipe.begin()))
@@ -123,7 +135,8 @@ fn orders(promotion: &Promotion, gathered: &Gathered, name: &PromotionName, now:
             .then(|| gathered.environment.superseded_by(name, &contenders))
             .flatten(),
         // Whoever deletes it wants it to stop; it goes when nothing of it acts any more.
-        cancel: promotion.annotations().contains_key(CANCEL) || promotion.metadata.deletion_timestamp.is_some(),
+        cancel: promotion.annotations().contains_key(CANCEL)
+            || promotion.metadata.deletion_timestamp.is_some(),
         frozen: stands_still(gathered, rolls_back, now),
         undo_frozen: stands_still(gathered, true, now),
     }

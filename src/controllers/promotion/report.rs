@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 use lockstep_core::api::condition::{ConditionType, Reason};
-use lockstep_core::api::promotion::PromotionPhase;
+use lockstep_core::api::promotion::{Deploy, PromotionPhase};
 use lockstep_core::api::{Promotion, REQUESTED_AT};
 use lockstep_core::domain::outcome::{Saying, conditions};
 use lockstep_core::domain::ports::{ErrorClass, Note};
@@ -51,11 +51,19 @@ pub async fn report(
     }
     let (reason, message, ready) = said(gathered, &outcome, judged);
     let mut sayings = vec![Saying::new(ConditionType::Ready, ready, reason, message.clone())];
-    let ends = outcome.kept.as_ref().is_some_and(|kept| kept.promotion.ended().is_some());
+    let ends = outcome
+        .kept
+        .as_ref()
+        .is_some_and(|kept| kept.promotion.ended().is_some());
     if outcome.stuck.is_some() && reason != Reason::DependencyNotReady && reason != Reason::Progressing {
         sayings.push(Saying::new(ConditionType::Stalled, true, reason, message.clone()));
     } else if !ends {
-        sayings.push(Saying::new(ConditionType::Reconciling, true, reason, message.clone()));
+        sayings.push(Saying::new(
+            ConditionType::Reconciling,
+            true,
+            reason,
+            message.clone(),
+        ));
     }
     let status = status(promotion, &outcome, judged, &sayings, now);
     note(promotion, reason, &message, ready, context).await;
@@ -116,8 +124,12 @@ fn said(gathered: &Gathered, outcome: &Outcome, judged: Option<&Judged>) -> (Rea
         return (Reason::Progressing, format!("it goes on soon: {error}"), false);
     }
     let findings = || {
-        let findings = judged.map(|judged| judged.verdict.findings.as_slice()).unwrap_or_default();
-        let reason = findings.first().map_or(Reason::Waiting, |first| rows::reason(first.kind));
+        let findings = judged
+            .map(|judged| judged.verdict.findings.as_slice())
+            .unwrap_or_default();
+        let reason = findings
+            .first()
+            .map_or(Reason::Waiting, |first| rows::reason(first.kind));
         let all: Vec<String> = findings.iter().map(ToString::to_string).collect();
         (reason, all.join("; "))
     };
@@ -152,11 +164,19 @@ fn said(gathered: &Gathered, outcome: &Outcome, judged: Option<&Judged>) -> (Rea
         }
         Phase::Ended(End::Refused) => {
             let (reason, message) = findings();
-            let reason = if message.is_empty() { Reason::Refused } else { reason };
+            let reason = if message.is_empty() {
+                Reason::Refused
+            } else {
+                reason
+            };
             (reason, message, false)
         }
         Phase::Ended(End::Superseded(by)) => (Reason::Superseded, format!("{by} takes its place"), true),
-        Phase::Ended(End::Cancelled) => (Reason::Cancelled, "a person cancelled it before it began".into(), true),
+        Phase::Ended(End::Cancelled) => (
+            Reason::Cancelled,
+            "a person cancelled it before it began".into(),
+            true,
+        ),
     }
 }
 
@@ -184,7 +204,7 @@ fn status(
         "phase": phase.or(before.phase).unwrap_or(PromotionPhase::Waiting),
         "environment": promotion.spec.environment,
         "change": deploy.map(|deploy| deploy.change),
-        "revision": deploy.map(|deploy| deploy.deployed()),
+        "revision": deploy.map(Deploy::deployed),
         "steps": kept.map(|kept| rows::steps(kept, outcome.course.as_ref())),
         "startedAt": kept.and_then(|kept| kept.started),
         "endedAt": kept.and_then(|kept| kept.ended),
@@ -203,7 +223,10 @@ fn status(
 
 /// People are told when it begins to say something else.
 async fn note(promotion: &Promotion, reason: Reason, message: &str, good: bool, context: &Context) {
-    let before = promotion.status.as_ref().map(|status| status.conditions.as_slice());
+    let before = promotion
+        .status
+        .as_ref()
+        .map(|status| status.conditions.as_slice());
     let ready = |said: &&k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition| {
         ConditionType::Ready.is(&said.type_)
     };

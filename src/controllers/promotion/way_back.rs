@@ -46,13 +46,18 @@ pub async fn find(
     let to = PromotionName(wish.to.clone());
     let target = record.iter().filter(|recorded| recorded.promotion == to);
     let directories: BTreeSet<String> = target.filter_map(|recorded| recorded.directory.clone()).collect();
-    let deployment = context.deployments.open(&recipe.databricks).await.map_err(NoWay::Error)?;
+    let deployment = context
+        .deployments
+        .open(&recipe.databricks)
+        .await
+        .map_err(NoWay::Error)?;
     let standing = deployment.files().standing(&directories).await.ok();
     let plan = rollback::plan(&record, policy_uid, environment, &to, standing.as_ref());
     let plan = plan.map_err(|why| NoWay::Refused(Reason::Refused, why.to_string()))?;
     let known = |name: &StepName| recipe.steps.iter().any(|step| step.name == *name);
     if let Some((gone, _)) = plan.steps.iter().find(|(name, _)| !known(name)) {
-        let message = format!("the policy has no step {gone} any more, which {to} had: put it back, or choose another");
+        let message =
+            format!("the policy has no step {gone} any more, which {to} had: put it back, or choose another");
         return Err(NoWay::Refused(Reason::InvalidSpec, message));
     }
     let recorded = record.into_iter().filter(|recorded| recorded.promotion == to);
@@ -85,11 +90,16 @@ impl WayBack {
             revision: revision.clone(),
             cause: Cause::Person { uid },
         };
-        let moved = recipe.begin().into_iter().filter(|step| self.moves.contains_key(&step.name));
+        let moved = recipe
+            .begin()
+            .into_iter()
+            .filter(|step| self.moves.contains_key(&step.name));
         let moved: Vec<Step> = moved.collect();
         let mut kept = kept::begun_from(name, subject, recipe.on_failure, moved);
         let standing = steps.iter().filter(|step| step.kind == StepKind::Files);
-        kept.given = standing.map(|step| (step.name.clone(), step.outputs.clone())).collect::<BTreeMap<_, Words>>();
+        kept.given = standing
+            .map(|step| (step.name.clone(), step.outputs.clone()))
+            .collect::<BTreeMap<_, Words>>();
         kept
     }
 

@@ -39,7 +39,10 @@ pub async fn apply(policy: &PromotionPolicy, planned: &Planned, context: &Contex
             promotion: None,
         };
         let id = context.record.append(entry).await?;
-        context.cluster.use_approval(approval, &id, context.clock.now()).await?;
+        context
+            .cluster
+            .use_approval(approval, &id, context.clock.now())
+            .await?;
     }
     for fact in &planned.facts {
         let entry = Entry {
@@ -59,7 +62,10 @@ pub async fn apply(policy: &PromotionPolicy, planned: &Planned, context: &Contex
     let gate = gate(policy, &planned.rules, context);
     context
         .objects
-        .keep(&object, json!({"environments": planned.environments, "gate": gate}))
+        .keep(
+            &object,
+            json!({"environments": planned.environments, "gate": gate}),
+        )
         .await?;
     for (name, spec) in &planned.make {
         context.objects.make(policy, name, spec.clone()).await?;
@@ -88,7 +94,9 @@ fn gate(policy: &PromotionPolicy, rules: &BTreeMap<String, Rules>, context: &Con
             digest,
             rules: Some(value),
             // By whose hand somebody came into a group matters from the first gate on.
-            since: before.and_then(|before| before.since).or_else(|| Some(context.clock.now())),
+            since: before
+                .and_then(|before| before.since)
+                .or_else(|| Some(context.clock.now())),
         }),
     }
 }

@@ -7,8 +7,9 @@ use std::sync::Arc;
 use jiff::Timestamp;
 use kube::ResourceExt as _;
 use lockstep_core::api::{PlanApproval, Promotion, PromotionPolicy};
-use lockstep_core::domain::ports::{KeepError, SystemError};
+use lockstep_core::domain::ports::{KeepError, SystemError, SystemErrorKind};
 use lockstep_core::domain::promotion::arrivals::{Arrival, arrivals};
+use lockstep_core::domain::promotion::attempt::PromotionName;
 use lockstep_core::domain::promotion::evidence::CommitId;
 use lockstep_core::domain::promotion::kept;
 use lockstep_core::domain::promotion::policy::Policy;
@@ -98,7 +99,11 @@ pub async fn gather(
             }
         })
         .collect();
-    if gathered.environments.iter().all(|environment| environment.declared.is_err()) {
+    if gathered
+        .environments
+        .iter()
+        .all(|environment| environment.declared.is_err())
+    {
         return gathered;
     }
     let review = match context.reviews.open(&policy.gerrit).await {
@@ -112,7 +117,14 @@ pub async fn gather(
         gathered.unkept = Some(error);
         return gathered;
     }
-    if let Err(error) = look(branches, object, &policy, &*review, looks_up, &mut gathered, context).await {
+    let looking = Looking {
+        branches,
+        object,
+        policy: &policy,
+        review: &*review,
+        context,
+    };
+    if let Err(error) = look(&looking, looks_up, &mut gathered).await {
         gathered.errors.push(error);
     }
     gathered
@@ -126,7 +138,9 @@ async fn remember(
 ) -> Result<(), KeepError> {
     let uid = object.uid().unwrap_or_default();
     for environment in &mut gathered.environments {
-        let Ok(declared) = &environment.declared else { continue };
+        let Ok(declared) = &environment.declared else {
+            continue;
+        };
         environment.baseline_key = baseline_key(declared, context);
         if reading::row(object, &environment.name).is_none()
             && let Some(known) = context.record.environment_of(&uid, &environment.name).await?
@@ -144,8 +158,12 @@ async fn remember(
 
 fn baseline_key(declared: &Declared, context: &Context) -> Option<BaselineKey> {
     let (gerrit, databricks) = (&declared.gerrit, &declared.environment.recipe.databricks);
-    let server = context.cluster.gerrit_connection(&gerrit.namespace, &gerrit.name)?;
-    let workspace = context.cluster.databricks_connection(&databricks.namespace, &databricks.name)?;
+    let server = context
+        .cluster
+        .gerrit_connection(&gerrit.namespace, &gerrit.name)?;
+    let workspace = context
+        .cluster
+        .databricks_connection(&databricks.namespace, &databricks.name)?;
     Some(BaselineKey {
         server: server.status.as_ref()?.server.clone()?,
         project: declared.on.project.clone(),
@@ -154,22 +172,32 @@ fn baseline_key(declared: &Declared, context: &Context) -> Option<BaselineKey> {
     })
 }
 
-async fn look(
-    branches: &Branches,
-    object: &PromotionPolicy,
-    policy: &Policy,
-    review: &dyn Review,
-    looks_up: bool,
-    gathered: &mut Gathered,
-    context: &Context,
-) -> Result<(), SystemError> {
+/// One policy, and what its branches are read by.
+struct Looking<'a> {
+    branches: &'a Branches,
+    object: &'a PromotionPolicy,
+    policy: &'a Policy,
+    review: &'a dyn Review,
+    context: &'a Context,
+}
+
+async fn look(looking: &Looking<'_>, looks_up: bool, gathered: &mut Gathered) -> Result<(), SystemError> {
+    let Looking {
+        branches,
+        object,
+        policy,
+        review,
+        context,
+    } = *looking;
     let now = context.clock.now();
     if looks_up {
         gathered.rules = Some(rules::read(object, policy, review, context).await?);
     }
     let watched = reading::watched(&*context.objects, &*context.cluster, &policy.gerrit);
     let fresh = reading::fresh(&*context.cluster, &policy.gerrit, now);
-    let tips = branches.tips(&policy.gerrit, review, &watched, now, fresh, now).await?;
+    let tips = branches
+        .tips(&policy.gerrit, review, &watched, now, fresh, now)
+        .await?;
     let rules = gathered.rules.clone().unwrap_or_else(|| reading::rules(object));
     let mut errors = Vec::new();
     for environment in &mut gathered.environments {
@@ -177,7 +205,7 @@ async fn look(
             continue;
         }
         let rules = rules.get(&environment.name);
-        let looked = look_at(branches, object, policy, review, &tips, rules, environment, context).await;
+        let looked = look_at(looking, &tips, rules, environment).await;
         errors.extend(looked.err());
     }
     gathered.errors.extend(errors);
@@ -185,15 +213,18 @@ async fn look(
 }
 
 async fn look_at(
-    branches: &Branches,
-    object: &PromotionPolicy,
-    policy: &Policy,
-    review: &dyn Review,
+    looking: &Looking<'_>,
     tips: &Tips,
     rules: Option<&Rules>,
     environment: &mut Environment,
-    context: &Context,
 ) -> Result<(), SystemError> {
+    let Looking {
+        branches,
+        object,
+        policy,
+        review,
+        ..
+    } = *looking;
     let Ok(declared) = environment.declared.clone() else {
         return Ok(());
     };
@@ -201,8 +232,11 @@ async fn look_at(
         let on = &declared.on;
         return Err(SystemError::new(
             policy.gerrit.to_string(),
-            lockstep_core::domain::ports::SystemErrorKind::NotFound,
-            format!("project {} has no branch {} that we can see", on.project, on.branch),
+            SystemErrorKind::NotFound,
+            format!(
+                "project {} has no branch {} that we can see",
+                on.project, on.branch
+            ),
         ));
     };
     if environment.baseline_key.is_none() {
@@ -224,13 +258,14 @@ async fn look_at(
     for arrival in arrivals(&history.graph, &tip, &at, &history.merged) {
         let newest = newest(environment);
         let name = name(object, environment, &arrival);
-        let there = environment.siblings.iter().any(|promotion| promotion.name_any() == name);
+        let there = environment
+            .siblings
+            .iter()
+            .any(|promotion| promotion.name_any() == name);
         if arrival.position < newest || there {
             continue;
         }
-        if policy.paths.is_none()
-            || touches(branches, policy, review, &declared, &history, rules, &arrival, context).await?
-        {
+        if policy.paths.is_none() || touches(looking, &declared, &history, rules, &arrival).await? {
             environment.arrived.push(arrival);
         }
     }
@@ -239,7 +274,10 @@ async fn look_at(
 
 /// The position of the newest change that was ever taken up.
 fn newest(environment: &Environment) -> u64 {
-    let places = environment.siblings.iter().filter_map(|promotion| kept::place(&promotion.spec));
+    let places = environment
+        .siblings
+        .iter()
+        .filter_map(|promotion| kept::place(&promotion.spec));
     let reached = environment.remembered.environment.reached.as_ref();
     places
         .map(|place| place.position)
@@ -250,7 +288,7 @@ fn newest(environment: &Environment) -> u64 {
 
 /// The name of an arrival's promotion.
 pub fn name(object: &PromotionPolicy, environment: &Environment, arrival: &Arrival) -> String {
-    let name = lockstep_core::domain::promotion::attempt::PromotionName::of_deploy(
+    let name = PromotionName::of_deploy(
         &object.name_any(),
         &environment.name,
         arrival.change,
@@ -263,15 +301,19 @@ pub fn name(object: &PromotionPolicy, environment: &Environment, arrival: &Arriv
 /// Whether a change touches what starts a promotion. What a merged revision touches never changes, so any reading of
 /// it will do.
 async fn touches(
-    branches: &Branches,
-    policy: &Policy,
-    review: &dyn Review,
+    looking: &Looking<'_>,
     declared: &Declared,
     history: &History,
     rules: Option<&Rules>,
     arrival: &Arrival,
-    context: &Context,
 ) -> Result<bool, SystemError> {
+    let Looking {
+        branches,
+        policy,
+        review,
+        context,
+        ..
+    } = *looking;
     let epoch = Timestamp::UNIX_EPOCH;
     let digest = rules.map(Rules::digest).unwrap_or_default();
     let known = branches
@@ -292,12 +334,18 @@ async fn touches(
                 fresh: epoch,
             };
             let mut found = review.system().evidence(&change, &inquiry).await?;
-            found.tree = history.graph.get(&found.revision).map(|commit| commit.tree.clone());
+            found.tree = history
+                .graph
+                .get(&found.revision)
+                .map(|commit| commit.tree.clone());
             let found = Arc::new(found);
             branches.remember(&policy.gerrit, arrival.change, PATHS, now, found.clone());
             found
         }
     };
     // What cannot be read is taken up, and judged by what is known.
-    Ok(evidence.paths.as_ref().is_none_or(|paths| policy.is_started_by(paths)))
+    Ok(evidence
+        .paths
+        .as_ref()
+        .is_none_or(|paths| policy.is_started_by(paths)))
 }

@@ -56,7 +56,10 @@ impl Controller {
     /// Whether somebody has said since that what the names mean may have changed.
     fn is_configured_anew(&self, policy: &PromotionPolicy, since: Timestamp) -> bool {
         let read = reading::whole(policy);
-        read.is_ok_and(|read| self.branches.is_configured_anew(&read.gerrit, &read.project, since))
+        read.is_ok_and(|read| {
+            self.branches
+                .is_configured_anew(&read.gerrit, &read.project, since)
+        })
     }
 
     fn note(&self, policy: &PromotionPolicy, now: Timestamp) {

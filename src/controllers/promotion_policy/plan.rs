@@ -13,8 +13,8 @@ use lockstep_core::domain::defaults;
 use lockstep_core::domain::promotion::arrivals::Arrival;
 use lockstep_core::domain::promotion::attempt::PromotionName;
 use lockstep_core::domain::promotion::evidence::{ChangeNumber, CommitId};
-use lockstep_core::domain::promotion::kept::{self, Found};
 use lockstep_core::domain::promotion::fact::{PolicyId, PromotionFact};
+use lockstep_core::domain::promotion::kept::{self, Found};
 use lockstep_core::domain::promotion::queue::{self, Contenders, Want, Wishes};
 use lockstep_core::domain::promotion::range::Baseline;
 use lockstep_core::domain::promotion::rules::Rules;
@@ -65,7 +65,10 @@ pub fn plan(object: &PromotionPolicy, gathered: &Gathered, now: Timestamp) -> Pl
         protected_since: gathered.protected_since,
         now,
     };
-    let keep = gathered.policy.as_ref().map_or(usize::MAX, |policy| policy.history.keep);
+    let keep = gathered
+        .policy
+        .as_ref()
+        .map_or(usize::MAX, |policy| policy.history.keep);
     for environment in &gathered.environments {
         let held = environment.remembered.environment.held.as_ref();
         let held = held.map(|hold| resumption(&approvals, &environment.name, hold));
@@ -149,10 +152,12 @@ fn remember(
     wishes: &Wishes,
     now: Timestamp,
 ) -> (EnvironmentStatus, Option<PromotionFact>) {
-    let mut row = reading::row(object, &environment.name).cloned().unwrap_or_else(|| EnvironmentStatus {
-        name: environment.name.clone(),
-        ..EnvironmentStatus::default()
-    });
+    let mut row = reading::row(object, &environment.name)
+        .cloned()
+        .unwrap_or_else(|| EnvironmentStatus {
+            name: environment.name.clone(),
+            ..EnvironmentStatus::default()
+        });
     if let Some(tip) = &environment.tip {
         row.tip = Some(tip.0.clone());
     }
@@ -175,12 +180,20 @@ fn remember(
     let next = environment.remembered.environment.next(&contenders, wishes);
     reading::write(&mut row, &next, now);
     row.next = newest_waiting(&environment.contenders);
-    row.current = next.current.as_ref().and_then(|name| current(environment, &name.0)).or(row.current);
+    row.current = next
+        .current
+        .as_ref()
+        .and_then(|name| current(environment, &name.0))
+        .or(row.current);
     (row, fact(object, environment, next))
 }
 
 /// What is new about the environment.
-fn fact(object: &PromotionPolicy, environment: &Environment, next: queue::Environment) -> Option<PromotionFact> {
+fn fact(
+    object: &PromotionPolicy,
+    environment: &Environment,
+    next: queue::Environment,
+) -> Option<PromotionFact> {
     let policy = PolicyId {
         name: object.name_any(),
         uid: object.uid().unwrap_or_default(),
@@ -190,7 +203,10 @@ fn fact(object: &PromotionPolicy, environment: &Environment, next: queue::Enviro
         fact.environment_state = Some(next);
     }
     if environment.remembered.baseline.is_none() {
-        let baseline = environment.baseline.as_ref().map(|baseline| baseline.commit().clone());
+        let baseline = environment
+            .baseline
+            .as_ref()
+            .map(|baseline| baseline.commit().clone());
         fact.baseline = environment.baseline_key.clone().zip(baseline);
     }
     (fact.environment_state.is_some() || fact.baseline.is_some()).then_some(fact)
@@ -217,12 +233,19 @@ fn give_nobody_the_turn(contenders: &mut Contenders) {
 }
 
 fn current(environment: &Environment, name: &str) -> Option<CurrentStatus> {
-    let promotion = environment.siblings.iter().find(|promotion| promotion.name_any() == name)?;
+    let promotion = environment
+        .siblings
+        .iter()
+        .find(|promotion| promotion.name_any() == name)?;
     let Found::Kept(kept) = kept::read(promotion.status.as_ref()) else {
         return None;
     };
     let subject = &kept.0.promotion.subject;
-    Some(reading::current(&kept.0.promotion.name, subject.change.0, &subject.revision))
+    Some(reading::current(
+        &kept.0.promotion.name,
+        subject.change.0,
+        &subject.revision,
+    ))
 }
 
 /// Ended promotions beyond the newest `keep`; never the one that runs, acts or holds the environment.
@@ -235,9 +258,10 @@ fn forgotten(environment: &Environment, keep: usize) -> Vec<String> {
         .iter()
         .filter(|promotion| {
             let name = promotion.name_any();
-            let ended = environment.contenders.iter().any(|(known, contender)| {
-                known.0 == name && matches!(contender.phase, Phase::Ended(_))
-            });
+            let ended = environment
+                .contenders
+                .iter()
+                .any(|(known, contender)| known.0 == name && matches!(contender.phase, Phase::Ended(_)));
             ended && needed.iter().flatten().all(|needed| needed.0 != name)
         })
         .map(|promotion| (kept::place(&promotion.spec), promotion.name_any()))

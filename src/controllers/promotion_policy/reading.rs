@@ -10,9 +10,7 @@ use lockstep_core::api::condition::Reason;
 use lockstep_core::api::connection::Use;
 use lockstep_core::api::databricks_connection::DatabricksTenant;
 use lockstep_core::api::objects::ObjectName;
-use lockstep_core::api::promotion_policy::{
-    CurrentStatus, EnvironmentStatus, HoldStatus, ReachedStatus,
-};
+use lockstep_core::api::promotion_policy::{CurrentStatus, EnvironmentStatus, HoldStatus, ReachedStatus};
 use lockstep_core::domain::access::reach::{Refusal, Tenancy, selects};
 use lockstep_core::domain::defaults;
 use lockstep_core::domain::ports::{Cluster, ConnectionKey};
@@ -92,8 +90,13 @@ pub fn admitted(
     let gerrit = cluster
         .gerrit_connection(&key.namespace, &key.name)
         .ok_or_else(|| gone(key))?;
-    let tenancy = Tenancy::gerrit(gerrit.spec.tenants.as_ref(), namespace, labels.as_ref(), Use::Promotion)
-        .ok_or_else(|| not_allowed(key))?;
+    let tenancy = Tenancy::gerrit(
+        gerrit.spec.tenants.as_ref(),
+        namespace,
+        labels.as_ref(),
+        Use::Promotion,
+    )
+    .ok_or_else(|| not_allowed(key))?;
     tenancy
         .branch(&policy.project, &environment.branch)
         .map_err(refused)?;
@@ -120,9 +123,13 @@ pub fn admitted(
     }
     let entries = tenants.into_iter().flatten();
     let entries = entries.filter(|tenant| selects(&tenant.namespaces, namespace, labels.as_ref()));
-    Ok(floor(
-        entries.filter(|tenant| tenant.uses.iter().flatten().any(|allowed| *allowed == Use::Promotion)),
-    ))
+    Ok(floor(entries.filter(|tenant| {
+        tenant
+            .uses
+            .iter()
+            .flatten()
+            .any(|allowed| *allowed == Use::Promotion)
+    })))
 }
 
 /// The floor of the entries that let a namespace promote: the strictest of each, as two entries must not be weaker
@@ -132,15 +139,28 @@ fn floor<'a>(entries: impl Iterator<Item = &'a DatabricksTenant>) -> Option<Floo
         .filter_map(|tenant| tenant.promotion.as_ref())
         .map(Floor::declared)
         .reduce(|one, other| Floor {
-            projects: one.projects.iter().filter(|project| other.projects.contains(project)).cloned().collect(),
+            projects: one
+                .projects
+                .iter()
+                .filter(|project| other.projects.contains(project))
+                .cloned()
+                .collect(),
             min_approvals: one.min_approvals.max(other.min_approvals),
-            approver_groups: one.approver_groups.intersection(&other.approver_groups).cloned().collect(),
+            approver_groups: one
+                .approver_groups
+                .intersection(&other.approver_groups)
+                .cloned()
+                .collect(),
             require_verification: one.require_verification || other.require_verification,
         })
 }
 
 /// Branches that all policies behind one connection watch together.
-pub fn watched(objects: &dyn Objects, cluster: &dyn Cluster, connection: &ConnectionKey) -> BTreeSet<Watched> {
+pub fn watched(
+    objects: &dyn Objects,
+    cluster: &dyn Cluster,
+    connection: &ConnectionKey,
+) -> BTreeSet<Watched> {
     let mut watched = BTreeSet::new();
     for policy in objects.policies() {
         let going = policy.metadata.deletion_timestamp.is_some();
@@ -224,7 +244,10 @@ pub fn remembered(policy: &PromotionPolicy, environment: &str) -> Remembered {
             }),
             current: row.current.as_ref().map(|current| name(&current.promotion)),
         },
-        current: row.current.as_ref().map(|current| CommitId(current.revision.clone())),
+        current: row
+            .current
+            .as_ref()
+            .map(|current| CommitId(current.revision.clone())),
         baseline: row.baseline.clone().map(CommitId),
         rules,
     }
@@ -234,7 +257,9 @@ pub fn remembered(policy: &PromotionPolicy, environment: &str) -> Remembered {
 pub fn rules(policy: &PromotionPolicy) -> BTreeMap<String, Rules> {
     let gate = policy.status.as_ref().and_then(|status| status.gate.as_ref());
     let rules = gate.and_then(|gate| gate.rules.clone());
-    rules.and_then(|rules| serde_json::from_value(rules).ok()).unwrap_or_default()
+    rules
+        .and_then(|rules| serde_json::from_value(rules).ok())
+        .unwrap_or_default()
 }
 
 /// Puts what the queue remembers into a row.

@@ -61,7 +61,11 @@ pub async fn report(
     let Ok(read) = &gathered.policy else {
         return Next::AwaitChange;
     };
-    if gathered.environments.iter().all(|environment| environment.declared.is_err()) {
+    if gathered
+        .environments
+        .iter()
+        .all(|environment| environment.declared.is_err())
+    {
         return Next::AwaitChange;
     }
     let poll = reading::poll(&*context.cluster, &read.gerrit);
@@ -106,7 +110,12 @@ fn sayings(policy: &PromotionPolicy, gathered: &Gathered, planned: &Planned) -> 
         not_ready(error.reason(), error.to_string(), stalled)
     } else if defaults::policy_mode(&policy.spec) == Mode::Observe {
         let message = "mode is Observe: changes are judged, and nothing runs";
-        vec![Saying::new(ConditionType::Ready, true, Reason::Observing, message)]
+        vec![Saying::new(
+            ConditionType::Ready,
+            true,
+            Reason::Observing,
+            message,
+        )]
     } else {
         vec![Saying::new(ConditionType::Ready, true, Reason::Succeeded, "")]
     };
@@ -117,7 +126,10 @@ fn sayings(policy: &PromotionPolicy, gathered: &Gathered, planned: &Planned) -> 
         .collect();
     let moved = moved_baselines(gathered);
     if !held.is_empty() {
-        let message = format!("{}; a PlanApproval of the plan in status.plans ends it", held.join("; "));
+        let message = format!(
+            "{}; a PlanApproval of the plan in status.plans ends it",
+            held.join("; ")
+        );
         said.push(Saying::new(ConditionType::Blocked, true, Reason::Held, message));
     } else if !moved.is_empty() {
         said.push(Saying::new(
@@ -154,12 +166,16 @@ async fn write(
 
 /// People are told when something begins to stand in the way.
 async fn note(policy: &PromotionPolicy, sayings: &[Saying], context: &Context) {
-    let before = policy.status.as_ref().map(|status| status.conditions.clone()).unwrap_or_default();
+    let before = policy
+        .status
+        .as_ref()
+        .map(|status| status.conditions.clone())
+        .unwrap_or_default();
     for said in sayings {
         let bad = matches!(said.kind, ConditionType::Blocked | ConditionType::Stalled);
-        let known = before
-            .iter()
-            .any(|old| said.kind.is(&old.type_) && said.reason.is(&old.reason) && old.message == said.message);
+        let known = before.iter().any(|old| {
+            said.kind.is(&old.type_) && said.reason.is(&old.reason) && old.message == said.message
+        });
         if bad && said.status == Some(true) && !known {
             let note = Note {
                 reason: said.reason,

@@ -88,7 +88,11 @@ struct Names<'a> {
 impl Names<'_> {
     fn refuse<T>(&self, message: String) -> Result<T, SystemError> {
         let kind = SystemErrorKind::Connection(Reason::Unresolved);
-        Err(SystemError::new(format!("gerrit://{}", self.server), kind, message))
+        Err(SystemError::new(
+            format!("gerrit://{}", self.server),
+            kind,
+            message,
+        ))
     }
 
     async fn group(&self, field: &str, name: &str) -> Result<GroupUuid, SystemError> {
@@ -126,12 +130,16 @@ impl Names<'_> {
         let approval = Approval {
             label: gate.approval.label.clone(),
             count: defaults::approvals(&gate.approval),
-            group: self.group("spec.gate.approval.group", &gate.approval.group).await?,
+            group: self
+                .group("spec.gate.approval.group", &gate.approval.group)
+                .await?,
             group_name: gate.approval.group.clone(),
         };
         let verification = Verification {
             label: gate.verification.label.clone(),
-            group: self.group("spec.gate.verification.group", &gate.verification.group).await?,
+            group: self
+                .group("spec.gate.verification.group", &gate.verification.group)
+                .await?,
             group_name: gate.verification.group.clone(),
         };
         let mut governed = BTreeMap::new();
@@ -150,7 +158,9 @@ impl Names<'_> {
         let mut trusted = Vec::new();
         for automation in gate.trusted_automation.iter().flatten() {
             trusted.push(TrustedAutomation {
-                account: self.account("spec.gate.trustedAutomation", &automation.account).await?,
+                account: self
+                    .account("spec.gate.trustedAutomation", &automation.account)
+                    .await?,
                 paths: automation.paths.clone(),
             });
         }
@@ -178,7 +188,9 @@ impl Names<'_> {
                 None => None,
             };
             identities.push(AgentIdentity {
-                group: self.group("spec.gate.agents.identities.group", &identity.group).await?,
+                group: self
+                    .group("spec.gate.agents.identities.group", &identity.group)
+                    .await?,
                 sponsors,
             });
         }
@@ -209,7 +221,9 @@ fn governed_as(definition: &LabelDefinition) -> GovernedLabel {
 fn required(requirements: &Requirements, approval: &str, verification: &str) -> BTreeSet<String> {
     let asks = |text: &str| {
         let text = text.to_lowercase();
-        [approval, verification].iter().any(|label| text.contains(&format!("label:{}", label.to_lowercase())))
+        [approval, verification]
+            .iter()
+            .any(|label| text.contains(&format!("label:{}", label.to_lowercase())))
     };
     requirements
         .all

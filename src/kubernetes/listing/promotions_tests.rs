@@ -37,7 +37,7 @@ async fn cluster(known: &'static [&'static str]) -> Client {
         Json(json!({"apiVersion": "lockstep.dev/v1alpha1", "kind": "List", "metadata": {}, "items": items}))
             .into_response()
     };
-    let everywhere = list.clone();
+    let everywhere = list;
     let router = Router::new()
         .route(
             "/apis/lockstep.dev/v1alpha1/{plural}",

@@ -137,7 +137,11 @@ pub fn detail(promotion: &Promotion, policy: Option<&PromotionPolicy>) -> Detail
         findings: verdict.findings,
         overridden: verdict.overridden,
         rules: status.rules,
-        changes: status.evidence.into_iter().map(|row| hands(row, policy)).collect(),
+        changes: status
+            .evidence
+            .into_iter()
+            .map(|row| hands(row, policy))
+            .collect(),
         range: status.range,
         steps: status.steps,
         pending,
@@ -210,7 +214,11 @@ mod tests {
         assert_eq!(by(&change.verified), ["Verified"]);
         assert_eq!(by(&change.other_votes), ["Style"]);
         let unknown = detail(&promotion, None);
-        assert_eq!(unknown.changes[0].other_votes.len(), 3, "without its policy no label means anything");
+        assert_eq!(
+            unknown.changes[0].other_votes.len(),
+            3,
+            "without its policy no label means anything"
+        );
     }
 
     #[test]
@@ -222,7 +230,10 @@ mod tests {
         let asked = detail(&promotion, None).asked.unwrap();
         assert_eq!(asked.promotion, "fraud.prod.42.89abcdef");
         assert_eq!(asked.findings, [OverridableFinding::Soaking]);
-        assert_eq!((asked.reason.as_str(), asked.by.as_deref()), ("it burns", Some("ada@x")));
+        assert_eq!(
+            (asked.reason.as_str(), asked.by.as_deref()),
+            ("it burns", Some("ada@x"))
+        );
         assert_eq!(detail(&Made::deploy("prod", 1).object(), None).asked, None);
     }
 }

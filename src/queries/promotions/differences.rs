@@ -47,7 +47,9 @@ fn compare(at: &str, from: Option<&Value>, to: Option<&Value>, found: &mut Vec<D
 }
 
 fn plain(value: &Value) -> String {
-    value.as_str().map_or_else(|| value.to_string(), ToOwned::to_owned)
+    value
+        .as_str()
+        .map_or_else(|| value.to_string(), ToOwned::to_owned)
 }
 
 #[cfg(test)]

@@ -42,7 +42,9 @@ pub fn overridable(text: &str) -> Result<OverridableFinding, String> {
 pub fn cancelling(promotion: &Promotion) -> Result<Vec<String>, String> {
     let name = promotion.name_any();
     if promotion.annotations().contains_key(CANCEL) {
-        return Err(format!("promotion {name} was asked to stop already: the operator takes it from here"));
+        return Err(format!(
+            "promotion {name} was asked to stop already: the operator takes it from here"
+        ));
     }
     let found = match kept::read(promotion.status.as_ref()) {
         Found::Kept(found) => found.0,
@@ -57,16 +59,22 @@ pub fn cancelling(promotion: &Promotion) -> Result<Vec<String>, String> {
     match &machine.phase {
         Phase::Waiting => Ok(vec![NEVER_BEGINS.to_owned()]),
         Phase::Ended(_) => waiting_or_ended(promotion),
-        Phase::Undoing(_) => Err(format!("promotion {name} goes back already: there is nothing left to cancel")),
+        Phase::Undoing(_) => Err(format!(
+            "promotion {name} goes back already: there is nothing left to cancel"
+        )),
         Phase::Running => {
             let names = |is: fn(&StepState) -> bool| {
                 let steps = machine.steps.iter().filter(|step| is(&step.state));
                 steps.map(|step| step.name.to_string()).collect::<Vec<_>>()
             };
             let mut told = Vec::new();
-            let acting = names(|state| matches!(state, StepState::Acting { .. } | StepState::Stopping { .. }));
+            let acting =
+                names(|state| matches!(state, StepState::Acting { .. } | StepState::Stopping { .. }));
             if !acting.is_empty() {
-                told.push(format!("step {} is stopped; a run is cancelled", acting.join(", ")));
+                told.push(format!(
+                    "step {} is stopped; a run is cancelled",
+                    acting.join(", ")
+                ));
             }
             let done = names(|state| *state == StepState::Done);
             let mut touched = done;
@@ -78,7 +86,10 @@ pub fn cancelling(promotion: &Promotion) -> Result<Vec<String>, String> {
                     format!("what was done is undone, last step first: {}", touched.join(", "))
                 }
                 (OnFailure::Hold, false) => {
-                    format!("onFailure is Hold: what was done stays as it is: {}", touched.join(", "))
+                    format!(
+                        "onFailure is Hold: what was done stays as it is: {}",
+                        touched.join(", ")
+                    )
                 }
             });
             told.push(format!(
@@ -123,7 +134,10 @@ pub fn retrying(
         return Err(format!("promotion {name} has not ended: cancel it first"));
     };
     let policy = policy.ok_or_else(|| {
-        format!("PromotionPolicy {} is gone: nobody would make another attempt", promotion.spec.policy_ref.name)
+        format!(
+            "PromotionPolicy {} is gone: nobody would make another attempt",
+            promotion.spec.policy_ref.name
+        )
     })?;
     let environment = &promotion.spec.environment;
     let number = |number: i64| u64::try_from(number).unwrap_or_default();
@@ -132,12 +146,18 @@ pub fn retrying(
         environment,
         ChangeNumber(number(deploy.change)),
         &CommitId(deploy.revision.clone()),
-        u32::try_from(deploy.attempt).unwrap_or_default().saturating_add(1),
+        u32::try_from(deploy.attempt)
+            .unwrap_or_default()
+            .saturating_add(1),
     );
     if sight.of(policy).any(|other| other.name_any() == next.0) {
-        return Err(format!("promotion {name} was tried again already: retry {next} instead"));
+        return Err(format!(
+            "promotion {name} was tried again already: retry {next} instead"
+        ));
     }
-    let mut told = vec![format!("the operator makes promotion {next}, which is judged anew")];
+    let mut told = vec![format!(
+        "the operator makes promotion {next}, which is judged anew"
+    )];
     let remembered = row(policy, environment);
     let place = (deploy.position, i64::from(deploy.attempt) + 1);
     let newer = remembered
@@ -149,7 +169,10 @@ pub fn retrying(
             newer.promotion
         ));
     } else if let Some(held) = remembered.and_then(|row| row.held.as_ref()) {
-        told.push(format!("it waits until a person resumes environment {environment}, which is held: {}", held.reason));
+        told.push(format!(
+            "it waits until a person resumes environment {environment}, which is held: {}",
+            held.reason
+        ));
     }
     if ended == PromotionPhase::Succeeded {
         told.push("the last attempt succeeded: the same commit is deployed once more".to_owned());
@@ -158,18 +181,30 @@ pub fn retrying(
 }
 
 /// What breaking the glass for a promotion would do.
-pub fn overriding(promotion: &Promotion, lifted: &BTreeSet<OverridableFinding>) -> Result<Vec<String>, String> {
+pub fn overriding(
+    promotion: &Promotion,
+    lifted: &BTreeSet<OverridableFinding>,
+) -> Result<Vec<String>, String> {
     let name = promotion.name_any();
     if promotion.spec.deploy.is_none() {
-        return Err(format!("promotion {name} is no deploy: only one that brings what merged can be lifted over its findings"));
+        return Err(format!(
+            "promotion {name} is no deploy: only one that brings what merged can be lifted over its findings"
+        ));
     }
     if let Some(ended) = phase(promotion).filter(|phase| has_ended(*phase)) {
-        return Err(format!("promotion {name} has ended ({ended:?}): only one that waits can be lifted"));
+        return Err(format!(
+            "promotion {name} has ended ({ended:?}): only one that waits can be lifted"
+        ));
     }
     if let Some(acts @ (PromotionPhase::Running | PromotionPhase::Undoing)) = phase(promotion) {
-        return Err(format!("promotion {name} is {acts:?}: it does not wait for anything that could be lifted"));
+        return Err(format!(
+            "promotion {name} is {acts:?}: it does not wait for anything that could be lifted"
+        ));
     }
-    let verdict = promotion.status.as_ref().and_then(|status| status.verdict.as_ref());
+    let verdict = promotion
+        .status
+        .as_ref()
+        .and_then(|status| status.verdict.as_ref());
     let found: Vec<(&str, &str)> = verdict
         .into_iter()
         .flat_map(|verdict| &verdict.findings)
@@ -192,7 +227,9 @@ pub fn overriding(promotion: &Promotion, lifted: &BTreeSet<OverridableFinding>) 
         if named.contains(*kind) {
             told.push(format!("lifts {kind}: {message}"));
         } else {
-            told.push(format!("does not lift {kind}, for which it goes on waiting: {message}"));
+            told.push(format!(
+                "does not lift {kind}, for which it goes on waiting: {message}"
+            ));
         }
     }
     let absent: Vec<String> = named
@@ -213,7 +250,11 @@ pub fn overriding(promotion: &Promotion, lifted: &BTreeSet<OverridableFinding>) 
 }
 
 /// What is asked for.
-pub fn override_of(promotion: &Promotion, lifted: &BTreeSet<OverridableFinding>, reason: &str) -> PromotionSpec {
+pub fn override_of(
+    promotion: &Promotion,
+    lifted: &BTreeSet<OverridableFinding>,
+    reason: &str,
+) -> PromotionSpec {
     PromotionSpec {
         policy_ref: PolicyRef {
             name: promotion.spec.policy_ref.name.clone(),

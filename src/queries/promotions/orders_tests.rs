@@ -14,7 +14,8 @@ fn running(on_failure: &str) -> Made {
 fn acting(on_failure: &str) -> Promotion {
     let mut object = running(on_failure).object();
     let machine = object.status.as_mut().unwrap().machine.as_mut().unwrap();
-    machine["promotion"]["steps"][1]["state"] = json!({"acting": {"attempt": 1, "since": "2026-07-04T10:00:00Z"}});
+    machine["promotion"]["steps"][1]["state"] =
+        json!({"acting": {"attempt": 1, "since": "2026-07-04T10:00:00Z"}});
     object
 }
 
@@ -37,16 +38,25 @@ fn who_cancels_reads_what_is_stopped_and_what_is_undone() {
     let told = cancelling(&acting("Hold")).unwrap().join("\n");
     assert!(told.contains("stays as it is: code, train"), "{told}");
     assert_eq!(cancelling(&judged("Waiting", &[])).unwrap(), [NEVER_BEGINS]);
-    assert_eq!(cancelling(&Made::deploy("prod", 1).object()).unwrap(), [NEVER_BEGINS]);
+    assert_eq!(
+        cancelling(&Made::deploy("prod", 1).object()).unwrap(),
+        [NEVER_BEGINS]
+    );
 }
 
 #[test]
 fn what_is_over_or_asked_already_is_not_cancelled() {
     let succeeded = Made::deploy("prod", 41).succeeded("09:00").object();
     assert!(cancelling(&succeeded).unwrap_err().contains("roll back"));
-    assert!(cancelling(&judged("Refused", &[])).unwrap_err().contains("has ended (Refused)"));
+    assert!(
+        cancelling(&judged("Refused", &[]))
+            .unwrap_err()
+            .contains("has ended (Refused)")
+    );
     let undoing = json!({"undoing": {"kind": "Failed", "message": "m"}});
-    let undoing = Made::deploy("prod", 42).machine(undoing, "Rollback", None).object();
+    let undoing = Made::deploy("prod", 42)
+        .machine(undoing, "Rollback", None)
+        .object();
     assert!(cancelling(&undoing).unwrap_err().contains("goes back already"));
     let mut asked = acting("Hold");
     asked.metadata.annotations = Some([(CANCEL.to_owned(), "true".to_owned())].into());
@@ -66,14 +76,21 @@ fn another_try_has_a_name_and_may_have_to_wait() {
         retrying(&sight, sight.policies.first(), &promotion)
     };
     let told = retry(json!({}), vec![]).unwrap();
-    assert_eq!(told, ["the operator makes promotion fraud.prod.42.89abcdef.2, which is judged anew"]);
+    assert_eq!(
+        told,
+        ["the operator makes promotion fraud.prod.42.89abcdef.2, which is judged anew"]
+    );
     let held = json!({"environments": [{"name": "prod", "held": {"reason": "it failed"}}]});
     assert!(retry(held, vec![]).unwrap()[1].contains("until a person resumes"));
     let passed = json!({"environments": [{"name": "prod", "held": {"reason": "it failed"},
         "reached": {"position": 43, "attempt": 1, "promotion": "fraud.prod.43.89abcdef"}}]});
     assert!(retry(passed, vec![]).unwrap()[1].contains("will not run: fraud.prod.43.89abcdef"));
     let again = Made::new("fraud.prod.42.89abcdef.2", json!(judged("Failed", &[]).spec)).object();
-    assert!(retry(json!({}), vec![again]).unwrap_err().contains("fraud.prod.42.89abcdef.2 instead"));
+    assert!(
+        retry(json!({}), vec![again])
+            .unwrap_err()
+            .contains("fraud.prod.42.89abcdef.2 instead")
+    );
 }
 
 #[test]
@@ -91,7 +108,9 @@ fn only_a_deploy_that_has_ended_is_tried_again() {
 #[test]
 fn breaking_the_glass_says_what_it_lifts_and_what_still_stands() {
     let lifted = BTreeSet::from([OverridableFinding::OutsideWindow, OverridableFinding::Frozen]);
-    let told = overriding(&judged("Waiting", &["Soaking", "OutsideWindow"]), &lifted).unwrap().join("\n");
+    let told = overriding(&judged("Waiting", &["Soaking", "OutsideWindow"]), &lifted)
+        .unwrap()
+        .join("\n");
     for said in [
         "lifts OutsideWindow: because OutsideWindow",
         "does not lift Soaking",
@@ -115,6 +134,13 @@ fn what_got_around_review_is_lifted_by_nobody() {
 
 #[test]
 fn a_finding_is_read_in_any_case_and_no_other_word_is() {
-    assert_eq!(overridable("outsidewindow"), Ok(OverridableFinding::OutsideWindow));
-    assert!(overridable("Vetoed").unwrap_err().contains("OutsideWindow, Soaking, UpstreamMissing, Frozen"));
+    assert_eq!(
+        overridable("outsidewindow"),
+        Ok(OverridableFinding::OutsideWindow)
+    );
+    assert!(
+        overridable("Vetoed")
+            .unwrap_err()
+            .contains("OutsideWindow, Soaking, UpstreamMissing, Frozen")
+    );
 }

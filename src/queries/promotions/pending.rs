@@ -21,7 +21,10 @@ pub struct Pending {
 impl Pending {
     /// People who must say yes.
     pub fn approvers(&self) -> usize {
-        let asked = self.plan.approvers.and_then(|number| usize::try_from(number).ok());
+        let asked = self
+            .plan
+            .approvers
+            .and_then(|number| usize::try_from(number).ok());
         asked.unwrap_or(1).max(1)
     }
 }
@@ -75,7 +78,10 @@ pub fn choose(pending: &[Pending], digest: Option<&str>) -> Result<Pending, Stri
     Err(match (digest, known.is_empty()) {
         (_, true) => "nothing waits for an approval: status.plans is empty".into(),
         (Some(digest), false) => {
-            format!("no plan of digest {digest} waits: status.plans has {}", known.join(", "))
+            format!(
+                "no plan of digest {digest} waits: status.plans has {}",
+                known.join(", ")
+            )
         }
         (None, false) => format!(
             "several plans wait: name the one you mean with --digest: {}",
@@ -86,12 +92,19 @@ pub fn choose(pending: &[Pending], digest: Option<&str>) -> Result<Pending, Stri
 
 /// The plan that ends the hold of an environment, and the hold itself.
 pub fn resumption(policy: &PromotionPolicy, environment: &str) -> Result<Pending, String> {
-    if !policy.spec.environments.iter().any(|known| known.name == environment) {
+    if !policy
+        .spec
+        .environments
+        .iter()
+        .any(|known| known.name == environment)
+    {
         return Err(no_environment(policy, environment));
     }
     let held = row(policy, environment).and_then(|row| row.held.as_ref());
     if held.is_none() {
-        return Err(format!("environment {environment} is not held: there is nothing to resume"));
+        return Err(format!(
+            "environment {environment} is not held: there is nothing to resume"
+        ));
     }
     let is_it = |pending: &Pending| {
         pending.plan.subject == PlanSubject::Resume
@@ -125,7 +138,10 @@ mod tests {
     fn the_hold_of_this_environment_is_what_is_resumed() {
         let policy = held(json!([{"name": "prod", "held": {"reason": "it failed"}}, {"name": "staging"}]));
         let found = resumption(&policy, "prod").unwrap();
-        assert_eq!((found.plan.digest.as_str(), found.of.uid.as_str()), ("sha256:c", "uid-fraud"));
+        assert_eq!(
+            (found.plan.digest.as_str(), found.of.uid.as_str()),
+            ("sha256:c", "uid-fraud")
+        );
         assert!(resumption(&policy, "staging").unwrap_err().contains("not held"));
         assert!(resumption(&policy, "live").unwrap_err().contains("staging, prod"));
     }
@@ -141,7 +157,10 @@ mod tests {
     fn of_several_plans_one_must_be_named() {
         let all = pending_of_policy(&held(json!([])));
         assert!(choose(&all, None).unwrap_err().contains("sha256:b (Resume)"));
-        assert_eq!(choose(&all, Some("sha256:a")).unwrap().plan.subject, PlanSubject::WeakerGate);
+        assert_eq!(
+            choose(&all, Some("sha256:a")).unwrap().plan.subject,
+            PlanSubject::WeakerGate
+        );
         assert!(choose(&all, Some("sha256:z")).unwrap_err().contains("sha256:z"));
         assert_eq!(choose(&all[..1], None).unwrap().plan.digest, "sha256:a");
         assert!(choose(&[], None).unwrap_err().contains("nothing waits"));

@@ -286,7 +286,9 @@ fn acts(name: &str, promotion: Option<&Promotion>) -> Brought {
         revision,
         since: status.and_then(|status| status.started_at),
         phase: promotion.and_then(phase),
-        note: status.and_then(|status| at_step(&status.steps)).unwrap_or_default(),
+        note: status
+            .and_then(|status| at_step(&status.steps))
+            .unwrap_or_default(),
         again: None,
     }
 }
@@ -331,7 +333,10 @@ mod tests {
             .iter()
             .map(|place| (place.name.as_str(), place.depth))
             .collect();
-        assert_eq!(order, [("dev", 0), ("lab", 0), ("qa", 1), ("staging", 2), ("prod", 3)]);
+        assert_eq!(
+            order,
+            [("dev", 0), ("lab", 0), ("qa", 1), ("staging", 2), ("prod", 3)]
+        );
         assert_eq!(picture.environments[4].after[0].environment, "staging");
     }
 
@@ -372,10 +377,16 @@ mod tests {
         let [staging, prod] = &picture.environments[..] else {
             panic!("{picture:#?}")
         };
-        assert_eq!((&staging.runs, &staging.acts, &staging.waits), (&None, &None, &None));
+        assert_eq!(
+            (&staging.runs, &staging.acts, &staging.waits),
+            (&None, &None, &None)
+        );
         assert_eq!(prod.runs.as_ref().unwrap().since, Some(at("09:00")));
         let acts = prod.acts.as_ref().unwrap();
-        assert_eq!((acts.change, acts.note.as_str()), (Some(42), "step train (2 of 2)"));
+        assert_eq!(
+            (acts.change, acts.note.as_str()),
+            (Some(42), "step train (2 of 2)")
+        );
         assert_eq!(acts.since, Some(at("10:30")));
         let waits = prod.waits.as_ref().unwrap();
         assert_eq!((waits.change, waits.note.as_str()), (Some(43), "Soaking"));
@@ -389,10 +400,16 @@ mod tests {
     fn a_freeze_says_whether_it_stops_rollbacks_too() {
         let mut sight = sight(vec![policy(json!({}))], vec![]);
         sight.freezes = vec![
-            freeze("soft", json!({"reason": "r", "until": "2026-07-05T00:00:00Z", "except": ["Rollback"]})),
+            freeze(
+                "soft",
+                json!({"reason": "r", "until": "2026-07-05T00:00:00Z", "except": ["Rollback"]}),
+            ),
             freeze("hard", json!({"reason": "r", "until": "2026-07-05T00:00:00Z"})),
             freeze("over", json!({"reason": "r", "until": "2026-07-04T00:00:00Z"})),
-            freeze("else", json!({"reason": "r", "until": "2026-07-05T00:00:00Z", "kinds": ["AccessBinding"]})),
+            freeze(
+                "else",
+                json!({"reason": "r", "until": "2026-07-05T00:00:00Z", "kinds": ["AccessBinding"]}),
+            ),
         ];
         let frozen = of(&sight).frozen;
         let frozen: Vec<(&str, bool)> = frozen

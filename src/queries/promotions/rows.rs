@@ -72,7 +72,9 @@ pub fn rows(sight: &Sight, wanted: Wanted<'_>) -> Vec<Row> {
     all.sort_by_cached_key(|promotion| newness(promotion));
     let row = |promotion: &&Promotion| {
         let key = (promotion.namespace(), promotion.spec.policy_ref.name.clone());
-        let gone = beyond.get(&key).is_some_and(|gone| gone.contains(&promotion.name_any()));
+        let gone = beyond
+            .get(&key)
+            .is_some_and(|gone| gone.contains(&promotion.name_any()));
         row(promotion, gone)
     };
     all.iter().map(row).collect()
@@ -103,8 +105,14 @@ pub(super) fn why(promotion: &Promotion) -> (String, String) {
         phase(promotion),
         Some(PromotionPhase::Waiting | PromotionPhase::Refused)
     );
-    let verdict = promotion.status.as_ref().and_then(|status| status.verdict.as_ref());
-    let findings = verdict.filter(|_| kept).into_iter().flat_map(|verdict| &verdict.findings);
+    let verdict = promotion
+        .status
+        .as_ref()
+        .and_then(|status| status.verdict.as_ref());
+    let findings = verdict
+        .filter(|_| kept)
+        .into_iter()
+        .flat_map(|verdict| &verdict.findings);
     let findings: Vec<&str> = findings.map(|finding| finding.kind.as_str()).collect();
     let (reason, message) = said(promotion).unwrap_or_default();
     let reason = if findings.is_empty() {
@@ -139,10 +147,23 @@ mod tests {
             let rows = rows(&sight, wanted);
             rows.into_iter().map(|row| row.name).collect::<Vec<_>>()
         };
-        let staging = ["fraud.staging.42.89abcdef", "fraud.staging.43.89abcdef", "fraud.staging.41.89abcdef"];
+        let staging = [
+            "fraud.staging.42.89abcdef",
+            "fraud.staging.43.89abcdef",
+            "fraud.staging.41.89abcdef",
+        ];
         assert_eq!(names(Some("staging")), staging);
         assert_eq!(names(None)[0], "fraud.prod.41.89abcdef");
-        assert!(rows(&sight, Wanted { policy: Some("other"), environment: None }).is_empty());
+        assert!(
+            rows(
+                &sight,
+                Wanted {
+                    policy: Some("other"),
+                    environment: None
+                }
+            )
+            .is_empty()
+        );
     }
 
     #[test]

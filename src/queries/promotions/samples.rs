@@ -109,13 +109,15 @@ impl Made {
 
     /// A step that is done and left this.
     pub fn left(mut self, name: &str, outputs: Value) -> Self {
-        self.steps.push(json!({"name": name, "timeout": 60, "attempts": 1, "state": "done", "outputs": outputs}));
+        self.steps
+            .push(json!({"name": name, "timeout": 60, "attempts": 1, "state": "done", "outputs": outputs}));
         self
     }
 
     /// What the policy said of a step.
     pub fn taking(mut self, name: &str, action: Value) -> Self {
-        self.taken.push(json!({"name": name, "timeout": 60, "attempts": 1, "action": action}));
+        self.taken
+            .push(json!({"name": name, "timeout": 60, "attempts": 1, "action": action}));
         self
     }
 

@@ -84,7 +84,12 @@ pub fn way_back(
     to: &str,
     now: Timestamp,
 ) -> Result<WayBack, String> {
-    if !policy.spec.environments.iter().any(|known| known.name == environment) {
+    if !policy
+        .spec
+        .environments
+        .iter()
+        .any(|known| known.name == environment)
+    {
         return Err(no_environment(policy, environment));
     }
     let target = sight.of(policy).find(|promotion| promotion.name_any() == to);
@@ -94,7 +99,9 @@ pub fn way_back(
     let remembered = row(policy, environment);
     let current = remembered.and_then(|row| row.current.as_ref());
     let there = current.and_then(|current| {
-        let found = sight.of(policy).find(|promotion| promotion.name_any() == current.promotion);
+        let found = sight
+            .of(policy)
+            .find(|promotion| promotion.name_any() == current.promotion);
         recorded(found?)
     });
     let earlier = target.and_then(recorded);
@@ -164,7 +171,9 @@ fn notes(
         }
     }
     if let Some(acting) = remembered.and_then(|row| row.acting.as_ref()) {
-        notes.push(format!("promotion {acting} has the turn: the rollback waits for its end"));
+        notes.push(format!(
+            "promotion {acting} has the turn: the rollback waits for its end"
+        ));
     }
     if let Some(held) = remembered.and_then(|row| row.held.as_ref()) {
         notes.push(format!(
@@ -174,8 +183,13 @@ fn notes(
     }
     if let Some(target) = target {
         let name = target.name_any();
-        if remembered.and_then(|row| row.current.as_ref()).is_some_and(|current| current.promotion == name) {
-            notes.push("it is what is in place already: only what other hands have changed is put back".to_owned());
+        if remembered
+            .and_then(|row| row.current.as_ref())
+            .is_some_and(|current| current.promotion == name)
+        {
+            notes.push(
+                "it is what is in place already: only what other hands have changed is put back".to_owned(),
+            );
         }
         if beyond(policy, sight).contains(&name) {
             notes.push(format!(
@@ -212,7 +226,8 @@ fn what(step: &RecordedStep) -> String {
     match step.kind {
         StepKind::Files => format!("directory {}", left(words::DIRECTORY)),
         StepKind::Job => {
-            let name = settings(&step.outputs).and_then(|settings| settings.get("name")?.as_str().map(str::to_owned));
+            let name = settings(&step.outputs)
+                .and_then(|settings| settings.get("name")?.as_str().map(str::to_owned));
             format!("job {}", name.unwrap_or_else(|| left(words::JOB)))
         }
         StepKind::ModelAlias => format!("alias {} of {}", left(words::ALIAS), left(words::MODEL)),

@@ -6,20 +6,36 @@ use super::*;
 /// A promotion that trained, set an alias, served and smoked.
 fn ran(change: i64, ended: &str, version: &str, retries: i64) -> Made {
     let settings = json!({"name": "fraud-train", "tasks": [{"max_retries": retries}]}).to_string();
-    let job = |name: &str, on_rollback: &str| {
-        json!({"job": {"name": name, "run": true, "onRollback": on_rollback, "acceptFailures": false}})
-    };
+    let job = |name: &str, on_rollback: &str| json!({"job": {"name": name, "run": true, "onRollback": on_rollback, "acceptFailures": false}});
     Made::deploy("prod", change)
-        .left("code", json!({"directory": format!("/Workspace/lockstep/{change}")}))
+        .left(
+            "code",
+            json!({"directory": format!("/Workspace/lockstep/{change}")}),
+        )
         .taking("code", json!({"files": {"path": "p"}}))
         .left("train", json!({"job": "7", "run": "9", "settings": settings}))
         .taking("train", job("fraud-train", "Skip"))
-        .left("model", json!({"model": "ml.fraud.scorer", "alias": "champion", "version": version}))
-        .taking("model", json!({"modelAlias": {"model": "m", "alias": "champion", "fromStep": "train"}}))
-        .left("serve", json!({"endpoint": "scorer", "version": version, "config": format!(r#"{{"v":"{version}"}}"#)}))
-        .taking("serve", json!({"servingEndpoint": {"name": "scorer", "servedEntity": "s", "entity": "e",
-                                                    "fromStep": "model", "traffic": 100}}))
-        .left("smoke", json!({"job": "8", "settings": "{\"name\":\"fraud-smoke\"}"}))
+        .left(
+            "model",
+            json!({"model": "ml.fraud.scorer", "alias": "champion", "version": version}),
+        )
+        .taking(
+            "model",
+            json!({"modelAlias": {"model": "m", "alias": "champion", "fromStep": "train"}}),
+        )
+        .left(
+            "serve",
+            json!({"endpoint": "scorer", "version": version, "config": format!(r#"{{"v":"{version}"}}"#)}),
+        )
+        .taking(
+            "serve",
+            json!({"servingEndpoint": {"name": "scorer", "servedEntity": "s", "entity": "e",
+                                                    "fromStep": "model", "traffic": 100}}),
+        )
+        .left(
+            "smoke",
+            json!({"job": "8", "settings": "{\"name\":\"fraud-smoke\"}"}),
+        )
         .taking("smoke", job("fraud-smoke", "Run"))
         .succeeded(ended)
 }
@@ -38,12 +54,19 @@ fn back(sight: &Sight, to: &str) -> Result<WayBack, String> {
 }
 
 fn both() -> Vec<Promotion> {
-    vec![ran(41, "09:00", "6", 1).object(), ran(42, "10:00", "7", 2).object()]
+    vec![
+        ran(41, "09:00", "6", 1).object(),
+        ran(42, "10:00", "7", 2).object(),
+    ]
 }
 
 #[test]
 fn every_step_says_what_it_is_pointed_at_again() {
-    let back = back(&sight(vec![in_place(42, json!({}))], both()), "fraud.prod.41.89abcdef").unwrap();
+    let back = back(
+        &sight(vec![in_place(42, json!({}))], both()),
+        "fraud.prod.41.89abcdef",
+    )
+    .unwrap();
     let told: Vec<String> = back
         .steps
         .iter()
@@ -82,23 +105,36 @@ fn every_step_says_what_it_is_pointed_at_again() {
 #[test]
 fn what_is_in_place_and_unknown_is_not_taken_for_the_same() {
     let only = vec![ran(41, "09:00", "6", 1).object()];
-    let back = back(&sight(vec![in_place(42, json!({}))], only), "fraud.prod.41.89abcdef").unwrap();
+    let back = back(
+        &sight(vec![in_place(42, json!({}))], only),
+        "fraud.prod.41.89abcdef",
+    )
+    .unwrap();
     let model = &back.steps[2];
     assert!(!model.known);
-    assert_eq!((&model.changes[0].from, model.changes[0].to.as_deref()), (&None, Some("6")));
+    assert_eq!(
+        (&model.changes[0].from, model.changes[0].to.as_deref()),
+        (&None, Some("6"))
+    );
     assert_eq!(back.steps[1].changes[0].what, "definition");
 }
 
 #[test]
 fn one_that_is_not_in_the_cluster_is_left_to_the_record() {
-    let back = back(&sight(vec![in_place(42, json!({}))], both()), "fraud.prod.9.89abcdef").unwrap();
+    let back = back(
+        &sight(vec![in_place(42, json!({}))], both()),
+        "fraud.prod.9.89abcdef",
+    )
+    .unwrap();
     assert!(back.steps.is_empty());
     assert!(back.notes[0].contains("record"), "{:?}", back.notes);
 }
 
 #[test]
 fn what_did_not_succeed_here_is_no_way_back() {
-    let failed = Made::deploy("prod", 40).status(json!({"phase": "Failed"})).object();
+    let failed = Made::deploy("prod", 40)
+        .status(json!({"phase": "Failed"}))
+        .object();
     let elsewhere = Made::deploy("staging", 41).succeeded("08:00").object();
     let sight = sight(vec![in_place(42, json!({}))], vec![failed, elsewhere]);
     let refused = |to: &str| back(&sight, to).unwrap_err();
@@ -118,7 +154,13 @@ fn what_stands_in_the_way_is_said_before_anybody_says_yes() {
     let until = json!({"reason": "closing", "until": "2026-07-05T00:00:00Z"});
     sight.freezes = vec![freeze("hard", until)];
     let notes = back(&sight, "fraud.prod.41.89abcdef").unwrap().notes.join("\n");
-    for said in ["only observes", "ml/hard", "has the turn", "is held", "beyond the 1 that are kept"] {
+    for said in [
+        "only observes",
+        "ml/hard",
+        "has the turn",
+        "is held",
+        "beyond the 1 that are kept",
+    ] {
         assert!(notes.contains(said), "{said} in {notes}");
     }
     let same = back(&sight, "fraud.prod.42.89abcdef").unwrap().notes.join("\n");
@@ -129,5 +171,8 @@ fn what_stands_in_the_way_is_said_before_anybody_says_yes() {
 fn a_name_says_policy_environment_and_time() {
     let policy = policy(json!({}));
     let now = "2026-07-04T12:00:05.7Z".parse().unwrap();
-    assert_eq!(name(&policy, "prod", "rollback", now), "fraud.prod.rollback.20260704t120005z");
+    assert_eq!(
+        name(&policy, "prod", "rollback", now),
+        "fraud.prod.rollback.20260704t120005z"
+    );
 }

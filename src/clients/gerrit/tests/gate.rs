@@ -11,9 +11,11 @@ async fn a_gate_is_told_the_range_of_each_label_and_refused_where_they_are_hidde
         {"name": "Verified", "function": "NoBlock", "values": {"-1": "no", " 0": "-", "+2": "yes"}},
         {"name": "Empty", "values": {}},
     ]);
-    let book = Book::default()
-        .on("GET /a/projects/p/labels/", 200, labels)
-        .on("GET /a/projects/hidden/labels/", 403, json!("not permitted"));
+    let book = Book::default().on("GET /a/projects/p/labels/", 200, labels).on(
+        "GET /a/projects/hidden/labels/",
+        403,
+        json!("not permitted"),
+    );
     let (system, _) = play(book).await;
     let told = ReviewSystem::labels(&system, "p").await.unwrap();
     let verified = LabelDefinition {

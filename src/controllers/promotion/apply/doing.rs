@@ -64,7 +64,11 @@ impl<'a> Doing<'a> {
         let course = self.course.ok_or_else(|| unknown("status.taken is missing"))?;
         let key = &course.recipe.databricks;
         let deployment = self.context.deployments.open(key).await?;
-        let step = kept.promotion.steps.get(at).ok_or_else(|| unknown("no such step"))?;
+        let step = kept
+            .promotion
+            .steps
+            .get(at)
+            .ok_or_else(|| unknown("no such step"))?;
         let name = step.name.clone();
         if effect == (Effect::Prepare { step: at }) {
             let ready = self.make_ready(course, &name, kept, &*deployment).await?;
@@ -72,7 +76,10 @@ impl<'a> Doing<'a> {
             kept.ready.insert(name, ready);
             return Ok(Seen::Prepared(undo));
         }
-        let ready = kept.ready.get(&name).ok_or_else(|| unknown("the step was not prepared"))?;
+        let ready = kept
+            .ready
+            .get(&name)
+            .ok_or_else(|| unknown("the step was not prepared"))?;
         let undo = step.undo.clone().unwrap_or_default();
         let deed = Deed {
             deployment: &*deployment,
@@ -144,7 +151,8 @@ impl<'a> Doing<'a> {
                     DeployError::fails(FailureKind::Refused, format!("step {step} has left no run"))
                 })?;
                 let versions = deployment.models().versions(&model).await?;
-                let usable = governed::usable_by(&course.recipe.databricks, &course.recipe.run_as, self.context).await;
+                let usable =
+                    governed::usable_by(&course.recipe.databricks, &course.recipe.run_as, self.context).await;
                 let found = provenance::from_job_step(&step.0, &model, &run, &usable, &versions);
                 let version = found.map_err(|why| {
                     DeployError::Fails(Failure::new(FailureKind::UnreviewedModel, why.to_string()))
@@ -210,7 +218,12 @@ impl Deed<'_> {
         Ok(match self.ready {
             Ready::Files(step) => self.deployment.files().observe(step).await?.into(),
             Ready::Job(step) => {
-                let seen = self.deployment.jobs().observe(&self.key(attempt), step).await?.into();
+                let seen = self
+                    .deployment
+                    .jobs()
+                    .observe(&self.key(attempt), step)
+                    .await?
+                    .into();
                 if matches!(seen, Seen::Succeeded(_)) {
                     // What ran is what was reviewed only if it still lies there.
                     self.verify_code().await?;
@@ -218,7 +231,9 @@ impl Deed<'_> {
                 seen
             }
             Ready::ModelAlias(step) => self.deployment.models().observe(step, self.undo).await?.into(),
-            Ready::ServingEndpoint(step) => self.deployment.endpoints().observe(step, self.undo).await?.into(),
+            Ready::ServingEndpoint(step) => {
+                self.deployment.endpoints().observe(step, self.undo).await?.into()
+            }
         })
     }
 
@@ -237,7 +252,10 @@ impl Deed<'_> {
             }
             Ready::Job(step) => {
                 self.verify_code().await?;
-                self.deployment.jobs().act(&self.key(attempt), step, self.undo).await?;
+                self.deployment
+                    .jobs()
+                    .act(&self.key(attempt), step, self.undo)
+                    .await?;
             }
             Ready::ModelAlias(step) => self.deployment.models().act(step, self.undo).await?,
             Ready::ServingEndpoint(step) => self.deployment.endpoints().act(step, self.undo).await?,

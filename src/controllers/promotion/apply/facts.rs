@@ -60,13 +60,17 @@ pub(super) fn entry(
 fn ended(end: &End) -> (Event, String) {
     match end {
         End::Succeeded => (Event::Succeeded, "succeeded".to_owned()),
-        End::Failed { why, left } if left.is_empty() => {
-            (Event::Failed, format!("failed, everything undone: {}", why.message))
-        }
+        End::Failed { why, left } if left.is_empty() => (
+            Event::Failed,
+            format!("failed, everything undone: {}", why.message),
+        ),
         End::Failed { why, left } => {
             let left: Vec<String> = left.iter().map(|(step, why)| format!("{step}: {why}")).collect();
             let left = left.join("; ");
-            (Event::Failed, format!("failed: {}; still in place: {left}", why.message))
+            (
+                Event::Failed,
+                format!("failed: {}; still in place: {left}", why.message),
+            )
         }
         End::Refused => (Event::Failed, "refused by the gate".to_owned()),
         End::Superseded(by) => (Event::Failed, format!("superseded by {by}")),
@@ -88,7 +92,9 @@ fn recorded(kept: &Kept, course: &Course) -> Recorded {
     });
     let steps: Vec<RecordedStep> = steps.collect();
     let files = steps.iter().filter(|step| step.kind == StepKind::Files);
-    let directory = files.filter_map(|step| step.outputs.get(words::DIRECTORY)).next_back();
+    let directory = files
+        .filter_map(|step| step.outputs.get(words::DIRECTORY))
+        .next_back();
     Recorded {
         promotion: machine.name.clone(),
         policy_uid: machine.subject.policy_uid.clone(),

@@ -38,7 +38,10 @@ impl CommitTree {
         let by_path = if links.is_empty() {
             BTreeMap::new()
         } else {
-            listed.iter().map(|entry| (entry.path.clone(), entry.clone())).collect()
+            listed
+                .iter()
+                .map(|entry| (entry.path.clone(), entry.clone()))
+                .collect()
         };
         Ok(Self {
             repository,

@@ -24,9 +24,9 @@ const CHANGES: usize = 20;
 /// Votes, requirements and findings of one row.
 const FEW: usize = 16;
 /// Longest value of a step that is shown; longer ones are kept beside.
-const VALUE: usize = 1_024;
+const VALUE: usize = 256;
 /// Longest message of a finding.
-const MESSAGE: usize = 4_000;
+const MESSAGE: usize = 2_000;
 
 fn cut(text: &str, longest: usize) -> String {
     text.chars().take(longest).collect()
@@ -53,9 +53,10 @@ pub(super) fn failure(kind: FailureKind) -> Reason {
         FailureKind::UnreviewedModel => Reason::UnreviewedModel,
         FailureKind::Cancelled => Reason::Cancelled,
         FailureKind::Refused => Reason::Refused,
-        FailureKind::InternalError | FailureKind::CloudFailure | FailureKind::Failed | FailureKind::TimedOut => {
-            Reason::Failed
-        }
+        FailureKind::InternalError
+        | FailureKind::CloudFailure
+        | FailureKind::Failed
+        | FailureKind::TimedOut => Reason::Failed,
     }
 }
 
@@ -142,19 +143,29 @@ pub(super) fn range(range: &Judgement) -> RangeStatus {
 }
 
 pub(super) fn evidence(all: &[Arc<Evidence>]) -> Vec<EvidenceRow> {
-    all.iter().take(CHANGES).map(|change| evidence_row(change)).collect()
+    all.iter()
+        .take(CHANGES)
+        .map(|change| evidence_row(change))
+        .collect()
 }
 
 fn evidence_row(change: &Evidence) -> EvidenceRow {
     let name = |id| cut(&change.people.name(id), 256);
-    let uploader = change.patch_sets.values().next_back().and_then(|set| set.uploader);
+    let uploader = change
+        .patch_sets
+        .values()
+        .next_back()
+        .and_then(|set| set.uploader);
     EvidenceRow {
         change: i64::try_from(change.number.0).unwrap_or(i64::MAX),
         revision: change.revision.to_string(),
         tree: change.tree.as_ref().map(|tree| tree.0.clone()),
         owner: name(change.owner),
         uploader: uploader.map(name),
-        author: change.author.as_ref().map(|author| cut(&author.email.to_string(), 256)),
+        author: change
+            .author
+            .as_ref()
+            .map(|author| cut(&author.email.to_string(), 256)),
         submitter: change.submitter.map(name),
         submitted: change.submitted,
         votes: change
@@ -203,17 +214,26 @@ fn kind(step: &Step, course: Option<&Course>) -> &'static str {
 }
 
 pub(super) fn steps(kept: &Kept, course: Option<&Course>) -> Vec<StepRow> {
-    kept.promotion.steps.iter().map(|step| row(step, course)).collect()
+    kept.promotion
+        .steps
+        .iter()
+        .map(|step| row(step, course))
+        .collect()
 }
 
 fn row(step: &Step, course: Option<&Course>) -> StepRow {
     let (state, attempt, message, started) = match &step.state {
         StepState::Pending => (StepRowState::Pending, None, None, None),
         StepState::Prepared => (StepRowState::Prepared, None, None, None),
-        StepState::Acting { attempt, since, .. } => (StepRowState::Acting, Some(*attempt), None, Some(*since)),
-        StepState::Stopping { attempt, why, .. } => {
-            (StepRowState::Stopping, Some(*attempt), Some(why.message.clone()), None)
+        StepState::Acting { attempt, since, .. } => {
+            (StepRowState::Acting, Some(*attempt), None, Some(*since))
         }
+        StepState::Stopping { attempt, why, .. } => (
+            StepRowState::Stopping,
+            Some(*attempt),
+            Some(why.message.clone()),
+            None,
+        ),
         StepState::Done => (StepRowState::Done, None, None, None),
         StepState::Failed(why) => (StepRowState::Failed, None, Some(why.message.clone()), None),
         StepState::Undoing { since, .. } => (StepRowState::Undoing, None, None, *since),

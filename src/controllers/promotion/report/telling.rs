@@ -30,7 +30,8 @@ pub(super) async fn tell(
     let Some(end) = kept.promotion.ended() else {
         return Ok(());
     };
-    let (Some(text), Some((connection, project))) = (words_of(&kept.promotion, end, judged), place(course, gathered))
+    let (Some(text), Some((connection, project))) =
+        (words_of(&kept.promotion, end, judged), place(course, gathered))
     else {
         return Ok(());
     };
@@ -50,7 +51,10 @@ pub(super) async fn tell(
         tracing::warn!(change = subject.change.0, "we may not comment on the change");
     }
     if *end == End::Succeeded {
-        review.system().mark_deployed(&change, &subject.environment).await?;
+        review
+            .system()
+            .mark_deployed(&change, &subject.environment)
+            .await?;
     }
     Ok(())
 }
@@ -68,11 +72,16 @@ fn words_of(promotion: &Promotion, end: &End, judged: Option<&Judged>) -> Option
             if left.is_empty() {
                 lines.push("Everything it did was undone.".to_owned());
             }
-            lines.extend(left.iter().map(|(step, why)| format!("Still in place: {step}: {why}")));
+            lines.extend(
+                left.iter()
+                    .map(|(step, why)| format!("Still in place: {step}: {why}")),
+            );
         }
         End::Refused => {
             lines.push(format!("{short} does not run in {environment}:"));
-            let findings = judged.map(|judged| judged.verdict.findings.as_slice()).unwrap_or_default();
+            let findings = judged
+                .map(|judged| judged.verdict.findings.as_slice())
+                .unwrap_or_default();
             lines.extend(findings.iter().map(|finding| format!("* {finding}")));
         }
         End::Cancelled => lines.push(format!("{short} was cancelled on its way to {environment}.")),

@@ -230,7 +230,7 @@ mod tests {
         }
         fs::write(scratch.0.join("fetched").join(super::super::FETCHED), "").unwrap();
         let later = |after| SystemTime::now() + after;
-        forget_unused(&scratch.0, later(UNUSED - Duration::from_mins(1)));
+        forget_unused(&scratch.0, later(UNUSED.saturating_sub(Duration::from_mins(1))));
         assert!(scratch.0.join("fetched").exists());
         forget_unused(&scratch.0, later(UNUSED + Duration::from_mins(1)));
         assert!(!scratch.0.join("fetched").exists());
