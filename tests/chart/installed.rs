@@ -185,8 +185,8 @@ fn installed_upgraded_and_uninstalled() {
     });
 
     approvals_are_given_in_ones_own_name(&cluster);
-    whoever_changes_a_spec_is_stamped(&cluster);
     deploys_are_the_operators(&cluster);
+    whoever_changes_a_spec_is_stamped(&cluster);
     the_operator_has_what_it_needs_and_no_more(&cluster);
 
     cluster.helm(
@@ -365,7 +365,11 @@ spec: {{policyRef: {{name: fraud}}, environment: prod, {purpose}}}
         }
     });
     let operator = "create --filename - --as=system:serviceaccount:lockstep-system:lockstep";
-    cluster.kubectl(operator, &promotion("fraud.prod.42.00000000", &deploy));
+    // Who changes a spec is stamped at once or a moment later, and refused until then.
+    eventually("the operator makes one", || {
+        let given = promotion("fraud.prod.42.00000000", &deploy);
+        cluster.try_kubectl(operator, &given).map(drop)
+    });
     let back = promotion(
         "back",
         "rollback: {to: fraud.prod.42.00000000, reason: the model drifts}",

@@ -96,7 +96,12 @@ async fn what_was_there_before_the_baseline_does_not_run() {
     assert_eq!(team.prod().await.baseline, Some(old.commit.clone()));
     let new = team.merge("train.py", "print('new')\n").await;
     team.until_promotion(&new, PromotionPhase::Succeeded).await;
-    let all: Vec<String> = team.promotions().await.iter().map(ResourceExt::name_any).collect();
+    let all: Vec<String> = team
+        .promotions()
+        .await
+        .iter()
+        .map(ResourceExt::name_any)
+        .collect();
     assert_eq!(all.len(), 1, "{all:?}");
     assert_eq!(team.deployed("prod", &old.commit).await, None);
 }

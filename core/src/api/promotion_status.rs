@@ -105,8 +105,8 @@ pub struct PromotionStatus {
 pub struct VerdictStatus {
     /// Whether nothing speaks against it. Always written: an object without any field is taken for null when it is
     /// applied over one that had some (kube-apiserver 1.37.2).
-    #[serde(default)]
-    pub passes: bool,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub passes: Option<bool>,
     /// What speaks against it; none: it passes.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = shapes::FINDINGS))]

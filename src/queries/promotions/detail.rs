@@ -133,7 +133,7 @@ pub fn detail(promotion: &Promotion, policy: Option<&PromotionPolicy>) -> Detail
         },
         cancelled: annotations.contains_key(CANCEL),
         retried: annotations.contains_key(RETRY),
-        passes: verdict.passes,
+        passes: verdict.passes == Some(true),
         findings: verdict.findings,
         overridden: verdict.overridden,
         rules: status.rules,

@@ -3,6 +3,7 @@
 use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use lockstep_core::api::condition::{ConditionType, Reason};
+use lockstep_core::api::promotion::PromotionPhase;
 use lockstep_core::api::promotion_policy::PolicyEnvironment;
 use lockstep_core::api::{ChangeFreeze, Promotion, PromotionPolicy};
 use lockstep_core::domain::promotion::freeze::Freeze;
@@ -149,7 +150,7 @@ impl Made {
     pub fn succeeded(self, ended: &str) -> Self {
         let made = self.machine(json!({"ended": "succeeded"}), "Hold", Some(ended));
         let mut status = json!(made.object.status);
-        status["phase"] = json!("Succeeded");
+        status["phase"] = json!(PromotionPhase::Succeeded);
         status["conditions"] = json!([{"type": ConditionType::Ready.to_string(), "status": "True", "reason": Reason::Succeeded.to_string(), "message": "",
                                        "lastTransitionTime": "2026-07-04T00:00:00Z"}]);
         made.status(status)

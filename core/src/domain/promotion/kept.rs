@@ -169,7 +169,7 @@ fn gate(status: Option<&api::PromotionStatus>) -> Gate {
         let kind: Option<FindingKind> = serde_json::from_value(json!(kind)).ok();
         kind.is_some_and(|kind| kind.class() == Class::Waits)
     };
-    if verdict.findings.is_empty() && verdict.passes {
+    if verdict.findings.is_empty() && verdict.passes == Some(true) {
         Gate::Passes
     } else if !verdict.findings.is_empty() && verdict.findings.iter().all(|finding| waits(&finding.kind)) {
         Gate::Waits

@@ -107,7 +107,7 @@ fn finding(finding: &Finding) -> FindingRow {
 
 pub(super) fn verdict(verdict: &Verdict) -> VerdictStatus {
     VerdictStatus {
-        passes: verdict.passes(),
+        passes: Some(verdict.passes()),
         findings: verdict.findings.iter().map(finding).collect(),
         overridden: verdict.overridden.iter().take(4).map(finding).collect(),
     }
