@@ -51,7 +51,7 @@ def install() -> None:
     helm = os.environ["HELM"]
     argv = [helm, "upgrade", "--install", "lockstep", "charts/lockstep", "--namespace", NAMESPACE, "--create-namespace"]
     # Tests on the same stack apply the CRDs by themselves; the chart takes them over.
-    argv += ["--set", "operator.allowLoopback=true", "--take-ownership"]
+    argv += ["--set", "operator.allowLoopback=true", "--take-ownership", "--force-conflicts"]
     # Theirs runs as the cluster's administrator, and makes deploys too.
     argv += ["--set", "promotions.deployers={admin}"]
     run(argv)
