@@ -9,5 +9,7 @@ mod installed;
 #[allow(dead_code)]
 #[path = "crds/offline.rs"]
 mod offline;
+#[path = "chart/policies.rs"]
+mod policies;
 #[path = "chart/rendered.rs"]
 mod rendered;
