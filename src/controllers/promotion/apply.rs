@@ -56,7 +56,7 @@ pub async fn apply(
         }
         Planned::Go(going) => *going,
     };
-    let mut doing = Doing::new(context, course.as_ref(), gathered);
+    let mut doing = Doing::new(context, course.as_ref());
     let mut moving = Moving {
         promotion,
         written: promotion

@@ -15,7 +15,6 @@ use lockstep_core::domain::promotion::state::{Failure, FailureKind, StepState, W
 use lockstep_core::domain::promotion::steps::{Effect, Seen};
 
 use super::super::super::{Context, governed};
-use super::super::gather::Gathered;
 use super::tree::CommitTree;
 
 /// The outside, as one promotion reaches it.
@@ -27,7 +26,7 @@ pub(super) struct Doing<'a> {
 }
 
 impl<'a> Doing<'a> {
-    pub(super) fn new(context: &'a Context, course: Option<&'a Course>, _: &'a Gathered) -> Self {
+    pub(super) fn new(context: &'a Context, course: Option<&'a Course>) -> Self {
         Self {
             context,
             course,
@@ -92,7 +91,7 @@ impl<'a> Doing<'a> {
         match effect {
             Effect::Prepare { .. } => Ok(Seen::Unknown),
             Effect::Look { attempt, .. } => deed.look(attempt).await,
-            Effect::Act { attempt, .. } => deed.act(attempt, || self.tree(course)).await,
+            Effect::Act { attempt, .. } => deed.act(attempt, || self.repository(course)).await,
             Effect::Stop { attempt, .. } => deed.stop(attempt).await,
             Effect::LookUndone { .. } => deed.look_undone().await,
             Effect::Undo { .. } => deed.undo().await,
@@ -102,10 +101,6 @@ impl<'a> Doing<'a> {
     async fn repository(&self, course: &Course) -> Result<Arc<dyn Repository>, SystemError> {
         let review = self.context.reviews.open(&course.gerrit).await?;
         Ok(review.repository(&course.on))
-    }
-
-    async fn tree(&self, course: &Course) -> Result<Arc<dyn Repository>, SystemError> {
-        self.repository(course).await
     }
 
     /// The step with everything it needs, read from the deployed commit and from what ran before.
