@@ -1,7 +1,8 @@
 //! Promotion: one attempt to bring one commit to one environment.
 //!
 //! The recipe, one file a step: [`gather`] reads, [`plan`] says what everybody wants of it now, [`apply`] alone writes
-//! outside, one move after the other and each written down before it is made, [`report`] owns the rest of status.
+//! outside, one move after the other and each written down before it is made, [`report`] owns the rest of status. What
+//! [`gather`] reads is two things: [`judge`] puts a merged change before the gate, [`way_back`] finds where a rollback leads.
 
 mod apply;
 mod gather;
