@@ -6,11 +6,11 @@ use std::path::Path;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use lockstep_core::domain::ports::{KeepError, NEWEST};
-use lockstep_core::domain::promotion::evidence::CommitId;
-use lockstep_core::domain::promotion::fact::PromotionFact;
-use lockstep_core::domain::promotion::queue::Environment;
-use lockstep_core::domain::promotion::range::BaselineKey;
-use lockstep_core::domain::promotion::rollback::Recorded;
+use lockstep_core::domain::promotion::gate::evidence::CommitId;
+use lockstep_core::domain::promotion::gate::range::BaselineKey;
+use lockstep_core::domain::promotion::machine::queue::Environment;
+use lockstep_core::domain::promotion::machine::rollback::Recorded;
+use lockstep_core::domain::promotion::proof::fact::PromotionFact;
 use serde::de::IgnoredAny;
 use serde::{Deserialize, Deserializer};
 use tokio::sync::OnceCell;

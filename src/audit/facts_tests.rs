@@ -1,12 +1,12 @@
 use std::collections::BTreeMap;
 
 use lockstep_core::domain::ports::{Entry, Event, NEWEST, Record as _};
-use lockstep_core::domain::promotion::attempt::{PromotionName, StepName};
-use lockstep_core::domain::promotion::evidence::{ChangeNumber, CommitId};
-use lockstep_core::domain::promotion::fact::{PolicyId, PromotionFact};
-use lockstep_core::domain::promotion::queue::{Environment, Hold};
-use lockstep_core::domain::promotion::range::BaselineKey;
-use lockstep_core::domain::promotion::rollback::{OnRollback, Recorded, RecordedStep, StepKind};
+use lockstep_core::domain::promotion::gate::evidence::{ChangeNumber, CommitId};
+use lockstep_core::domain::promotion::gate::range::BaselineKey;
+use lockstep_core::domain::promotion::machine::attempt::{PromotionName, StepName};
+use lockstep_core::domain::promotion::machine::queue::{Environment, Hold};
+use lockstep_core::domain::promotion::machine::rollback::{OnRollback, Recorded, RecordedStep, StepKind};
+use lockstep_core::domain::promotion::proof::fact::{PolicyId, PromotionFact};
 
 use super::*;
 

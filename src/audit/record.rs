@@ -7,10 +7,10 @@ use std::sync::{Arc, Mutex, PoisonError};
 use async_trait::async_trait;
 use lockstep_core::api::access_binding::InventoryRow;
 use lockstep_core::domain::ports::{Entry, EntryId, KeepError, Record};
-use lockstep_core::domain::promotion::evidence::CommitId;
-use lockstep_core::domain::promotion::queue::Environment;
-use lockstep_core::domain::promotion::range::BaselineKey;
-use lockstep_core::domain::promotion::rollback::Recorded;
+use lockstep_core::domain::promotion::gate::evidence::CommitId;
+use lockstep_core::domain::promotion::gate::range::BaselineKey;
+use lockstep_core::domain::promotion::machine::queue::Environment;
+use lockstep_core::domain::promotion::machine::rollback::Recorded;
 use tokio::sync::mpsc::Sender;
 use tokio::sync::oneshot;
 

@@ -7,9 +7,9 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use jiff::Timestamp;
 use lockstep_core::domain::hint::Hint;
 use lockstep_core::domain::ports::{ConnectionKey, SystemError, SystemErrorKind};
-use lockstep_core::domain::promotion::evidence::{ChangeNumber, CommitId, Evidence};
-use lockstep_core::domain::promotion::ports::{Merges, Review, Watched};
-use lockstep_core::domain::promotion::range::Commit;
+use lockstep_core::domain::promotion::gate::evidence::{ChangeNumber, CommitId, Evidence};
+use lockstep_core::domain::promotion::gate::range::Commit;
+use lockstep_core::domain::promotion::ports::reviews::{Merges, Review, Watched};
 
 /// Changes whose evidence is kept at most, so that memory does not grow with history.
 const REMEMBERED: usize = 2_000;

@@ -2,9 +2,9 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use async_trait::async_trait;
 use lockstep_core::domain::ports::ConnectionKind;
-use lockstep_core::domain::promotion::evidence::LabelDefinition;
 use lockstep_core::domain::promotion::gate::GerritVersion;
-use lockstep_core::domain::promotion::ports::{
+use lockstep_core::domain::promotion::gate::evidence::LabelDefinition;
+use lockstep_core::domain::promotion::ports::reviews::{
     ChangeRef, Inquiry, Lineage, Repository, RequirementChanges, Requirements, ReviewSystem, Saying, Written,
 };
 

@@ -11,8 +11,8 @@ use lockstep_core::domain::access::grant::{Right, Target};
 use lockstep_core::domain::access::inventory::Inventory;
 use lockstep_core::domain::defaults;
 use lockstep_core::domain::ports::{Cluster, ConnectionKey};
-use lockstep_core::domain::promotion::evidence::Governance;
-use lockstep_core::domain::promotion::provenance::Usability;
+use lockstep_core::domain::promotion::gate::evidence::Governance;
+use lockstep_core::domain::promotion::proof::provenance::Usability;
 
 use super::Context;
 

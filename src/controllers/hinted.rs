@@ -12,7 +12,7 @@ use lockstep_core::domain::access::pins;
 use lockstep_core::domain::defaults;
 use lockstep_core::domain::hint::Hint;
 use lockstep_core::domain::ports::{Cluster, ConnectionKey, ConnectionKind, ObjectKey};
-use lockstep_core::domain::promotion::objects::Objects;
+use lockstep_core::domain::promotion::ports::objects::Objects;
 
 use super::Context;
 use super::access_binding::{self, depends_on};

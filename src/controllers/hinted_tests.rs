@@ -5,7 +5,7 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use lockstep_core::api::{DatabricksConnection, GerritConnection, PlanApproval, Promotion, PromotionSpec};
 use lockstep_core::domain::ports::{EntryId, KeepError, Note};
-use lockstep_core::domain::promotion::freeze::Freeze;
+use lockstep_core::domain::promotion::gate::freeze::Freeze;
 use serde_json::{Value, json};
 
 use super::*;

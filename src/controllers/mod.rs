@@ -18,9 +18,9 @@ use async_trait::async_trait;
 use lockstep_core::domain::ports::{
     Clock, Cluster, ConnectionKey, Journal, Probes, Record, SystemError, SystemErrorKind, Systems, Tally,
 };
-use lockstep_core::domain::promotion::deploy_ports::Deployments;
-use lockstep_core::domain::promotion::objects::Objects;
-use lockstep_core::domain::promotion::ports::Reviews;
+use lockstep_core::domain::promotion::ports::deployments::Deployments;
+use lockstep_core::domain::promotion::ports::objects::Objects;
+use lockstep_core::domain::promotion::ports::reviews::Reviews;
 
 /// When an object is looked at again without anybody asking.
 #[derive(Clone, Debug, PartialEq, Eq)]

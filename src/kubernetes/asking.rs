@@ -9,7 +9,7 @@ use kube::{Api, Client, Resource, ResourceExt as _};
 use lockstep_core::api::{
     ChangeFreeze, ENVIRONMENT_LABEL, POLICY_LABEL, Promotion, PromotionPolicy, PromotionSpec,
 };
-use lockstep_core::domain::promotion::freeze::Freeze;
+use lockstep_core::domain::promotion::gate::freeze::Freeze;
 use serde::de::DeserializeOwned;
 use serde_json::json;
 

@@ -11,8 +11,8 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::OwnerReference;
 use kube::Resource as _;
 use lockstep_core::api::{ENVIRONMENT_LABEL, POLICY_LABEL, Promotion, PromotionPolicy, PromotionSpec};
 use lockstep_core::domain::ports::{KeepError, ObjectKey};
-use lockstep_core::domain::promotion::freeze::Freeze;
-use lockstep_core::domain::promotion::objects::Objects;
+use lockstep_core::domain::promotion::gate::freeze::Freeze;
+use lockstep_core::domain::promotion::ports::objects::Objects;
 use serde_json::{Map, Value, json};
 
 use super::arrival::{Kind, Undecodable};

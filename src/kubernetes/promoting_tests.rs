@@ -8,7 +8,7 @@ use axum::response::{IntoResponse as _, Response};
 use axum::{Json, Router};
 use kube::{Client, Config};
 use lockstep_core::domain::ports::{Cluster as _, NoPermit, Permit};
-use lockstep_core::domain::promotion::freeze::Exception;
+use lockstep_core::domain::promotion::gate::freeze::Exception;
 
 use super::*;
 use crate::kubernetes::Store;

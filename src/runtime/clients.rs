@@ -13,8 +13,8 @@ use lockstep_core::domain::ports::{
     AccessSystem, Cluster, ConnectionKey, ConnectionKind, Probe, Probes, SystemError, SystemErrorKind,
     Systems,
 };
-use lockstep_core::domain::promotion::deploy_ports::{Deployment, Deployments};
-use lockstep_core::domain::promotion::ports::{Review, Reviews};
+use lockstep_core::domain::promotion::ports::deployments::{Deployment, Deployments};
+use lockstep_core::domain::promotion::ports::reviews::{Review, Reviews};
 
 use super::adapters::{Adapters, Material};
 use super::reached::Reached;

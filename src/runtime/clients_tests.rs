@@ -6,7 +6,7 @@ use axum::routing::get;
 use axum::{Json, Router};
 use kube::{Client as Kubernetes, Config};
 use lockstep_core::domain::ports::{NoPermit, Permit};
-use lockstep_core::domain::promotion::ports::Watched;
+use lockstep_core::domain::promotion::ports::reviews::Watched;
 use serde_json::{Value, json};
 
 use super::*;
@@ -186,7 +186,7 @@ async fn a_branch_is_mirrored_in_the_operators_git_cache() {
         branch: "prod".into(),
     };
     let repository = review(&clients).await.repository(&on);
-    let tip = lockstep_core::domain::promotion::evidence::CommitId("0".repeat(40));
+    let tip = lockstep_core::domain::promotion::gate::evidence::CommitId("0".repeat(40));
     let error = repository.fetch(&tip).await.unwrap_err();
     assert!(error.message.contains(NOWHERE), "{error}");
 }

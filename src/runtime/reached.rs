@@ -4,8 +4,8 @@
 use std::sync::Arc;
 
 use lockstep_core::domain::ports::{AccessSystem, Probe, SystemError};
-use lockstep_core::domain::promotion::deploy_ports::Deployment;
-use lockstep_core::domain::promotion::ports::Review;
+use lockstep_core::domain::promotion::ports::deployments::Deployment;
+use lockstep_core::domain::promotion::ports::reviews::Review;
 
 use crate::clients::databricks::{DatabricksDeployment, DatabricksSystem};
 use crate::clients::gerrit::{GerritReview, GerritSystem, GitCache};

@@ -6,16 +6,16 @@ use async_trait::async_trait;
 use jiff::Timestamp;
 use lockstep::clients::databricks::DatabricksDeployment;
 use lockstep_core::domain::ports::SystemError;
-use lockstep_core::domain::promotion::attempt::{Cause, PromotionName, StepName, Subject};
-use lockstep_core::domain::promotion::definition;
-use lockstep_core::domain::promotion::deploy_ports::{
+use lockstep_core::domain::promotion::code::definition;
+use lockstep_core::domain::promotion::code::sources::Frame;
+use lockstep_core::domain::promotion::code::tree::{Content, TreeEntry};
+use lockstep_core::domain::promotion::expressions::Values;
+use lockstep_core::domain::promotion::gate::evidence::{ChangeNumber, CommitId, TreeId};
+use lockstep_core::domain::promotion::machine::attempt::{Cause, PromotionName, StepName, Subject};
+use lockstep_core::domain::promotion::machine::state::{Failure, Words};
+use lockstep_core::domain::promotion::ports::deployments::{
     Deployment as _, FilesStep, JobStep, Key, Progress, Tree,
 };
-use lockstep_core::domain::promotion::evidence::{ChangeNumber, CommitId, TreeId};
-use lockstep_core::domain::promotion::expressions::Values;
-use lockstep_core::domain::promotion::sources::Frame;
-use lockstep_core::domain::promotion::state::{Failure, Words};
-use lockstep_core::domain::promotion::tree::{Content, TreeEntry};
 use serde_json::{Value, json};
 
 use crate::sim::{ACCOUNT, BOT, Sim, US};

@@ -1,12 +1,12 @@
 //! Trees into directories.
 
-use lockstep_core::domain::promotion::deploy_ports::{
+use lockstep_core::domain::promotion::code::tree::{Content, LARGEST, TreeEntry};
+use lockstep_core::domain::promotion::gate::evidence::CommitId;
+use lockstep_core::domain::promotion::machine::state::FailureKind;
+use lockstep_core::domain::promotion::machine::steps::Seen;
+use lockstep_core::domain::promotion::ports::deployments::{
     DeployError, Deployment as _, FilesStep, Progress, Restoration, words,
 };
-use lockstep_core::domain::promotion::evidence::CommitId;
-use lockstep_core::domain::promotion::state::FailureKind;
-use lockstep_core::domain::promotion::steps::Seen;
-use lockstep_core::domain::promotion::tree::{Content, LARGEST, TreeEntry};
 use serde_json::json;
 
 use crate::deploy::{DIRECTORY, Leaves, Stage, done, file, files_step, key, tree};

@@ -1,10 +1,10 @@
 //! Jobs and their runs, and every way in which they go wrong.
 
-use lockstep_core::domain::promotion::deploy_ports::{
+use lockstep_core::domain::promotion::machine::state::FailureKind;
+use lockstep_core::domain::promotion::machine::steps::Seen;
+use lockstep_core::domain::promotion::ports::deployments::{
     DeployError, Deployment as _, Progress, Restoration, words,
 };
-use lockstep_core::domain::promotion::state::FailureKind;
-use lockstep_core::domain::promotion::steps::Seen;
 use serde_json::{Value, json};
 
 use crate::deploy::{DIRECTORY, Stage, done, failed, job_step, key, promotion, settled};

@@ -1,10 +1,12 @@
 //! Registered models: whose versions they are, and where their aliases point.
 
-use lockstep_core::domain::promotion::deploy_ports::{
+use lockstep_core::domain::promotion::machine::steps::Seen;
+use lockstep_core::domain::promotion::ports::deployments::{
     AliasStep, DeployError, Deployment as _, Progress, Restoration, run_of, words,
 };
-use lockstep_core::domain::promotion::provenance::{PolicyRun, UnreviewedModel, Usability, from_job_step};
-use lockstep_core::domain::promotion::steps::Seen;
+use lockstep_core::domain::promotion::proof::provenance::{
+    PolicyRun, UnreviewedModel, Usability, from_job_step,
+};
 use serde_json::{Value, json};
 
 use crate::deploy::{MODEL, Stage, done, failed, job_step, key, promotion, settled};

@@ -1,8 +1,8 @@
 //! Runs: how they end, and what is made of it.
 
-use lockstep_core::domain::promotion::deploy_ports::{DeployError, Deployment as _, Progress};
-use lockstep_core::domain::promotion::state::FailureKind;
-use lockstep_core::domain::promotion::steps::Seen;
+use lockstep_core::domain::promotion::machine::state::FailureKind;
+use lockstep_core::domain::promotion::machine::steps::Seen;
+use lockstep_core::domain::promotion::ports::deployments::{DeployError, Deployment as _, Progress};
 use serde_json::json;
 
 use crate::deploy::{DIRECTORY, Stage, done, failed, job_step, job_step_from, key, settled};

@@ -1,10 +1,10 @@
 //! Serving endpoints: updates that come up, fail, hang, or meet another hand.
 
-use lockstep_core::domain::promotion::deploy_ports::{
+use lockstep_core::domain::promotion::machine::state::Words;
+use lockstep_core::domain::promotion::machine::steps::Seen;
+use lockstep_core::domain::promotion::ports::deployments::{
     DeployError, Deployment as _, EndpointStep, Progress, Restoration, words,
 };
-use lockstep_core::domain::promotion::state::Words;
-use lockstep_core::domain::promotion::steps::Seen;
 use serde_json::{Value, json};
 
 use crate::deploy::{MODEL, Stage, done, failed};

@@ -1,8 +1,8 @@
 //! What else happened: the population that completeness counts.
 
 use jiff::{SignedDuration, Timestamp};
-use lockstep_core::domain::promotion::completeness::Act;
-use lockstep_core::domain::promotion::deploy_ports::{Deployment as _, Population, words};
+use lockstep_core::domain::promotion::ports::deployments::{Deployment as _, Population, words};
+use lockstep_core::domain::promotion::proof::completeness::Act;
 use serde_json::json;
 
 use crate::deploy::{DIRECTORY, MODEL, Stage, done, job_step, key, settled};

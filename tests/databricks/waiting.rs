@@ -3,7 +3,7 @@
 use std::fmt::Debug;
 use std::time::Duration;
 
-use lockstep_core::domain::promotion::deploy_ports::Progress;
+use lockstep_core::domain::promotion::ports::deployments::Progress;
 use tokio::time::{Instant, sleep};
 
 /// Longest wait for something that should take a moment.

@@ -2,10 +2,10 @@
 
 use std::collections::BTreeSet;
 
-use lockstep_core::domain::promotion::evidence::{ChangeStatus, PatchSetKind, RequirementStatus};
-use lockstep_core::domain::promotion::finding::{Finding, FindingKind};
-use lockstep_core::domain::promotion::people::{Email, GroupUuid};
-use lockstep_core::domain::promotion::ports::{Inquiry, ReviewSystem as _};
+use lockstep_core::domain::promotion::gate::evidence::{ChangeStatus, PatchSetKind, RequirementStatus};
+use lockstep_core::domain::promotion::gate::finding::{Finding, FindingKind};
+use lockstep_core::domain::promotion::gate::people::{Email, GroupUuid};
+use lockstep_core::domain::promotion::ports::reviews::{Inquiry, ReviewSystem as _};
 use reqwest::Method;
 use serde_json::json;
 

@@ -2,9 +2,9 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use lockstep_core::domain::promotion::evidence::{CommitId, RequirementStatus};
-use lockstep_core::domain::promotion::finding::{Finding, FindingKind};
-use lockstep_core::domain::promotion::range::Standing;
+use lockstep_core::domain::promotion::gate::evidence::{CommitId, RequirementStatus};
+use lockstep_core::domain::promotion::gate::finding::{Finding, FindingKind};
+use lockstep_core::domain::promotion::gate::range::Standing;
 use reqwest::Method;
 use serde_json::json;
 

@@ -4,7 +4,7 @@ use std::process::Command;
 use std::sync::atomic::Ordering;
 
 use jiff::Timestamp;
-use lockstep_core::domain::promotion::evidence::CommitId;
+use lockstep_core::domain::promotion::gate::evidence::CommitId;
 
 use super::house::PASSWORD;
 use super::yard::{NEXT, Pushed, Yard};

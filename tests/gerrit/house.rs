@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use jiff::Timestamp;
 use lockstep::clients::gerrit::{GerritSettings, GerritSystem};
-use lockstep_core::domain::promotion::people::{AccountId, GroupUuid};
+use lockstep_core::domain::promotion::gate::people::{AccountId, GroupUuid};
 use reqwest::Method;
 use serde_json::{Value, json};
 

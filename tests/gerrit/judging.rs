@@ -3,14 +3,16 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::Timestamp;
-use lockstep_core::domain::promotion::evidence::{
+use lockstep_core::domain::promotion::gate::evidence::{
     ChangeNumber, CommitId, Evidence, Governance, RequirementStatus, TreeId,
 };
-use lockstep_core::domain::promotion::finding::{Finding, FindingKind};
+use lockstep_core::domain::promotion::gate::finding::{Finding, FindingKind};
+use lockstep_core::domain::promotion::gate::range::{Commit, JudgedChange, Judgement, Question, judge};
+use lockstep_core::domain::promotion::gate::rules::{
+    Agents, Approval, Floor, GovernedLabel, Rules, Verification,
+};
 use lockstep_core::domain::promotion::gate::{Case, Surroundings, judge_change};
-use lockstep_core::domain::promotion::ports::{ChangeRef, Inquiry, ReviewSystem as _, Watched};
-use lockstep_core::domain::promotion::range::{Commit, JudgedChange, Judgement, Question, judge};
-use lockstep_core::domain::promotion::rules::{Agents, Approval, Floor, GovernedLabel, Rules, Verification};
+use lockstep_core::domain::promotion::ports::reviews::{ChangeRef, Inquiry, ReviewSystem as _, Watched};
 
 use super::yard::{Pushed, Yard};
 

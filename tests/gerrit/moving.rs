@@ -2,9 +2,9 @@
 
 use std::collections::BTreeSet;
 
-use lockstep_core::domain::promotion::evidence::{ChangeNumber, ChangeStatus, PatchSetKind};
-use lockstep_core::domain::promotion::finding::{Finding, FindingKind};
-use lockstep_core::domain::promotion::ports::ReviewSystem as _;
+use lockstep_core::domain::promotion::gate::evidence::{ChangeNumber, ChangeStatus, PatchSetKind};
+use lockstep_core::domain::promotion::gate::finding::{Finding, FindingKind};
+use lockstep_core::domain::promotion::ports::reviews::ReviewSystem as _;
 use reqwest::Method;
 use serde_json::{Value, json};
 
@@ -15,7 +15,7 @@ fn pushed(answer: &Value) -> Pushed {
     Pushed {
         number: answer["_number"].as_u64().unwrap(),
         change_id: answer["change_id"].as_str().unwrap().to_owned(),
-        commit: lockstep_core::domain::promotion::evidence::CommitId(String::new()),
+        commit: lockstep_core::domain::promotion::gate::evidence::CommitId(String::new()),
     }
 }
 

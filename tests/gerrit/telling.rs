@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use lockstep_core::domain::ports::SystemErrorKind;
-use lockstep_core::domain::promotion::ports::{
+use lockstep_core::domain::promotion::ports::reviews::{
     Requirement, RequirementChanges, ReviewSystem as _, Saying, Written,
 };
 use reqwest::Method;

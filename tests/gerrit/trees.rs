@@ -5,10 +5,10 @@ use std::path::PathBuf;
 
 use lockstep::clients::gerrit::{GitCache, Mirror};
 use lockstep_core::domain::ports::SystemErrorKind;
-use lockstep_core::domain::promotion::evidence::CommitId;
-use lockstep_core::domain::promotion::finding::Finding;
-use lockstep_core::domain::promotion::ports::{EntryKind, Repository as _, ReviewSystem as _};
-use lockstep_core::domain::promotion::range::{Commit, Standing};
+use lockstep_core::domain::promotion::gate::evidence::CommitId;
+use lockstep_core::domain::promotion::gate::finding::Finding;
+use lockstep_core::domain::promotion::gate::range::{Commit, Standing};
+use lockstep_core::domain::promotion::ports::reviews::{EntryKind, Repository as _, ReviewSystem as _};
 use reqwest::Method;
 use serde_json::json;
 

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use jiff::{SignedDuration, Timestamp};
 use lockstep_core::domain::ports::SystemErrorKind;
-use lockstep_core::domain::promotion::ports::{ReviewSystem as _, Watched};
+use lockstep_core::domain::promotion::ports::reviews::{ReviewSystem as _, Watched};
 
 use super::yard::yard;
 
@@ -29,7 +29,7 @@ async fn merges_of_all_watched_branches_come_in_one_listing_and_page_by_page() {
 
     let prod = BTreeSet::from([y.on("prod")]);
     let both = BTreeSet::from([y.on("prod"), y.on("staging")]);
-    let found = |merges: &lockstep_core::domain::promotion::ports::Merges| -> BTreeSet<u64> {
+    let found = |merges: &lockstep_core::domain::promotion::ports::reviews::Merges| -> BTreeSet<u64> {
         merges.found.iter().map(|merged| merged.number.0).collect()
     };
     let seen = y.system.merges(&prod, before).await.unwrap();

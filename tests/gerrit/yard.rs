@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 
 use lockstep::clients::gerrit::GerritSystem;
-use lockstep_core::domain::promotion::evidence::CommitId;
+use lockstep_core::domain::promotion::gate::evidence::CommitId;
 use reqwest::Method;
 use serde_json::{Value, json};
 use tokio::sync::OnceCell;

@@ -16,8 +16,8 @@ use lockstep_core::domain::ports::{
     AccessSystem, Cluster as _, ConnectionKey, Entry, EntryId, Journal as _, JournalState, KeepError, Note,
     ObjectKey, Probe, Probes, Record, SystemError, SystemErrorKind, Systems,
 };
-use lockstep_core::domain::promotion::deploy_ports::{Deployment, Deployments};
-use lockstep_core::domain::promotion::ports::{Review, Reviews};
+use lockstep_core::domain::promotion::ports::deployments::{Deployment, Deployments};
+use lockstep_core::domain::promotion::ports::reviews::{Review, Reviews};
 use serde_json::{Value, json};
 
 use crate::support::{World, answered, eventually};

@@ -9,8 +9,8 @@ use crate::api::reference::{ConnectionRef, Mode, OnDelete};
 use crate::api::text::Duration;
 
 use super::ports::{ConnectionKey, ConnectionKind};
-use super::promotion::rollback::OnRollback;
-use super::promotion::state::OnFailure;
+use super::promotion::machine::rollback::OnRollback;
+use super::promotion::machine::state::OnFailure;
 
 /// How often drift is looked for, in seconds.
 pub const INTERVAL: u64 = 600;

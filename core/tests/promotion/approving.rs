@@ -2,9 +2,9 @@
 
 use std::collections::BTreeSet;
 
-use lockstep_core::domain::promotion::evidence::PatchSetKind;
-use lockstep_core::domain::promotion::finding::FindingKind::{self, *};
-use lockstep_core::domain::promotion::people::Email;
+use lockstep_core::domain::promotion::gate::evidence::PatchSetKind;
+use lockstep_core::domain::promotion::gate::finding::FindingKind::{self, *};
+use lockstep_core::domain::promotion::gate::people::Email;
 
 use crate::review::*;
 

@@ -2,8 +2,8 @@
 
 use std::collections::BTreeSet;
 
-use lockstep_core::domain::promotion::finding::FindingKind::{self, *};
-use lockstep_core::domain::promotion::people::AccountId;
+use lockstep_core::domain::promotion::gate::finding::FindingKind::{self, *};
+use lockstep_core::domain::promotion::gate::people::AccountId;
 
 use crate::review::*;
 

@@ -2,8 +2,8 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use lockstep_core::domain::promotion::attempt::PromotionName;
-use lockstep_core::domain::promotion::completeness::{Act, Completeness, Occurrence, Unseen, count};
+use lockstep_core::domain::promotion::machine::attempt::PromotionName;
+use lockstep_core::domain::promotion::proof::completeness::{Act, Completeness, Occurrence, Unseen, count};
 use proptest::collection::{btree_map, vec};
 use proptest::prelude::*;
 

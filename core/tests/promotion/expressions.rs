@@ -2,8 +2,8 @@
 
 use std::collections::BTreeMap;
 
-use lockstep_core::domain::promotion::evidence::{ChangeNumber, CommitId};
 use lockstep_core::domain::promotion::expressions::{ExpressionError, Reference, Values, expand, references};
+use lockstep_core::domain::promotion::gate::evidence::{ChangeNumber, CommitId};
 use proptest::collection::btree_map;
 use proptest::prelude::*;
 

@@ -3,12 +3,12 @@
 use std::collections::BTreeMap;
 
 use jiff::Timestamp;
-use lockstep_core::domain::promotion::attempt::{Cause, PromotionName, StepName, Subject};
-use lockstep_core::domain::promotion::evidence::ChangeNumber;
-use lockstep_core::domain::promotion::state::{
+use lockstep_core::domain::promotion::gate::evidence::ChangeNumber;
+use lockstep_core::domain::promotion::machine::attempt::{Cause, PromotionName, StepName, Subject};
+use lockstep_core::domain::promotion::machine::state::{
     End, Failure, FailureKind, OnFailure, Phase, Promotion, Step, StepState, Words,
 };
-use lockstep_core::domain::promotion::steps::{Effect, Gate, Next, Orders, Seen, next};
+use lockstep_core::domain::promotion::machine::steps::{Effect, Gate, Next, Orders, Seen, next};
 
 use crate::review::{at, commit};
 

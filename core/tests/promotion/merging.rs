@@ -2,8 +2,8 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use lockstep_core::domain::promotion::evidence::{ChangeStatus, PatchSetKind, RequirementStatus};
-use lockstep_core::domain::promotion::finding::{Class, FindingKind, FindingKind::*};
+use lockstep_core::domain::promotion::gate::evidence::{ChangeStatus, PatchSetKind, RequirementStatus};
+use lockstep_core::domain::promotion::gate::finding::{Class, FindingKind, FindingKind::*};
 use lockstep_core::domain::promotion::gate::{CHECKS, GerritVersion, judge_change};
 
 use crate::review::*;

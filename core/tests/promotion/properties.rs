@@ -2,9 +2,9 @@
 
 use std::collections::BTreeSet;
 
-use lockstep_core::domain::promotion::evidence::{PatchSetKind, RequirementStatus, Vote};
-use lockstep_core::domain::promotion::finding::{Finding, FindingKind};
-use lockstep_core::domain::promotion::people::AccountId;
+use lockstep_core::domain::promotion::gate::evidence::{PatchSetKind, RequirementStatus, Vote};
+use lockstep_core::domain::promotion::gate::finding::{Finding, FindingKind};
+use lockstep_core::domain::promotion::gate::people::AccountId;
 use proptest::collection::vec;
 use proptest::option;
 use proptest::prelude::*;

@@ -1,9 +1,11 @@
 //! Who has the turn in an environment, who steps aside, and what holds it.
 
-use lockstep_core::domain::promotion::attempt::{PromotionName, StepName};
-use lockstep_core::domain::promotion::queue::{Contender, Contenders, Environment, Place, Want, Wishes};
-use lockstep_core::domain::promotion::state::{End, Failure, FailureKind, Phase};
-use lockstep_core::domain::promotion::steps::Gate;
+use lockstep_core::domain::promotion::machine::attempt::{PromotionName, StepName};
+use lockstep_core::domain::promotion::machine::queue::{
+    Contender, Contenders, Environment, Place, Want, Wishes,
+};
+use lockstep_core::domain::promotion::machine::state::{End, Failure, FailureKind, Phase};
+use lockstep_core::domain::promotion::machine::steps::Gate;
 
 fn name(n: u64) -> PromotionName {
     PromotionName(format!("p{n}"))

@@ -2,9 +2,9 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use lockstep_core::domain::promotion::evidence::{ChangeNumber, CommitId, TreeId};
-use lockstep_core::domain::promotion::finding::{Finding, FindingKind};
-use lockstep_core::domain::promotion::range::{
+use lockstep_core::domain::promotion::gate::evidence::{ChangeNumber, CommitId, TreeId};
+use lockstep_core::domain::promotion::gate::finding::{Finding, FindingKind};
+use lockstep_core::domain::promotion::gate::range::{
     Baseline, Commit, JudgedChange, Judgement, Question, Standing, baseline, judge,
 };
 

@@ -2,15 +2,15 @@
 
 use std::collections::BTreeSet;
 
-use lockstep_core::domain::promotion::attempt::{PromotionName, StepName};
-use lockstep_core::domain::promotion::evidence::ChangeNumber;
-use lockstep_core::domain::promotion::provenance::{
-    ModelVersion, PolicyRun, UnreviewedModel, Usability, explain, from_job_step,
-};
-use lockstep_core::domain::promotion::rollback::{
+use lockstep_core::domain::promotion::gate::evidence::ChangeNumber;
+use lockstep_core::domain::promotion::machine::attempt::{PromotionName, StepName};
+use lockstep_core::domain::promotion::machine::rollback::{
     CannotRollBack, Move, OnRollback, Recorded, RecordedStep, RollbackPlan, StepKind, disposable, plan,
 };
-use lockstep_core::domain::promotion::state::Words;
+use lockstep_core::domain::promotion::machine::state::Words;
+use lockstep_core::domain::promotion::proof::provenance::{
+    ModelVersion, PolicyRun, UnreviewedModel, Usability, explain, from_job_step,
+};
 
 use crate::review::{at, commit};
 

@@ -3,16 +3,16 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::{SignedDuration, Timestamp};
-use lockstep_core::domain::promotion::evidence::{
+use lockstep_core::domain::promotion::gate::evidence::{
     ChangeNumber, ChangeStatus, CommitId, Evidence, Footer, Governance, Group, Identity, LabelDefinition,
     PatchId, PatchSet, PatchSetKind, RequirementStatus, TreeId, Vote,
 };
-use lockstep_core::domain::promotion::finding::{Finding, FindingKind};
-use lockstep_core::domain::promotion::gate::{Case, GerritVersion, Success, Surroundings, judge_change};
-use lockstep_core::domain::promotion::people::{Account, AccountId, Alias, Email, GroupUuid, People};
-use lockstep_core::domain::promotion::rules::{
+use lockstep_core::domain::promotion::gate::finding::{Finding, FindingKind};
+use lockstep_core::domain::promotion::gate::people::{Account, AccountId, Alias, Email, GroupUuid, People};
+use lockstep_core::domain::promotion::gate::rules::{
     AgentIdentity, Agents, Approval, Floor, GovernedLabel, Rules, TrustedAutomation, Upstream, Verification,
 };
+use lockstep_core::domain::promotion::gate::{Case, GerritVersion, Success, Surroundings, judge_change};
 
 /// Owns, uploads and writes the change.
 pub const ADA: AccountId = AccountId(1);

@@ -4,16 +4,16 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::SignedDuration;
 use lockstep_core::api::text::Duration;
-use lockstep_core::domain::promotion::break_glass::{
+use lockstep_core::domain::promotion::gate::break_glass::{
     AfterReview, NotLifted, Override, Yes, after_review, lift,
 };
-use lockstep_core::domain::promotion::evidence::{ChangeNumber, PatchId};
-use lockstep_core::domain::promotion::finding::{Finding, FindingKind, FindingKind::*, Verdict};
-use lockstep_core::domain::promotion::freeze::{Exception, Freeze, Stopped};
+use lockstep_core::domain::promotion::gate::evidence::{ChangeNumber, PatchId};
+use lockstep_core::domain::promotion::gate::finding::{Finding, FindingKind, FindingKind::*, Verdict};
+use lockstep_core::domain::promotion::gate::freeze::{Exception, Freeze, Stopped};
+use lockstep_core::domain::promotion::gate::people::{Account, AccountId, People};
+use lockstep_core::domain::promotion::gate::range::Judgement;
+use lockstep_core::domain::promotion::gate::windows::{WindowText, Windows};
 use lockstep_core::domain::promotion::gate::{Moment, Success, judge};
-use lockstep_core::domain::promotion::people::{Account, AccountId, People};
-use lockstep_core::domain::promotion::range::Judgement;
-use lockstep_core::domain::promotion::windows::{WindowText, Windows};
 
 use crate::review::*;
 

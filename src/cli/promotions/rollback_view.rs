@@ -2,7 +2,7 @@
 
 use std::fmt::Write as _;
 
-use lockstep_core::domain::promotion::rollback::StepKind;
+use lockstep_core::domain::promotion::machine::rollback::StepKind;
 
 use super::super::output::{clean, count, paint, style};
 use super::words::{brought, short};

@@ -8,7 +8,7 @@ use jiff::Timestamp;
 use lockstep_core::api::promotion::{
     FindingRow, PromotionPhase, RangeStatus, StepRow, StepRowState, VoteRow,
 };
-use lockstep_core::domain::promotion::deploy_ports::words;
+use lockstep_core::domain::promotion::ports::deployments::words;
 
 use super::super::output::{clean, count, paint, style, table};
 use super::words::{age, ahead, length, moment, short};

@@ -10,11 +10,11 @@ use kube::ResourceExt as _;
 use lockstep_core::api::condition::Reason;
 use lockstep_core::api::{FINALIZER, Promotion};
 use lockstep_core::domain::ports::{Entry, KeepError};
-use lockstep_core::domain::promotion::finding::Verdict;
-use lockstep_core::domain::promotion::kept::{self, Kept};
-use lockstep_core::domain::promotion::ready::Course;
-use lockstep_core::domain::promotion::state::{Failure, FailureKind, Phase};
-use lockstep_core::domain::promotion::steps::{self, Effect, Seen};
+use lockstep_core::domain::promotion::gate::finding::Verdict;
+use lockstep_core::domain::promotion::machine::kept::{self, Kept};
+use lockstep_core::domain::promotion::machine::ready::Course;
+use lockstep_core::domain::promotion::machine::state::{Failure, FailureKind, Phase};
+use lockstep_core::domain::promotion::machine::steps::{self, Effect, Seen};
 
 use super::super::Context;
 use super::gather::Gathered;

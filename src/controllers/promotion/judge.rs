@@ -9,14 +9,16 @@ use jiff::{SignedDuration, Timestamp};
 use lockstep_core::api::PromotionPolicy;
 use lockstep_core::domain::access::grant::Target;
 use lockstep_core::domain::ports::{ConnectionKey, SystemError};
-use lockstep_core::domain::promotion::evidence::{ChangeNumber, CommitId, Evidence, Governance, TreeId};
-use lockstep_core::domain::promotion::finding::Verdict;
-use lockstep_core::domain::promotion::freeze::Stopped;
+use lockstep_core::domain::promotion::gate::evidence::{
+    ChangeNumber, CommitId, Evidence, Governance, TreeId,
+};
+use lockstep_core::domain::promotion::gate::finding::Verdict;
+use lockstep_core::domain::promotion::gate::freeze::Stopped;
+use lockstep_core::domain::promotion::gate::people::GroupUuid;
+use lockstep_core::domain::promotion::gate::range::{self, JudgedChange, Judgement, Question};
+use lockstep_core::domain::promotion::gate::rules::Rules;
 use lockstep_core::domain::promotion::gate::{self, Case, Moment, Success, Surroundings};
-use lockstep_core::domain::promotion::people::GroupUuid;
-use lockstep_core::domain::promotion::ports::{ChangeRef, Inquiry, Review, Watched};
-use lockstep_core::domain::promotion::range::{self, JudgedChange, Judgement, Question};
-use lockstep_core::domain::promotion::rules::Rules;
+use lockstep_core::domain::promotion::ports::reviews::{ChangeRef, Inquiry, Review, Watched};
 
 use super::super::Context;
 use super::super::branches::{Branches, History};

@@ -8,11 +8,11 @@ use lockstep_core::api::condition::Reason;
 use lockstep_core::api::reference::Mode;
 use lockstep_core::api::{CANCEL, Promotion};
 use lockstep_core::domain::defaults;
-use lockstep_core::domain::promotion::attempt::PromotionName;
-use lockstep_core::domain::promotion::freeze::applying;
-use lockstep_core::domain::promotion::kept::{self, Found, Kept};
-use lockstep_core::domain::promotion::ready::Course;
-use lockstep_core::domain::promotion::steps::{Gate, Orders};
+use lockstep_core::domain::promotion::gate::freeze::applying;
+use lockstep_core::domain::promotion::machine::attempt::PromotionName;
+use lockstep_core::domain::promotion::machine::kept::{self, Found, Kept};
+use lockstep_core::domain::promotion::machine::ready::Course;
+use lockstep_core::domain::promotion::machine::steps::{Gate, Orders};
 
 use super::gather::Gathered;
 use super::judge::stopped;

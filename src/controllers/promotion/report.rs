@@ -11,8 +11,8 @@ use lockstep_core::api::promotion::{Deploy, PromotionPhase};
 use lockstep_core::api::{Promotion, REQUESTED_AT};
 use lockstep_core::domain::outcome::{Saying, conditions};
 use lockstep_core::domain::ports::{ErrorClass, Note};
-use lockstep_core::domain::promotion::kept;
-use lockstep_core::domain::promotion::state::{End, Phase};
+use lockstep_core::domain::promotion::machine::kept;
+use lockstep_core::domain::promotion::machine::state::{End, Phase};
 use serde_json::{Value, json};
 
 use super::super::{Context, Next};

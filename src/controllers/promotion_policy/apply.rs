@@ -6,7 +6,7 @@ use kube::ResourceExt as _;
 use lockstep_core::api::PromotionPolicy;
 use lockstep_core::api::promotion_policy::GateStatus;
 use lockstep_core::domain::ports::{Entry, Event, KeepError, ObjectKey};
-use lockstep_core::domain::promotion::rules::Rules;
+use lockstep_core::domain::promotion::gate::rules::Rules;
 use serde_json::json;
 use sha2::{Digest as _, Sha256};
 

@@ -9,7 +9,7 @@ use lockstep_core::api::promotion_policy::{PendingPlan, PlanSubject};
 use lockstep_core::domain::approval::{Asked, Refused, find};
 use lockstep_core::domain::plan::{EffectDigest, Risk};
 use lockstep_core::domain::ports::ObjectKey;
-use lockstep_core::domain::promotion::queue::Hold;
+use lockstep_core::domain::promotion::machine::queue::Hold;
 use serde_json::json;
 use sha2::{Digest as _, Sha256};
 

@@ -14,13 +14,13 @@ use lockstep_core::api::promotion_policy::{CurrentStatus, EnvironmentStatus, Hol
 use lockstep_core::domain::access::reach::{Refusal, Tenancy, selects};
 use lockstep_core::domain::defaults;
 use lockstep_core::domain::ports::{Cluster, ConnectionKey};
-use lockstep_core::domain::promotion::attempt::PromotionName;
-use lockstep_core::domain::promotion::evidence::CommitId;
-use lockstep_core::domain::promotion::objects::Objects;
+use lockstep_core::domain::promotion::gate::evidence::CommitId;
+use lockstep_core::domain::promotion::gate::rules::{Floor, Rules};
+use lockstep_core::domain::promotion::machine::attempt::PromotionName;
+use lockstep_core::domain::promotion::machine::queue::{self, Hold, Place, Reached};
 use lockstep_core::domain::promotion::policy::{self, Aim, Environment, Policy};
-use lockstep_core::domain::promotion::ports::Watched;
-use lockstep_core::domain::promotion::queue::{self, Hold, Place, Reached};
-use lockstep_core::domain::promotion::rules::{Floor, Rules};
+use lockstep_core::domain::promotion::ports::objects::Objects;
+use lockstep_core::domain::promotion::ports::reviews::Watched;
 
 /// Seconds between two looks at Gerrit.
 const POLL: i64 = 5;

@@ -12,13 +12,13 @@ use lockstep_core::domain::access::grant::{System, Target};
 use lockstep_core::domain::access::observed::{Located, Named};
 use lockstep_core::domain::defaults;
 use lockstep_core::domain::ports::{AccessSystem, SystemError, SystemErrorKind};
-use lockstep_core::domain::promotion::evidence::LabelDefinition;
-use lockstep_core::domain::promotion::people::{AccountId, GroupUuid};
-use lockstep_core::domain::promotion::policy::Policy;
-use lockstep_core::domain::promotion::ports::{Requirements, Review};
-use lockstep_core::domain::promotion::rules::{
+use lockstep_core::domain::promotion::gate::evidence::LabelDefinition;
+use lockstep_core::domain::promotion::gate::people::{AccountId, GroupUuid};
+use lockstep_core::domain::promotion::gate::rules::{
     AgentIdentity, Agents, Approval, GovernedLabel, Rules, TrustedAutomation, Verification,
 };
+use lockstep_core::domain::promotion::policy::Policy;
+use lockstep_core::domain::promotion::ports::reviews::{Requirements, Review};
 
 use super::super::Context;
 use super::reading;

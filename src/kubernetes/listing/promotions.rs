@@ -7,8 +7,8 @@ use async_trait::async_trait;
 use kube::Client;
 use lockstep_core::api::{ChangeFreeze, Promotion, PromotionPolicy, PromotionSpec};
 use lockstep_core::domain::ports::{KeepError, ObjectKey};
-use lockstep_core::domain::promotion::freeze::Freeze;
-use lockstep_core::domain::promotion::objects::Objects;
+use lockstep_core::domain::promotion::gate::freeze::Freeze;
+use lockstep_core::domain::promotion::ports::objects::Objects;
 use serde_json::Value;
 
 use super::super::name::Name;

@@ -26,7 +26,7 @@ use lockstep_core::api::condition::ConditionType;
 use lockstep_core::api::promotion::{PromotionPhase, Purpose, StepRow, StepRowState};
 use lockstep_core::api::promotion_policy::EnvironmentStatus;
 use lockstep_core::api::{Promotion, PromotionPolicy};
-use lockstep_core::domain::promotion::freeze::Freeze;
+use lockstep_core::domain::promotion::gate::freeze::Freeze;
 use serde::Serialize;
 
 /// Everything that was read, from one namespace or from all.

@@ -6,11 +6,11 @@ use std::collections::BTreeSet;
 use kube::ResourceExt as _;
 use lockstep_core::api::promotion::{OverridableFinding, Override, PolicyRef, PromotionPhase};
 use lockstep_core::api::{CANCEL, Promotion, PromotionPolicy, PromotionSpec};
-use lockstep_core::domain::promotion::attempt::PromotionName;
-use lockstep_core::domain::promotion::break_glass::{AFTER_REVIEW, APPROVERS};
-use lockstep_core::domain::promotion::evidence::{ChangeNumber, CommitId};
-use lockstep_core::domain::promotion::kept::{self, Found};
-use lockstep_core::domain::promotion::state::{OnFailure, Phase, StepState};
+use lockstep_core::domain::promotion::gate::break_glass::{AFTER_REVIEW, APPROVERS};
+use lockstep_core::domain::promotion::gate::evidence::{ChangeNumber, CommitId};
+use lockstep_core::domain::promotion::machine::attempt::PromotionName;
+use lockstep_core::domain::promotion::machine::kept::{self, Found};
+use lockstep_core::domain::promotion::machine::state::{OnFailure, Phase, StepState};
 
 use super::{Sight, has_ended, phase, row};
 

@@ -11,7 +11,7 @@ use lockstep_core::api::promotion_policy::{EnvironmentStatus, PolicyEnvironment}
 use lockstep_core::api::reference::Mode;
 use lockstep_core::api::{Promotion, PromotionPolicy};
 use lockstep_core::domain::defaults;
-use lockstep_core::domain::promotion::freeze::{Freeze, Stopped, applying};
+use lockstep_core::domain::promotion::gate::freeze::{Freeze, Stopped, applying};
 use serde::Serialize;
 
 use super::pending::{Pending, pending_of_policy};

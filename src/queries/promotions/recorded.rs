@@ -5,11 +5,11 @@ use std::collections::BTreeSet;
 use kube::ResourceExt as _;
 use lockstep_core::api::{Promotion, PromotionPolicy};
 use lockstep_core::domain::defaults;
-use lockstep_core::domain::promotion::attempt::PromotionName;
-use lockstep_core::domain::promotion::deploy_ports::words;
-use lockstep_core::domain::promotion::kept::{self, Found};
-use lockstep_core::domain::promotion::rollback::{Recorded, RecordedStep, disposable};
-use lockstep_core::domain::promotion::state::{End, Phase};
+use lockstep_core::domain::promotion::machine::attempt::PromotionName;
+use lockstep_core::domain::promotion::machine::kept::{self, Found};
+use lockstep_core::domain::promotion::machine::rollback::{Recorded, RecordedStep, disposable};
+use lockstep_core::domain::promotion::machine::state::{End, Phase};
+use lockstep_core::domain::promotion::ports::deployments::words;
 
 use super::{Sight, row};
 

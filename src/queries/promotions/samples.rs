@@ -6,7 +6,7 @@ use lockstep_core::api::condition::{ConditionType, Reason};
 use lockstep_core::api::promotion::PromotionPhase;
 use lockstep_core::api::promotion_policy::PolicyEnvironment;
 use lockstep_core::api::{ChangeFreeze, Promotion, PromotionPolicy};
-use lockstep_core::domain::promotion::freeze::Freeze;
+use lockstep_core::domain::promotion::gate::freeze::Freeze;
 use serde_json::{Value, json};
 
 use super::Sight;

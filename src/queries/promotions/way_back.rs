@@ -8,9 +8,9 @@ use lockstep_core::api::promotion_policy::{CurrentStatus, EnvironmentStatus};
 use lockstep_core::api::reference::Mode;
 use lockstep_core::api::{Promotion, PromotionPolicy, PromotionSpec};
 use lockstep_core::domain::defaults;
-use lockstep_core::domain::promotion::deploy_ports::words;
-use lockstep_core::domain::promotion::rollback::{OnRollback, Recorded, RecordedStep, StepKind};
-use lockstep_core::domain::promotion::state::Words;
+use lockstep_core::domain::promotion::machine::rollback::{OnRollback, Recorded, RecordedStep, StepKind};
+use lockstep_core::domain::promotion::machine::state::Words;
+use lockstep_core::domain::promotion::ports::deployments::words;
 use serde::Serialize;
 use serde_json::Value;
 

@@ -9,7 +9,7 @@ use kube::api::{ListParams, Patch, PatchParams};
 use lockstep_core::api::promotion::PromotionPhase;
 use lockstep_core::api::promotion_policy::EnvironmentStatus;
 use lockstep_core::api::{Promotion, PromotionPolicy};
-use lockstep_core::domain::promotion::tree::MANIFEST;
+use lockstep_core::domain::promotion::code::tree::MANIFEST;
 use reqwest::Method;
 use serde_json::{Value, json};
 

@@ -8,11 +8,11 @@ use crate::api::access_binding::{Intent, InventoryRow};
 use crate::domain::access::pins::Pin;
 use crate::domain::access::trust::Through;
 use crate::domain::plan::{Change, EffectDigest};
-use crate::domain::promotion::evidence::CommitId;
-use crate::domain::promotion::fact::PromotionFact;
-use crate::domain::promotion::queue;
-use crate::domain::promotion::range::BaselineKey;
-use crate::domain::promotion::rollback;
+use crate::domain::promotion::gate::evidence::CommitId;
+use crate::domain::promotion::gate::range::BaselineKey;
+use crate::domain::promotion::machine::queue;
+use crate::domain::promotion::machine::rollback;
+use crate::domain::promotion::proof::fact::PromotionFact;
 
 /// An object of ours, as journal and record name it.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]

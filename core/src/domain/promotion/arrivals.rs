@@ -4,8 +4,8 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::evidence::{ChangeNumber, CommitId};
-use super::range::Commit;
+use crate::domain::promotion::gate::evidence::{ChangeNumber, CommitId};
+use crate::domain::promotion::gate::range::Commit;
 
 /// One change as it reached the branch.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -82,8 +82,8 @@ fn take<'a>(
 
 #[cfg(test)]
 mod tests {
-    use super::super::evidence::TreeId;
     use super::*;
+    use crate::domain::promotion::gate::evidence::TreeId;
 
     fn id(name: &str) -> CommitId {
         CommitId(name.to_owned())

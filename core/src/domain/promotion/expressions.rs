@@ -5,7 +5,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
-use super::evidence::{ChangeNumber, CommitId};
+use crate::domain::promotion::gate::evidence::{ChangeNumber, CommitId};
 
 /// Why a text cannot be expanded.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]

@@ -12,17 +12,17 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Serialize};
 
-use super::evidence::CommitId;
-use super::expressions::{self, ExpressionError};
-use super::paths;
-use super::rules::Upstream;
-use super::state::{self, OnFailure};
-use super::windows::{BadWindow, Windows};
 use crate::api::condition::{ConditionType, Reason};
 use crate::api::promotion_policy::{OnUnexplained, PolicyEnvironment, PromotionPolicySpec};
 use crate::domain::defaults::{self, History};
 use crate::domain::outcome::Saying;
 use crate::domain::ports::{ConnectionKey, ConnectionKind};
+use crate::domain::promotion::expressions::{self, ExpressionError};
+use crate::domain::promotion::gate::evidence::CommitId;
+use crate::domain::promotion::gate::rules::Upstream;
+use crate::domain::promotion::gate::windows::{BadWindow, Windows};
+use crate::domain::promotion::machine::state::{self, OnFailure};
+use crate::domain::promotion::paths;
 
 pub use aims::Aim;
 pub use steps::{Action, Job, Step};

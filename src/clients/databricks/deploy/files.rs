@@ -8,12 +8,12 @@ use std::time::Duration;
 use async_trait::async_trait;
 use futures::stream::{FuturesUnordered, StreamExt as _};
 use lockstep_core::domain::ports::{SystemError, SystemErrorKind};
-use lockstep_core::domain::promotion::deploy_ports::{
-    DeployError, Files, FilesStep, Key, Progress, Restoration, Tree, words,
-};
-use lockstep_core::domain::promotion::state::{Failure, FailureKind, Words};
-use lockstep_core::domain::promotion::tree::{
+use lockstep_core::domain::promotion::code::tree::{
     Form, MANIFEST, Manifest, Mark, TreeEntry, place, same_source, sha256,
+};
+use lockstep_core::domain::promotion::machine::state::{Failure, FailureKind, Words};
+use lockstep_core::domain::promotion::ports::deployments::{
+    DeployError, Files, FilesStep, Key, Progress, Restoration, Tree, words,
 };
 
 use super::super::plane::Plane;

@@ -5,7 +5,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use bytes::Bytes;
 use lockstep_core::domain::ports::{SystemError, SystemErrorKind};
-use lockstep_core::domain::promotion::tree::{LARGEST, MANIFEST, Manifest, sha256};
+use lockstep_core::domain::promotion::code::tree::{LARGEST, MANIFEST, Manifest, sha256};
 use reqwest::Method;
 use serde::Deserialize;
 use serde_json::json;

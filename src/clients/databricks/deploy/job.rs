@@ -6,12 +6,12 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use async_trait::async_trait;
 use lockstep_core::domain::ports::{SystemError, SystemErrorKind};
-use lockstep_core::domain::promotion::attempt::PromotionName;
-use lockstep_core::domain::promotion::deploy_ports::{
+use lockstep_core::domain::promotion::code::{definition, sources};
+use lockstep_core::domain::promotion::machine::attempt::PromotionName;
+use lockstep_core::domain::promotion::machine::state::{Failure, FailureKind, Words};
+use lockstep_core::domain::promotion::ports::deployments::{
     DeployError, JobStep, Jobs, Key, Progress, Restoration, words,
 };
-use lockstep_core::domain::promotion::state::{Failure, FailureKind, Words};
-use lockstep_core::domain::promotion::{definition, sources};
 use reqwest::Method;
 use serde::Deserialize;
 use serde_json::{Value, json};

@@ -21,7 +21,9 @@ use std::sync::Arc;
 
 use lockstep_core::domain::access::grant::System;
 use lockstep_core::domain::ports::SystemError;
-use lockstep_core::domain::promotion::deploy_ports::{Deployment, Endpoints, Files, Jobs, Models, Witness};
+use lockstep_core::domain::promotion::ports::deployments::{
+    Deployment, Endpoints, Files, Jobs, Models, Witness,
+};
 
 use super::segment;
 use super::system::{DatabricksSystem, Inner};

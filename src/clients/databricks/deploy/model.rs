@@ -6,11 +6,11 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use lockstep_core::domain::ports::SystemError;
-use lockstep_core::domain::promotion::deploy_ports::{
+use lockstep_core::domain::promotion::machine::state::{Failure, FailureKind, Words};
+use lockstep_core::domain::promotion::ports::deployments::{
     AliasStep, DeployError, Models, Progress, Restoration, words,
 };
-use lockstep_core::domain::promotion::provenance::ModelVersion;
-use lockstep_core::domain::promotion::state::{Failure, FailureKind, Words};
+use lockstep_core::domain::promotion::proof::provenance::ModelVersion;
 use reqwest::Method;
 use serde::Deserialize;
 use serde_json::{Value, json};

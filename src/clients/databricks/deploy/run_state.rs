@@ -1,7 +1,7 @@
 //! How a run stands, in the domain's words. The vendor says it twice, in an older and a newer way; the newer is read
 //! where it is there.
 
-use lockstep_core::domain::promotion::state::{Failure, FailureKind};
+use lockstep_core::domain::promotion::machine::state::{Failure, FailureKind};
 use serde_json::Value;
 
 /// How a run stands.

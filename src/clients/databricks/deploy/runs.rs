@@ -2,8 +2,8 @@
 
 use jiff::{SignedDuration, Timestamp};
 use lockstep_core::domain::ports::SystemError;
-use lockstep_core::domain::promotion::definition::{KEY, PROMOTION};
-use lockstep_core::domain::promotion::deploy_ports::Key;
+use lockstep_core::domain::promotion::code::definition::{KEY, PROMOTION};
+use lockstep_core::domain::promotion::ports::deployments::Key;
 use reqwest::Method;
 use serde_json::{Value, json};
 

@@ -3,8 +3,8 @@
 
 use std::collections::BTreeMap;
 
-use lockstep_core::domain::promotion::deploy_ports::EndpointStep;
-use lockstep_core::domain::promotion::state::{Failure, FailureKind};
+use lockstep_core::domain::promotion::machine::state::{Failure, FailureKind};
+use lockstep_core::domain::promotion::ports::deployments::EndpointStep;
 use serde_json::{Map, Value, json};
 
 /// Fields of a served entity that an update takes (databricks-sdk-go, service/serving/model.go

@@ -8,10 +8,10 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use lockstep_core::domain::ports::{SystemError, SystemErrorKind};
-use lockstep_core::domain::promotion::deploy_ports::{
+use lockstep_core::domain::promotion::machine::state::{Failure, FailureKind, Words};
+use lockstep_core::domain::promotion::ports::deployments::{
     DeployError, EndpointStep, Endpoints, Progress, Restoration, words,
 };
-use lockstep_core::domain::promotion::state::{Failure, FailureKind, Words};
 use reqwest::Method;
 use serde_json::Value;
 

@@ -1,9 +1,9 @@
 //! Whether a job is what a step makes of it, what it was before, or what another hand made of it.
 
-use lockstep_core::domain::promotion::definition;
-use lockstep_core::domain::promotion::deploy_ports::{JobStep, Restoration, words};
-use lockstep_core::domain::promotion::sources::Frame;
-use lockstep_core::domain::promotion::state::{Failure, FailureKind, Words};
+use lockstep_core::domain::promotion::code::definition;
+use lockstep_core::domain::promotion::code::sources::Frame;
+use lockstep_core::domain::promotion::machine::state::{Failure, FailureKind, Words};
+use lockstep_core::domain::promotion::ports::deployments::{JobStep, Restoration, words};
 use serde_json::Value;
 
 use super::jobs::Job;

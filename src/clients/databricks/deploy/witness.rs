@@ -7,8 +7,8 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use jiff::Timestamp;
 use lockstep_core::domain::ports::{SystemError, SystemErrorKind};
-use lockstep_core::domain::promotion::completeness::{Act, Occurrence, Unseen};
-use lockstep_core::domain::promotion::deploy_ports::{DeployError, Population, Witness};
+use lockstep_core::domain::promotion::ports::deployments::{DeployError, Population, Witness};
+use lockstep_core::domain::promotion::proof::completeness::{Act, Occurrence, Unseen};
 use serde_json::Value;
 
 use super::super::plane::Plane;

@@ -4,8 +4,8 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::Timestamp;
 use lockstep_core::domain::ports::{SystemError, SystemErrorKind};
-use lockstep_core::domain::promotion::evidence::CommitId;
-use lockstep_core::domain::promotion::ports::Lineage;
+use lockstep_core::domain::promotion::gate::evidence::CommitId;
+use lockstep_core::domain::promotion::ports::reviews::Lineage;
 
 use super::super::GerritSystem;
 use super::super::history::time;

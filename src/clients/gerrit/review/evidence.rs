@@ -4,11 +4,11 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use lockstep_core::domain::ports::{SystemError, SystemErrorKind};
-use lockstep_core::domain::promotion::evidence::{
+use lockstep_core::domain::promotion::gate::evidence::{
     ChangeNumber, CommitId, Evidence, Footer, Identity, LabelDefinition, PatchSet, RequirementStatus,
 };
-use lockstep_core::domain::promotion::people::{AccountId, Email, People};
-use lockstep_core::domain::promotion::ports::{ChangeRef, Inquiry};
+use lockstep_core::domain::promotion::gate::people::{AccountId, Email, People};
+use lockstep_core::domain::promotion::ports::reviews::{ChangeRef, Inquiry};
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 
@@ -309,7 +309,7 @@ fn emails(evidence: &Evidence) -> BTreeSet<Email> {
 
 #[cfg(test)]
 mod tests {
-    use lockstep_core::domain::promotion::evidence::{ChangeStatus, PatchSetKind};
+    use lockstep_core::domain::promotion::gate::evidence::{ChangeStatus, PatchSetKind};
 
     use super::*;
 

@@ -6,9 +6,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use jiff::Timestamp;
 use lockstep_core::domain::access::grant::{PrincipalKind, Target};
 use lockstep_core::domain::ports::{SystemError, SystemErrorKind};
-use lockstep_core::domain::promotion::evidence::Group;
-use lockstep_core::domain::promotion::people::{AccountId, GroupUuid};
-use lockstep_core::domain::promotion::ports::Inquiry;
+use lockstep_core::domain::promotion::gate::evidence::Group;
+use lockstep_core::domain::promotion::gate::people::{AccountId, GroupUuid};
+use lockstep_core::domain::promotion::ports::reviews::Inquiry;
 
 use super::super::GerritSystem;
 use super::super::history::time;

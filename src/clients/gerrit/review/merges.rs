@@ -5,8 +5,8 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::{SignedDuration, Timestamp};
 use lockstep_core::domain::ports::{SystemError, SystemErrorKind};
-use lockstep_core::domain::promotion::evidence::{ChangeNumber, CommitId};
-use lockstep_core::domain::promotion::ports::{Merged, Merges, Watched};
+use lockstep_core::domain::promotion::gate::evidence::{ChangeNumber, CommitId};
+use lockstep_core::domain::promotion::ports::reviews::{Merged, Merges, Watched};
 
 use super::super::GerritSystem;
 use super::super::history::time;

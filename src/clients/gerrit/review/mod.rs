@@ -24,9 +24,9 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use jiff::Timestamp;
 use lockstep_core::domain::ports::SystemError;
-use lockstep_core::domain::promotion::evidence::{ChangeNumber, CommitId, Evidence, LabelDefinition};
 use lockstep_core::domain::promotion::gate::GerritVersion;
-use lockstep_core::domain::promotion::ports::{
+use lockstep_core::domain::promotion::gate::evidence::{ChangeNumber, CommitId, Evidence, LabelDefinition};
+use lockstep_core::domain::promotion::ports::reviews::{
     ChangeRef, Inquiry, Lineage, Merges, Repository, RequirementChanges, Requirements, Review, ReviewSystem,
     Saying, Watched, Written,
 };

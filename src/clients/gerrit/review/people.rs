@@ -5,8 +5,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use lockstep_core::domain::access::directory::Directory;
 use lockstep_core::domain::access::grant::System;
 use lockstep_core::domain::ports::{AccessSystem as _, SystemError};
-use lockstep_core::domain::promotion::people::{Account, AccountId, Alias, Email, People, Person};
-use lockstep_core::domain::promotion::ports::Inquiry;
+use lockstep_core::domain::promotion::gate::people::{Account, AccountId, Alias, Email, People, Person};
+use lockstep_core::domain::promotion::ports::reviews::Inquiry;
 
 use super::super::GerritSystem;
 use super::super::people::Alias as Declared;

@@ -3,8 +3,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::Timestamp;
-use lockstep_core::domain::promotion::evidence::CommitId;
-use lockstep_core::domain::promotion::ports::Watched;
+use lockstep_core::domain::promotion::gate::evidence::CommitId;
+use lockstep_core::domain::promotion::ports::reviews::Watched;
 
 /// Characters of one search, before they are encoded for a URL: servers and proxies take about 8 kB of it.
 const LONGEST: usize = 2_500;

@@ -3,7 +3,9 @@
 use std::collections::BTreeMap;
 
 use lockstep_core::domain::ports::{SystemError, SystemErrorKind};
-use lockstep_core::domain::promotion::ports::{Requirement, RequirementChanges, Requirements, Written};
+use lockstep_core::domain::promotion::ports::reviews::{
+    Requirement, RequirementChanges, Requirements, Written,
+};
 use reqwest::{Method, StatusCode};
 
 use super::super::GerritSystem;

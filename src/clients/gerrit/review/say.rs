@@ -2,7 +2,7 @@
 //! that a lost answer, a crash or a second replica repeats nothing.
 
 use lockstep_core::domain::ports::SystemError;
-use lockstep_core::domain::promotion::ports::{ChangeRef, Saying, Written};
+use lockstep_core::domain::promotion::ports::reviews::{ChangeRef, Saying, Written};
 use reqwest::{Method, StatusCode};
 
 use super::super::GerritSystem;

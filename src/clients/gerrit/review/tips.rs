@@ -3,8 +3,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use lockstep_core::domain::ports::SystemError;
-use lockstep_core::domain::promotion::evidence::CommitId;
-use lockstep_core::domain::promotion::ports::Watched;
+use lockstep_core::domain::promotion::gate::evidence::CommitId;
+use lockstep_core::domain::promotion::ports::reviews::Watched;
 
 use super::super::GerritSystem;
 use super::super::names::segment;

@@ -1,8 +1,8 @@
 //! Votes with who really cast them, and on what. Gerrit's list of votes says neither on which patch set a vote was cast
 //! nor by whose hand; the message that every vote leaves does. A vote whose message is not found stays unexplained.
 
-use lockstep_core::domain::promotion::evidence::Vote;
-use lockstep_core::domain::promotion::people::AccountId;
+use lockstep_core::domain::promotion::gate::evidence::Vote;
+use lockstep_core::domain::promotion::gate::people::AccountId;
 
 use super::super::history::time;
 use super::wire::{ChangeInfo, Message};

@@ -4,7 +4,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::Timestamp;
-use lockstep_core::domain::promotion::evidence::CommitId;
+use lockstep_core::domain::promotion::gate::evidence::CommitId;
 
 /// From where a commit is reached.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]

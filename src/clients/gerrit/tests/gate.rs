@@ -1,7 +1,7 @@
 //! What a gate needs of labels and submit requirements.
 
-use lockstep_core::domain::promotion::evidence::LabelDefinition;
-use lockstep_core::domain::promotion::ports::{Requirement, RequirementChanges, ReviewSystem};
+use lockstep_core::domain::promotion::gate::evidence::LabelDefinition;
+use lockstep_core::domain::promotion::ports::reviews::{Requirement, RequirementChanges, ReviewSystem};
 
 use super::*;
 

@@ -4,15 +4,15 @@
 use std::sync::Arc;
 
 use lockstep_core::domain::ports::{ConnectionKind, SystemError, SystemErrorKind};
-use lockstep_core::domain::promotion::attempt::StepName;
-use lockstep_core::domain::promotion::definition::LONGEST;
-use lockstep_core::domain::promotion::deploy_ports::{DeployError, Deployment, Key, run_of, words};
-use lockstep_core::domain::promotion::kept::Kept;
-use lockstep_core::domain::promotion::ports::Repository;
-use lockstep_core::domain::promotion::provenance;
-use lockstep_core::domain::promotion::ready::{Course, Needs, Read, Ready, Setting};
-use lockstep_core::domain::promotion::state::{Failure, FailureKind, StepState, Words};
-use lockstep_core::domain::promotion::steps::{Effect, Seen};
+use lockstep_core::domain::promotion::code::definition::LONGEST;
+use lockstep_core::domain::promotion::machine::attempt::StepName;
+use lockstep_core::domain::promotion::machine::kept::Kept;
+use lockstep_core::domain::promotion::machine::ready::{Course, Needs, Read, Ready, Setting};
+use lockstep_core::domain::promotion::machine::state::{Failure, FailureKind, StepState, Words};
+use lockstep_core::domain::promotion::machine::steps::{Effect, Seen};
+use lockstep_core::domain::promotion::ports::deployments::{DeployError, Deployment, Key, run_of, words};
+use lockstep_core::domain::promotion::ports::reviews::Repository;
+use lockstep_core::domain::promotion::proof::provenance;
 
 use super::super::super::{Context, governed};
 use super::tree::CommitTree;

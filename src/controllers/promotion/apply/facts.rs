@@ -3,14 +3,14 @@
 
 use lockstep_core::api::Promotion;
 use lockstep_core::domain::ports::Event;
-use lockstep_core::domain::promotion::deploy_ports::words;
-use lockstep_core::domain::promotion::fact::{PolicyId, PromotionFact, StepFact};
-use lockstep_core::domain::promotion::finding::Verdict;
-use lockstep_core::domain::promotion::kept::Kept;
-use lockstep_core::domain::promotion::ready::Course;
-use lockstep_core::domain::promotion::rollback::{Recorded, RecordedStep, StepKind};
-use lockstep_core::domain::promotion::state::End;
-use lockstep_core::domain::promotion::steps::Effect;
+use lockstep_core::domain::promotion::gate::finding::Verdict;
+use lockstep_core::domain::promotion::machine::kept::Kept;
+use lockstep_core::domain::promotion::machine::ready::Course;
+use lockstep_core::domain::promotion::machine::rollback::{Recorded, RecordedStep, StepKind};
+use lockstep_core::domain::promotion::machine::state::End;
+use lockstep_core::domain::promotion::machine::steps::Effect;
+use lockstep_core::domain::promotion::ports::deployments::words;
+use lockstep_core::domain::promotion::proof::fact::{PolicyId, PromotionFact, StepFact};
 
 /// One entry: what happened, in words and as a fact. `None`: this move is worth none.
 pub(super) fn entry(

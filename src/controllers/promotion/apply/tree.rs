@@ -6,11 +6,11 @@ use std::vec;
 
 use async_trait::async_trait;
 use lockstep_core::domain::ports::SystemError;
-use lockstep_core::domain::promotion::deploy_ports::Tree;
-use lockstep_core::domain::promotion::evidence::CommitId;
-use lockstep_core::domain::promotion::links;
-use lockstep_core::domain::promotion::ports::{EntryKind, Repository, TreeEntry as Listed};
-use lockstep_core::domain::promotion::tree::{Content, LARGEST, TreeEntry};
+use lockstep_core::domain::promotion::code::links;
+use lockstep_core::domain::promotion::code::tree::{Content, LARGEST, TreeEntry};
+use lockstep_core::domain::promotion::gate::evidence::CommitId;
+use lockstep_core::domain::promotion::ports::deployments::Tree;
+use lockstep_core::domain::promotion::ports::reviews::{EntryKind, Repository, TreeEntry as Listed};
 
 /// Longest content of a symbolic link: bytes (Linux, PATH_MAX).
 const LONGEST_LINK: u64 = 4096;

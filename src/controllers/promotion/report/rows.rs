@@ -8,14 +8,16 @@ use lockstep_core::api::promotion::{
     EvidenceRow, FindingRow, PromotionPhase, RangeCommit, RangeStatus, StepRow, StepRowState, VerdictStatus,
     VoteRow,
 };
-use lockstep_core::domain::promotion::deploy_ports::words;
-use lockstep_core::domain::promotion::evidence::Evidence;
-use lockstep_core::domain::promotion::finding::{Finding, FindingKind, Verdict};
-use lockstep_core::domain::promotion::kept::Kept;
+use lockstep_core::domain::promotion::gate::evidence::Evidence;
+use lockstep_core::domain::promotion::gate::finding::{Finding, FindingKind, Verdict};
+use lockstep_core::domain::promotion::gate::range::{Judgement, Standing};
+use lockstep_core::domain::promotion::machine::kept::Kept;
+use lockstep_core::domain::promotion::machine::ready::Course;
+use lockstep_core::domain::promotion::machine::state::{
+    End, FailureKind, Phase, Promotion, Step, StepState, Words,
+};
 use lockstep_core::domain::promotion::policy::Action;
-use lockstep_core::domain::promotion::range::{Judgement, Standing};
-use lockstep_core::domain::promotion::ready::Course;
-use lockstep_core::domain::promotion::state::{End, FailureKind, Phase, Promotion, Step, StepState, Words};
+use lockstep_core::domain::promotion::ports::deployments::words;
 
 /// Commits of a range that are shown.
 const COMMITS: usize = 50;

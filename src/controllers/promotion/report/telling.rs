@@ -2,11 +2,11 @@
 //! deployed. Saying it again says nothing new.
 
 use lockstep_core::domain::ports::{ConnectionKey, SystemError};
-use lockstep_core::domain::promotion::deploy_ports::words;
-use lockstep_core::domain::promotion::kept::Kept;
-use lockstep_core::domain::promotion::ports::{ChangeRef, Saying, Written};
-use lockstep_core::domain::promotion::ready::Course;
-use lockstep_core::domain::promotion::state::{End, Promotion};
+use lockstep_core::domain::promotion::machine::kept::Kept;
+use lockstep_core::domain::promotion::machine::ready::Course;
+use lockstep_core::domain::promotion::machine::state::{End, Promotion};
+use lockstep_core::domain::promotion::ports::deployments::words;
+use lockstep_core::domain::promotion::ports::reviews::{ChangeRef, Saying, Written};
 
 use super::super::super::Context;
 use super::super::Judged;

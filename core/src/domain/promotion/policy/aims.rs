@@ -3,10 +3,10 @@
 use std::collections::BTreeMap;
 use std::fmt;
 
-use super::super::evidence::{ChangeNumber, CommitId};
-use super::super::expressions::{Values, expand};
 use super::steps::{Action, Step};
 use super::{Environment, PolicyError, Recipe};
+use crate::domain::promotion::expressions::{Values, expand};
+use crate::domain::promotion::gate::evidence::{ChangeNumber, CommitId};
 
 /// One thing in a workspace that a step moves, expressions expanded.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]

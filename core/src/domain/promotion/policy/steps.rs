@@ -4,15 +4,15 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Serialize};
 
-use super::super::attempt::StepName;
-use super::super::evidence::{ChangeNumber, CommitId};
-use super::super::expressions::{self, Reference, Values};
-use super::super::rollback::{OnRollback, StepKind};
 use super::PolicyError;
 use crate::api::promotion_step::{
     PolicyFiles, PolicyJob, PolicyModelAlias, PolicyServingEndpoint, PolicyStep,
 };
 use crate::domain::defaults;
+use crate::domain::promotion::expressions::{self, Reference, Values};
+use crate::domain::promotion::gate::evidence::{ChangeNumber, CommitId};
+use crate::domain::promotion::machine::attempt::StepName;
+use crate::domain::promotion::machine::rollback::{OnRollback, StepKind};
 
 /// One step as it will be done; expressions are expanded when it is known for what.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]

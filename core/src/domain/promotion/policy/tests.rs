@@ -4,8 +4,8 @@ use serde_json::{Value, json};
 
 use super::*;
 use crate::api::text::Duration;
-use crate::domain::promotion::attempt::StepName;
-use crate::domain::promotion::rollback::{OnRollback, StepKind};
+use crate::domain::promotion::machine::attempt::StepName;
+use crate::domain::promotion::machine::rollback::{OnRollback, StepKind};
 
 /// The policy of the user guide, as JSON, changed at a pointer.
 fn policy(at: &str, value: Value) -> PromotionPolicySpec {

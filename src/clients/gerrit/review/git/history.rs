@@ -6,8 +6,8 @@ use std::path::Path;
 use gix::merge::blob::builtin_driver::text::Labels;
 use gix::merge::tree::TreatAsUnresolved;
 use jiff::Timestamp;
-use lockstep_core::domain::promotion::evidence::{CommitId, TreeId};
-use lockstep_core::domain::promotion::range::Commit;
+use lockstep_core::domain::promotion::gate::evidence::{CommitId, TreeId};
+use lockstep_core::domain::promotion::gate::range::Commit;
 
 use super::super::walk::Walk;
 use super::patch::{self, Direction};

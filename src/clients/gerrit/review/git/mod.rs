@@ -19,9 +19,9 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use lockstep_core::domain::ports::{SystemError, SystemErrorKind};
-use lockstep_core::domain::promotion::evidence::{CommitId, PatchId, TreeId};
-use lockstep_core::domain::promotion::ports::{Repository, TreeEntry, Watched};
-use lockstep_core::domain::promotion::range::Commit;
+use lockstep_core::domain::promotion::gate::evidence::{CommitId, PatchId, TreeId};
+use lockstep_core::domain::promotion::gate::range::Commit;
+use lockstep_core::domain::promotion::ports::reviews::{Repository, TreeEntry, Watched};
 use sha2::{Digest as _, Sha256};
 
 use super::super::GerritSystem;

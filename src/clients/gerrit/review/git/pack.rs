@@ -6,7 +6,7 @@ use std::io::{self, BufReader, Read};
 use std::path::Path;
 use std::sync::atomic::AtomicBool;
 
-use lockstep_core::domain::promotion::evidence::CommitId;
+use lockstep_core::domain::promotion::gate::evidence::CommitId;
 
 use super::text;
 

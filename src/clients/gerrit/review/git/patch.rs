@@ -5,7 +5,7 @@ use gix::ObjectId;
 use gix::diff::blob::{Algorithm, Diff, InternedInput};
 use gix::object::tree::diff::ChangeDetached;
 use gix::objs::tree::EntryMode;
-use lockstep_core::domain::promotion::evidence::{CommitId, PatchId};
+use lockstep_core::domain::promotion::gate::evidence::{CommitId, PatchId};
 use sha2::{Digest as _, Sha256};
 
 use super::history::find;

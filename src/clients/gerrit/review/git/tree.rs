@@ -1,8 +1,8 @@
 //! Files of a commit, and what is in them.
 
 use gix::objs::tree::EntryKind as Kind;
-use lockstep_core::domain::promotion::evidence::CommitId;
-use lockstep_core::domain::promotion::ports::{EntryKind, TreeEntry};
+use lockstep_core::domain::promotion::gate::evidence::CommitId;
+use lockstep_core::domain::promotion::ports::reviews::{EntryKind, TreeEntry};
 
 use super::history::find;
 use super::text;
