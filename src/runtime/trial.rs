@@ -1,5 +1,6 @@
 //! Tries what Lockstep takes for granted about the system behind a connection, with a client of its own.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use lockstep_core::api::condition::Reason;
@@ -48,7 +49,7 @@ pub(super) async fn contract(
     let (permit, clock, metrics) = (adapters.permit, adapters.clock, Some(adapters.metrics));
     match material.settings {
         Settings::Gerrit(settings) => {
-            let system = GerritSystem::new(*settings, permit, clock, metrics)?;
+            let system = Arc::new(GerritSystem::new(*settings, permit, clock, metrics)?);
             system.contract(prefix, tell, interrupted()).await
         }
         Settings::Databricks(settings) => {

@@ -1,17 +1,21 @@
-//! Who we are to the server, and what we cannot see.
+//! Who we are to the server, what we cannot see, and the suite that `lockstep doctor --probe` runs.
 
+use std::future::pending;
 use std::sync::Arc;
 
 use jiff::Timestamp;
 use lockstep::clients::gerrit::GerritSystem;
+use lockstep::runtime::CameOut;
 use lockstep_core::domain::access::grant::Target;
 use lockstep_core::domain::access::observed::GroupProperties;
 use lockstep_core::domain::plan::Change;
 use lockstep_core::domain::ports::{AccessSystem as _, SystemErrorKind};
-use serde_json::json;
+use reqwest::Method;
+use serde_json::{Value, json};
 
 use super::corner::corner_or_skip;
 use super::server::{Granted, Now, plain};
+use super::yard::yard;
 
 #[tokio::test]
 async fn a_probe_says_who_and_where_we_are() {
@@ -87,4 +91,24 @@ async fn whoever_does_not_see_everything_takes_nothing_for_gone() {
     c.change_rights(&prod, &[], &[(&uuid, "read")]).await.unwrap();
     c.delete(&team).await.unwrap();
     c.deactivate(&eve).await;
+}
+
+#[tokio::test]
+async fn every_assumption_holds_and_the_scratch_branch_goes_again() {
+    let Some(y) = yard("MERGE_IF_NECESSARY").await else {
+        return;
+    };
+    // So that a merged change is in sight.
+    let change = y.propose("a", "1\n");
+    y.bring_in(&change).await;
+    let prefix = format!("lockstep-probe-{:x}", Timestamp::now().as_microsecond());
+    let findings = y.system.contract(&prefix, &|_| {}, pending()).await.unwrap();
+    let not_held: Vec<_> = findings
+        .iter()
+        .filter(|finding| !matches!(finding.came_out, CameOut::Holds { .. }))
+        .collect();
+    assert!(not_held.is_empty(), "{not_held:#?}");
+    let branches = "projects/lockstep-probe/branches/";
+    let left = y.admin(Method::GET, branches, Value::Null).await;
+    assert!(!left.to_string().contains(&prefix), "{left}");
 }

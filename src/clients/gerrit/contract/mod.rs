@@ -1,11 +1,15 @@
-//! What Lockstep takes for granted about Gerrit, tried on a scratch group and on a scratch ref of a scratch project.
-//! Every row was first seen on a running Gerrit 3.13.5.
+//! What Lockstep takes for granted about Gerrit, tried on a scratch group, and on a scratch ref, a scratch branch and a
+//! scratch change of a scratch project. `groups`, `people` and `rights` try what access relies on, `changes` what
+//! promotions do.
 
+mod changes;
 mod groups;
 mod people;
 mod rights;
+mod rows;
 
-use futures::FutureExt as _;
+use std::sync::Arc;
+
 use lockstep_core::domain::access::names::gerrit_group_uuid;
 use lockstep_core::domain::ports::SystemError;
 use reqwest::Method;
@@ -14,7 +18,7 @@ use serde_json::{Value, json};
 use super::GerritSystem;
 use super::names::segment;
 use super::rest::{Rest, parse};
-use crate::clients::contract::{Assumption, Broken, Fact, Finding, Made, Tell, run};
+use crate::clients::contract::{Broken, Fact, Finding, Made, Tell, run};
 use crate::clients::http::Effect;
 
 /// Gerrit deletes no projects without a plugin, so one empty project serves all runs.
@@ -22,6 +26,7 @@ const PROJECT: &str = "lockstep-probe";
 
 /// What the rows work on.
 pub(super) struct Bench<'a> {
+    system: &'a Arc<GerritSystem>,
     rest: &'a Rest,
     /// Begins every name.
     prefix: String,
@@ -32,6 +37,11 @@ pub(super) struct Bench<'a> {
     uuid: String,
     group: Fact,
     project: Fact,
+    /// Commit at the tip of the scratch branch.
+    tip: Fact,
+    /// Number of the scratch change, and its commit.
+    change: Fact,
+    revision: Fact,
     groups: Made<String>,
 }
 
@@ -99,13 +109,14 @@ fn said(answer: &crate::clients::http::Answer) -> Said {
 impl GerritSystem {
     /// Tries every assumption under a prefix of its own, and cleans up.
     pub async fn contract(
-        &self,
+        self: &Arc<Self>,
         prefix: &str,
         tell: &Tell<'_>,
         stop: impl Future<Output = ()> + Send,
     ) -> Result<Vec<Finding>, SystemError> {
         let facts = self.facts().await?;
         let bench = Bench {
+            system: self,
             rest: &self.rest,
             prefix: prefix.to_owned(),
             server: facts.server.clone(),
@@ -115,9 +126,12 @@ impl GerritSystem {
             uuid: gerrit_group_uuid(&facts.server, prefix),
             group: Fact::default(),
             project: Fact::default(),
+            tip: Fact::default(),
+            change: Fact::default(),
+            revision: Fact::default(),
             groups: Made::default(),
         };
-        let rows = rows();
+        let rows = rows::rows();
         let mut findings = tokio::select! {
             findings = run(&rows, &bench, tell) => findings,
             () = stop => Vec::new(),
@@ -128,153 +142,8 @@ impl GerritSystem {
     }
 }
 
-/// One row per assumption. Not a constant, because the bench borrows.
-fn rows<'b>() -> Vec<Assumption<Bench<'b>>> {
-    const SEEN: &str = "seen on Gerrit 3.13.5";
-    vec![
-        Assumption {
-            name: "a group is created under the uuid we choose, owned by the group we name, with nobody in it",
-            source: SEEN,
-            expected: "201, our uuid, no members",
-            check: |b| groups::create(b).boxed(),
-        },
-        Assumption {
-            name: "a taken group name is refused",
-            source: SEEN,
-            expected: "409",
-            check: |b| groups::taken(b, true).boxed(),
-        },
-        Assumption {
-            name: "a taken group uuid is refused",
-            source: SEEN,
-            expected: "409",
-            check: |b| groups::taken(b, false).boxed(),
-        },
-        Assumption {
-            name: "adding a member twice is adding it once",
-            source: SEEN,
-            expected: "200 twice, one member",
-            check: |b| groups::add_twice(b).boxed(),
-        },
-        Assumption {
-            name: "a member that does not exist is refused",
-            source: SEEN,
-            expected: "422",
-            check: |b| groups::add_stranger(b).boxed(),
-        },
-        Assumption {
-            name: "removing a member twice is removing it once",
-            source: SEEN,
-            expected: "204 twice, no member",
-            check: |b| groups::remove_twice(b).boxed(),
-        },
-        Assumption {
-            name: "a renamed group keeps its uuid",
-            source: SEEN,
-            expected: "200, and the new name under the old uuid",
-            check: |b| groups::rename(b).boxed(),
-        },
-        Assumption {
-            name: "a missing group is 404",
-            source: SEEN,
-            expected: "404",
-            check: |b| groups::missing(b).boxed(),
-        },
-        Assumption {
-            name: "description, visibility and owner of a group are set and shown",
-            source: SEEN,
-            expected: "200 three times, and what was set",
-            check: |b| groups::describe(b).boxed(),
-        },
-        Assumption {
-            name: "a group is put into a group and taken out, each twice as once",
-            source: SEEN,
-            expected: "200 twice, one include; 204 twice, none",
-            check: |b| groups::nest(b).boxed(),
-        },
-        Assumption {
-            name: "a group's log says who added and removed whom, and when",
-            source: SEEN,
-            expected: "200, with our additions and removals by us",
-            check: |b| groups::audit(b).boxed(),
-        },
-        Assumption {
-            name: "a group is deleted, or the server says in so many words that it deletes none",
-            source: "a 404 of a server that deletes no groups is not \"gone\" (seen on Gerrit 3.13.5)",
-            expected: "2xx and then 404, or 404 with \"not enabled\"",
-            check: |b| groups::delete(b).boxed(),
-        },
-        Assumption {
-            name: "an account is found by its whole e-mail address",
-            source: "Gerrit's search for accounts matches prefixes, so that answers are compared whole",
-            expected: "200 with the account among the answers",
-            check: |b| people::by_email(b).boxed(),
-        },
-        Assumption {
-            name: "accounts come in pages, inactive ones included when asked for",
-            source: SEEN,
-            expected: "two pages of one, two accounts, and word that there are more",
-            check: |b| people::pages(b).boxed(),
-        },
-        Assumption {
-            name: "a scratch project can be made",
-            source: "lockstep",
-            expected: "201, or 409 when it is there from an earlier run",
-            check: |b| rights::project(b).boxed(),
-        },
-        Assumption {
-            name: "rules that are added are shown",
-            source: SEEN,
-            expected: "200, and both rules on the ref",
-            check: |b| rights::add_rules(b).boxed(),
-        },
-        Assumption {
-            name: "adding what is there changes nothing",
-            source: SEEN,
-            expected: "200 with the same revision",
-            check: |b| rights::add_again(b).boxed(),
-        },
-        Assumption {
-            name: "a permission removed with empty rules leaves the ref's other permissions",
-            source: SEEN,
-            expected: "create is gone, push is there",
-            check: |b| rights::remove_one(b).boxed(),
-        },
-        Assumption {
-            name: "a label's range is changed by removing and adding in one call",
-            source: "an added range alone appends a second line that no reading shows (seen on Gerrit 3.13.5)",
-            expected: "200, and the new range",
-            check: |b| rights::change_range(b).boxed(),
-        },
-        Assumption {
-            name: "a rule for a group that does not exist is refused",
-            source: SEEN,
-            expected: "422",
-            check: |b| rights::rule_for_stranger(b).boxed(),
-        },
-        Assumption {
-            name: "a BLOCK is shown as such",
-            source: SEEN,
-            expected: "200, and BLOCK",
-            check: |b| rights::block(b).boxed(),
-        },
-        Assumption {
-            name: "an exclusive permission is shown as such",
-            source: SEEN,
-            expected: "200, and exclusive",
-            check: |b| rights::exclusive(b).boxed(),
-        },
-        Assumption {
-            name: "rights of several projects are read in one call, which one missing project fails",
-            source: SEEN,
-            expected: "200 with both projects; 404",
-            check: |b| rights::batch(b).boxed(),
-        },
-    ]
-}
-
 async fn clean_up(b: &Bench<'_>) -> Vec<Finding> {
-    let mut left = Vec::new();
+    let mut left = changes::clean_up(b).await;
     if b.project.get("scratch project").is_ok() {
         let section = json!({b.ref_name(): {"permissions": {}}});
         match b.change_rights(json!({"remove": section})).await {

@@ -230,9 +230,9 @@ mod tests {
         }
         fs::write(scratch.0.join("fetched").join(super::super::FETCHED), "").unwrap();
         let later = |after| SystemTime::now() + after;
-        forget_unused(&scratch.0, later(UNUSED.saturating_sub(Duration::from_mins(1))));
+        forget_unused(&scratch.0, later(UNUSED * 9 / 10));
         assert!(scratch.0.join("fetched").exists());
-        forget_unused(&scratch.0, later(UNUSED + Duration::from_mins(1)));
+        forget_unused(&scratch.0, later(UNUSED * 11 / 10));
         assert!(!scratch.0.join("fetched").exists());
         assert!(scratch.0.join("begun").exists(), "it may be about to fetch");
     }
