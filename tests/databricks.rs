@@ -28,6 +28,8 @@ mod groups;
 mod login;
 #[path = "databricks/objects.rs"]
 mod objects;
+#[path = "databricks/probing.rs"]
+mod probing;
 #[path = "databricks/sim.rs"]
 mod sim;
 #[path = "databricks/waiting.rs"]

@@ -1,14 +1,18 @@
-//! What Lockstep takes for granted about Databricks, tried on scratch groups, a scratch job and a scratch directory
-//! that the suite makes and deletes. `groups` tries SCIM, `objects` the permissions API and `lookups` the names that
-//! go with it, `grants` Unity Catalog, `account` groups and roles of the account, `entry` who may enter the workspace.
+//! What Lockstep takes for granted about Databricks, tried on scratch groups, scratch jobs, a scratch directory and a
+//! scratch schema that the suite makes and deletes. `groups` tries SCIM, `objects` the permissions API and `lookups` the
+//! names that go with it, `grants` Unity Catalog, `account` groups and roles of the account, `entry` who may enter the
+//! workspace. What promotions rely on is tried by `files`, `runs` and `models`.
 
 mod account;
 mod entry;
+mod files;
 mod grants;
 mod groups;
 mod lookups;
+mod models;
 mod objects;
 mod rows;
+mod runs;
 
 use std::time::Duration;
 
@@ -45,6 +49,9 @@ struct Bench<'a> {
     job: Fact,
     directory: Fact,
     schema: Fact,
+    running_job: Fact,
+    run: Fact,
+    model: Fact,
     account_group: Fact,
     account_principal: Fact,
     /// Objects of other people that listings showed, by type: for questions that change nothing.
@@ -212,6 +219,9 @@ impl DatabricksSystem {
             job: Fact::default(),
             directory: Fact::default(),
             schema: Fact::default(),
+            running_job: Fact::default(),
+            run: Fact::default(),
+            model: Fact::default(),
             account_group: Fact::default(),
             account_principal: Fact::default(),
             seen: Made::default(),
@@ -244,7 +254,7 @@ async fn clean_up(b: &Bench<'_>) -> Vec<Finding> {
         };
         match b.call(plane, method, &path, &[], body.as_ref()).await {
             // Gone already is gone.
-            Ok(said) if said.is_success() || said.status == 404 => {}
+            Ok(said) if said.is_success() || said.status == 404 || said.absent => {}
             Ok(said) => left.push(Finding::left_behind(&what, &said.show())),
             Err(error) => left.push(Finding::left_behind(&what, &error.to_string())),
         }

@@ -2,7 +2,7 @@
 
 use futures::FutureExt as _;
 
-use super::{Bench, account, entry, grants, groups, lookups, objects};
+use super::{Bench, account, entry, files, grants, groups, lookups, models, objects, runs};
 use crate::clients::contract::Assumption;
 
 /// One row per assumption. Not a constant, because the bench borrows.
@@ -146,6 +146,54 @@ pub(super) fn rows<'b>() -> Vec<Assumption<Bench<'b>>> {
             "every level of Lockstep's table"
         ),
         row!(
+            files::make,
+            "Workspace API",
+            "folders are made with what is above them, twice as once, and listed",
+            "2xx twice, one folder below"
+        ),
+        row!(
+            files::put,
+            "Databricks CLI, libs/filer: import-file; a notebook by its first line, without its extension",
+            "a file and a notebook are put over older ones and read back byte for byte",
+            "both as put, FILE and NOTEBOOK"
+        ),
+        row!(
+            files::delete,
+            "Workspace API",
+            "a folder is deleted with all below it, twice as once, and is then absent in the vendor's own words",
+            "2xx and absence, no listing, no file"
+        ),
+        row!(
+            runs::job,
+            "Jobs API 2.2",
+            "a job is found by its exact name alone, set anew under its id, and says whom it runs as",
+            "one id, the same tasks, run_as_user_name"
+        ),
+        row!(
+            runs::once,
+            "Jobs API 2.2: idempotency_token",
+            "a run is started once however often it is asked for with one token",
+            "the same run_id twice"
+        ),
+        row!(
+            runs::found,
+            "Jobs API 2.2: job_parameters of runs/list",
+            "a run is found by the parameters it was started with",
+            "the run within 60 s, with key, promotion and start"
+        ),
+        row!(
+            runs::ended,
+            "Jobs API 2.2",
+            "a run is cancelled, twice as once, and seen to end",
+            "2xx twice, over within 60 s"
+        ),
+        row!(
+            runs::deleted,
+            "Jobs API 2.2",
+            "a job is deleted twice as once, and is then absent in the vendor's own words",
+            "2xx and absence"
+        ),
+        row!(
             entry::entitlement,
             "SCIM API; Terraform provider: taking from nobody is refused with \"No such attribute\"",
             "an entitlement of a group is given, seen, and taken twice",
@@ -174,6 +222,30 @@ pub(super) fn rows<'b>() -> Vec<Assumption<Bench<'b>>> {
             "Unity Catalog API: PRINCIPAL_DOES_NOT_EXIST",
             "a grant to somebody unknown names the principal",
             "404 that names the principal"
+        ),
+        row!(
+            models::model,
+            "Unity Catalog API: registered models",
+            "a model is made without versions, and an alias it does not have is absent in the vendor's own words",
+            "200, no version, absence"
+        ),
+        row!(
+            models::alias,
+            "MLflow client: versions are made and finalized; Unity Catalog API: aliases",
+            "an alias is set and deleted, each twice as once, and a version says who made it and when",
+            "2xx, the version, then absence"
+        ),
+        row!(
+            models::stranger,
+            "Unity Catalog API: aliases",
+            "an alias to a version that does not exist is refused and not set",
+            "400 or 404, then absence"
+        ),
+        row!(
+            models::endpoints,
+            "Serving endpoints API",
+            "endpoints are listed, one that does not exist is absent, and one that serves says which configuration",
+            "absence; config_version"
         ),
         row!(
             account::rule_set,

@@ -31,7 +31,7 @@ pub(super) enum Ground {
 }
 
 #[derive(Debug, Deserialize)]
-pub(super) struct Row {
+pub struct Row {
     #[serde(default)]
     pub path: String,
     #[serde(default)]
@@ -86,7 +86,7 @@ pub(super) async fn ground(plane: &Plane, directory: &str) -> Result<Ground, Sys
 }
 
 /// What stands directly below; `None`: the folder is not there.
-pub(super) async fn list(plane: &Plane, directory: &str) -> Result<Option<Vec<Row>>, SystemError> {
+pub async fn list(plane: &Plane, directory: &str) -> Result<Option<Vec<Row>>, SystemError> {
     let path = "/api/2.0/workspace/list";
     let call = Call::get(path, path, Family::Other.name()).query("path", directory);
     let found: Option<Listing> = plane.find(call).await?;
@@ -95,7 +95,7 @@ pub(super) async fn list(plane: &Plane, directory: &str) -> Result<Option<Vec<Ro
 
 /// What a file holds, a notebook as source; `None`: it is not there. Asked as JSON, because a login page would pass
 /// for a file otherwise.
-pub(super) async fn export(plane: &Plane, file: &str) -> Result<Option<Vec<u8>>, SystemError> {
+pub async fn export(plane: &Plane, file: &str) -> Result<Option<Vec<u8>>, SystemError> {
     let path = "/api/2.0/workspace/export";
     let call = Call::get(path, path, Family::WorkspaceExport.name())
         .query("path", file)
@@ -115,7 +115,7 @@ pub(super) async fn export(plane: &Plane, file: &str) -> Result<Option<Vec<u8>>,
 }
 
 /// Makes a folder and what is missing above it.
-pub(super) async fn make(plane: &Plane, directory: &str) -> Result<(), SystemError> {
+pub async fn make(plane: &Plane, directory: &str) -> Result<(), SystemError> {
     let path = "/api/2.0/workspace/mkdirs";
     let call = Call::new(Method::POST, path, path, Family::Other.name(), Effect::Repeatable)
         .json(&json!({"path": directory}));
@@ -124,7 +124,7 @@ pub(super) async fn make(plane: &Plane, directory: &str) -> Result<(), SystemErr
 
 /// The call that puts a file, or, by its header, a notebook (databricks-cli, libs/filer). The whole path is one
 /// segment.
-pub(super) fn put(file: &str, bytes: impl Into<Bytes>) -> Call {
+pub fn put(file: &str, bytes: impl Into<Bytes>) -> Call {
     let path = format!(
         "/api/2.0/workspace-files/import-file/{}",
         segment(file.trim_start_matches('/'))
@@ -141,7 +141,7 @@ pub(super) fn put(file: &str, bytes: impl Into<Bytes>) -> Call {
 }
 
 /// Deletes a folder with all below it; one that is gone is deleted.
-pub(super) async fn delete(plane: &Plane, directory: &str) -> Result<(), SystemError> {
+pub async fn delete(plane: &Plane, directory: &str) -> Result<(), SystemError> {
     let path = "/api/2.0/workspace/delete";
     let call = Call::new(Method::POST, path, path, Family::Other.name(), Effect::Repeatable)
         .json(&json!({"path": directory, "recursive": true}));

@@ -11,7 +11,7 @@ use crate::clients::http::{Call, Effect};
 
 /// A job as the workspace shows it.
 #[derive(Debug)]
-pub(super) struct Job {
+pub struct Job {
     pub id: String,
     pub settings: Value,
     /// Whom it runs as, as the workspace resolves it.
@@ -19,7 +19,7 @@ pub(super) struct Job {
 }
 
 /// A job by id; `None`: it does not exist.
-pub(super) async fn get(plane: &Plane, id: &str) -> Result<Option<Job>, SystemError> {
+pub async fn get(plane: &Plane, id: &str) -> Result<Option<Job>, SystemError> {
     let path = "/api/2.2/jobs/get";
     let call = Call::get(path, path, Family::Other.name()).query("job_id", id);
     let Some(mut job) = pages::whole(plane, &call, Some("settings")).await? else {
@@ -34,7 +34,7 @@ pub(super) async fn get(plane: &Plane, id: &str) -> Result<Option<Job>, SystemEr
 }
 
 /// Ids of all jobs of exactly this name; the vendor's filter overlooks case.
-pub(super) async fn named(plane: &Plane, name: &str) -> Result<Vec<String>, SystemError> {
+pub async fn named(plane: &Plane, name: &str) -> Result<Vec<String>, SystemError> {
     let path = "/api/2.2/jobs/list";
     let call = Call::get(path, path, Family::Other.name())
         .query("name", name)
@@ -48,14 +48,14 @@ pub(super) async fn named(plane: &Plane, name: &str) -> Result<Vec<String>, Syst
 }
 
 /// Makes a job. Never sent twice: one whose answer was lost is found by its name.
-pub(super) async fn create(plane: &Plane, settings: &Value) -> Result<(), SystemError> {
+pub async fn create(plane: &Plane, settings: &Value) -> Result<(), SystemError> {
     let path = "/api/2.2/jobs/create";
     let call = Call::new(Method::POST, path, path, Family::JobsCreate.name(), Effect::Once);
     plane.write(call.json(settings)).await.map(|_| ())
 }
 
 /// Replaces all settings of a job.
-pub(super) async fn reset(plane: &Plane, id: &str, settings: &Value) -> Result<(), SystemError> {
+pub async fn reset(plane: &Plane, id: &str, settings: &Value) -> Result<(), SystemError> {
     let path = "/api/2.2/jobs/reset";
     let call = Call::new(Method::POST, path, path, Family::Other.name(), Effect::Repeatable);
     let call = call.json(&json!({"job_id": number(id), "new_settings": settings}));
@@ -63,7 +63,7 @@ pub(super) async fn reset(plane: &Plane, id: &str, settings: &Value) -> Result<(
 }
 
 /// Deletes a job; one that is gone is deleted.
-pub(super) async fn delete(plane: &Plane, id: &str) -> Result<(), SystemError> {
+pub async fn delete(plane: &Plane, id: &str) -> Result<(), SystemError> {
     let path = "/api/2.2/jobs/delete";
     let call = Call::new(Method::POST, path, path, Family::Other.name(), Effect::Repeatable);
     let response = plane.send(call.json(&json!({"job_id": number(id)}))).await?;
@@ -74,7 +74,7 @@ pub(super) async fn delete(plane: &Plane, id: &str) -> Result<(), SystemError> {
 }
 
 /// Ids are numbers in bodies.
-pub(super) fn number(id: &str) -> Value {
+pub fn number(id: &str) -> Value {
     id.parse::<u64>()
         .map_or_else(|_| json!(id), |number| json!(number))
 }

@@ -5,15 +5,15 @@
 //! Nothing here decides whether a promotion may go on, and nothing repeats a write whose outcome is unknown.
 
 mod files;
-mod folder;
+pub(super) mod folder;
 mod job;
-mod jobs;
+pub(super) mod jobs;
 mod model;
-mod pages;
-mod run_state;
-mod runs;
+pub(super) mod pages;
+pub(super) mod run_state;
+pub(super) mod runs;
 mod served;
-mod serving;
+pub(super) mod serving;
 mod settled;
 mod witness;
 

@@ -63,7 +63,7 @@ fn append(into: Option<&mut Value>, from: Option<Value>) {
 }
 
 /// All rows of a listing; a page may be empty and still not be the last. `enough` ends it early.
-pub(super) async fn rows(
+pub async fn rows(
     plane: &Plane,
     first: &Call,
     items: &str,
@@ -85,7 +85,7 @@ pub(super) async fn rows(
 }
 
 /// Ids are numbers or strings; numbers are longer than a double holds exactly, so they are never read as one.
-pub(super) fn id(value: Option<&Value>) -> Option<String> {
+pub fn id(value: Option<&Value>) -> Option<String> {
     match value? {
         Value::String(text) => Some(text.clone()),
         Value::Number(number) => Some(number.to_string()),

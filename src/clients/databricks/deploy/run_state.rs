@@ -6,7 +6,7 @@ use serde_json::Value;
 
 /// How a run stands.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) enum Standing {
+pub enum Standing {
     Going,
     Succeeded,
     /// Every task ran, and some that others made good have failed.
@@ -28,7 +28,7 @@ fn kind(termination: &str, result: &str) -> FailureKind {
 }
 
 /// What `runs/get` and `runs/list` say of a run.
-pub(super) fn standing(run: &Value) -> Standing {
+pub fn standing(run: &Value) -> Standing {
     let text = |pointer: &str| run.pointer(pointer).and_then(Value::as_str).unwrap_or_default();
     let (newer, older) = (text("/status/state"), text("/state/life_cycle_state"));
     let state = if newer.is_empty() { older } else { newer };

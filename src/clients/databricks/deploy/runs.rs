@@ -17,13 +17,13 @@ const PAGE: &str = "25";
 /// By how much the vendor's clock may be behind ours when we look for what we began.
 const SLACK: SignedDuration = SignedDuration::from_mins(10);
 
-pub(super) fn listing() -> Call {
+pub fn listing() -> Call {
     let path = "/api/2.2/jobs/runs/list";
     Call::get(path, path, Family::Other.name()).query("limit", PAGE)
 }
 
 /// The value that a run was started with for a job parameter.
-pub(super) fn parameter<'a>(run: &'a Value, name: &str) -> Option<&'a str> {
+pub fn parameter<'a>(run: &'a Value, name: &str) -> Option<&'a str> {
     let rows = run.get("job_parameters")?.as_array()?;
     let row = rows.iter().find(|row| row["name"] == name)?;
     row.get("value").or(row.get("default"))?.as_str()
@@ -66,14 +66,14 @@ pub(super) async fn active(plane: &Plane, job: &str, promotion: &str) -> Result<
 }
 
 /// A run with all its tasks; `None`: it is gone.
-pub(super) async fn whole(plane: &Plane, run: &str) -> Result<Option<Value>, SystemError> {
+pub async fn whole(plane: &Plane, run: &str) -> Result<Option<Value>, SystemError> {
     let path = "/api/2.2/jobs/runs/get";
     let call = Call::get(path, path, Family::RunsGet.name()).query("run_id", run);
     pages::whole(plane, &call, None).await
 }
 
 /// Asks a run to end; one that is over, or gone, has ended.
-pub(super) async fn cancel(plane: &Plane, run: &str) -> Result<(), SystemError> {
+pub async fn cancel(plane: &Plane, run: &str) -> Result<(), SystemError> {
     let path = "/api/2.2/jobs/runs/cancel";
     let number: Value = run
         .parse::<u64>()
@@ -88,7 +88,7 @@ pub(super) async fn cancel(plane: &Plane, run: &str) -> Result<(), SystemError> 
 }
 
 /// Milliseconds since the epoch, where there are any.
-pub(super) fn moment(value: Option<&Value>) -> Option<Timestamp> {
+pub fn moment(value: Option<&Value>) -> Option<Timestamp> {
     let milliseconds = value?.as_i64().filter(|milliseconds| *milliseconds > 0)?;
     Timestamp::from_millisecond(milliseconds).ok()
 }

@@ -26,10 +26,10 @@ use crate::clients::http::{Call, Effect};
 pub(super) struct ServingEndpoints(Arc<Inner>);
 
 /// An endpoint as the workspace shows it.
-pub(super) struct Endpoint(pub Value);
+pub struct Endpoint(pub Value);
 
 /// An endpoint by name; `None`: it does not exist.
-pub(super) async fn get(plane: &Plane, name: &str) -> Result<Option<Endpoint>, SystemError> {
+pub async fn get(plane: &Plane, name: &str) -> Result<Option<Endpoint>, SystemError> {
     let path = format!("/api/2.0/serving-endpoints/{}", segment(name));
     let call = Call::get("/api/2.0/serving-endpoints/{name}", path, Family::Other.name());
     Ok(plane.find(call).await?.map(Endpoint))
