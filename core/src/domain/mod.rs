@@ -9,4 +9,5 @@ pub mod pace;
 pub mod plan;
 pub mod ports;
 pub mod promotion;
+pub mod rotation;
 pub mod unattended;

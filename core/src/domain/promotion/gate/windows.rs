@@ -107,7 +107,7 @@ impl Window {
     }
 
     /// The first opening after this time.
-    fn next_start(&self, now: Timestamp) -> Option<Timestamp> {
+    pub fn next_start(&self, now: Timestamp) -> Option<Timestamp> {
         let now = now.to_zoned(self.zone.clone());
         self.cron
             .find_next_occurrence(&now, false)

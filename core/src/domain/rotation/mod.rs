@@ -1,0 +1,8 @@
+//! A secret is replaced before it grows old: every consumer always has one that works, and none lives that nobody knows
+//! of.
+//!
+//! * [`machine`]: how one credential goes from generation to generation, through any crash.
+//! * [`schedule`]: when the next one is due, and whether what is asked for can be kept at all.
+
+pub mod machine;
+pub mod schedule;

@@ -1,0 +1,169 @@
+//! When the next generation is due: by an interval or by the clock, in its windows, and never so late that the current
+//! one runs out.
+
+use jiff::{SignedDuration, Timestamp};
+
+use crate::api::text::Duration;
+use crate::api::windows::WindowText;
+use crate::domain::promotion::gate::windows::{BadWindow, Window, Windows};
+
+/// Starts of a cron line that are looked at for its shortest and longest gap: every half hour for more than a year.
+const STARTS: usize = 20_000;
+
+/// A year and a day: every start that a five-field cron line knows comes in it, but for the 29th of February.
+const YEAR: SignedDuration = SignedDuration::from_hours(24 * 366);
+
+/// Credentials that are due at the same moment spread over this share of their gap, and over no more than this many
+/// seconds.
+const SPREAD: (i64, i64) = (20, 600);
+
+/// Why a schedule cannot be kept.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum BadSchedule {
+    #[error("spec.schedule.cron: {0}")]
+    Cron(#[from] BadWindow),
+    #[error(
+        "spec.overlap: {overlap} s is not shorter than the shortest time between two rotations, {shortest} s: the last \
+         value would still live when the next one is due, and so on without end. Shorten spec.overlap or rotate less \
+         often"
+    )]
+    OverlapTooLong { overlap: u64, shortest: u64 },
+    #[error(
+        "spec.issuer: a lifetime of {lifetime} s is shorter than twice the longest time between two rotations plus the \
+         overlap, 2 x {longest} s + {overlap} s = {needed} s: one rotation that fails would leave consumers without a \
+         credential. Lengthen the lifetime or rotate more often"
+    )]
+    LifetimeTooShort {
+        lifetime: u64,
+        longest: u64,
+        overlap: u64,
+        needed: u64,
+    },
+}
+
+/// How often.
+#[derive(Clone, Debug)]
+pub enum Pace {
+    /// Seconds.
+    Every(u64),
+    Cron(Cron),
+}
+
+/// A line of five fields in a time zone.
+#[derive(Clone, Debug)]
+pub struct Cron(Box<Window>);
+
+impl Cron {
+    /// `time_zone`: an IANA name; unset: UTC.
+    pub fn parse(line: &str, time_zone: Option<&str>) -> Result<Self, BadWindow> {
+        let text = WindowText {
+            start: line.to_owned(),
+            duration: Duration("1s".into()),
+            time_zone: time_zone.map(str::to_owned),
+        };
+        Window::parse(&text).map(|window| Self(Box::new(window)))
+    }
+}
+
+/// When generations follow one another.
+#[derive(Clone, Debug)]
+pub struct Schedule {
+    pace: Pace,
+    windows: Windows,
+    overlap: u64,
+}
+
+impl Schedule {
+    /// Refuses what cannot be kept, with the numbers. `lifetime` is that of a value, `None` where the issuer sets none;
+    /// all in seconds. A cron line is judged by its starts of the year after `now`.
+    pub fn new(
+        pace: Pace,
+        windows: Windows,
+        overlap: u64,
+        lifetime: Option<u64>,
+        now: Timestamp,
+    ) -> Result<Self, BadSchedule> {
+        let (shortest, longest) = match &pace {
+            Pace::Every(every) => (*every, *every),
+            Pace::Cron(cron) => gaps(cron, now),
+        };
+        if overlap >= shortest {
+            return Err(BadSchedule::OverlapTooLong { overlap, shortest });
+        }
+        let needed = longest.saturating_mul(2).saturating_add(overlap);
+        if let Some(lifetime) = lifetime
+            && lifetime < needed
+        {
+            return Err(BadSchedule::LifetimeTooShort {
+                lifetime,
+                longest,
+                overlap,
+                needed,
+            });
+        }
+        Ok(Self {
+            pace,
+            windows,
+            overlap,
+        })
+    }
+
+    /// When the successor of a value is due that was minted then and is let in until `expires`. `seed` spreads those
+    /// that fall due together, and is the same for one object for ever.
+    pub fn next(&self, minted: Timestamp, expires: Option<Timestamp>, seed: u64) -> Timestamp {
+        let (start, gap) = match &self.pace {
+            Pace::Every(every) => (plus(minted, *every), i64::try_from(*every).unwrap_or(i64::MAX)),
+            Pace::Cron(cron) => {
+                let start = cron.0.next_start(minted).unwrap_or(Timestamp::MAX);
+                let after = cron.0.next_start(start).unwrap_or(Timestamp::MAX);
+                (start, after.as_second().saturating_sub(start.as_second()))
+            }
+        };
+        let (share, most) = SPREAD;
+        let spread = (gap / share).clamp(0, most).unsigned_abs();
+        let start = plus(start, seed % (spread + 1));
+        let opening = self.windows.next_opening(start).unwrap_or(Timestamp::MAX);
+        match expires {
+            None => opening,
+            // The successor must be everywhere an overlap before the end, whatever the windows say.
+            Some(expires) => opening.min(minus(expires, self.overlap)),
+        }
+    }
+}
+
+fn plus(at: Timestamp, seconds: u64) -> Timestamp {
+    let length = SignedDuration::from_secs(i64::try_from(seconds).unwrap_or(i64::MAX));
+    at.checked_add(length).unwrap_or(Timestamp::MAX)
+}
+
+fn minus(at: Timestamp, seconds: u64) -> Timestamp {
+    let length = SignedDuration::from_secs(i64::try_from(seconds).unwrap_or(i64::MAX));
+    at.checked_sub(length).unwrap_or(Timestamp::MIN)
+}
+
+/// The shortest and the longest gap between starts in the year to come, in seconds.
+fn gaps(cron: &Cron, now: Timestamp) -> (u64, u64) {
+    let end = now.checked_add(YEAR).unwrap_or(Timestamp::MAX);
+    let (mut shortest, mut longest) = (u64::MAX, 0);
+    let Some(mut last) = cron.0.next_start(now) else {
+        return (u64::MAX, u64::MAX);
+    };
+    for _ in 0..STARTS {
+        let Some(next) = cron.0.next_start(last) else {
+            return (shortest, u64::MAX);
+        };
+        let gap = next.as_second().saturating_sub(last.as_second()).unsigned_abs();
+        shortest = shortest.min(gap);
+        longest = longest.max(gap);
+        last = next;
+        // One gap at least, however far away.
+        if last > end {
+            break;
+        }
+    }
+    (shortest, longest)
+}
+
+#[cfg(test)]
+#[path = "schedule_tests.rs"]
+mod tests;
