@@ -41,6 +41,8 @@ mod promotions;
 mod promotions_killed;
 #[path = "scenarios/quiet.rs"]
 mod quiet;
+#[path = "scenarios/requirements.rs"]
+mod requirements;
 #[path = "scenarios/story.rs"]
 mod story;
 #[path = "scenarios/sweep.rs"]

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use kube::ResourceExt as _;
 use lockstep_core::api::PromotionPolicy;
-use lockstep_core::api::promotion_policy::GateStatus;
+use lockstep_core::api::promotion_policy::{GateStatus, RequirementRow};
 use lockstep_core::domain::ports::{Entry, Event, KeepError, ObjectKey};
 use lockstep_core::domain::promotion::gate::rules::Rules;
 use serde_json::json;
@@ -13,6 +13,7 @@ use sha2::{Digest as _, Sha256};
 use super::super::{Context, promotion};
 use super::key;
 use super::plan::Planned;
+use super::requirements;
 
 /// Writes.
 pub async fn apply(policy: &PromotionPolicy, planned: &Planned, context: &Context) -> Result<(), KeepError> {
@@ -59,14 +60,7 @@ pub async fn apply(policy: &PromotionPolicy, planned: &Planned, context: &Contex
         };
         context.record.append(entry).await?;
     }
-    let gate = gate(policy, &planned.rules, context);
-    context
-        .objects
-        .keep(
-            &object,
-            json!({"environments": planned.environments, "gate": gate}),
-        )
-        .await?;
+    keep(policy, planned, &requirements::held(policy), context).await?;
     for (name, spec) in &planned.make {
         context.objects.make(policy, name, spec.clone()).await?;
     }
@@ -78,6 +72,23 @@ pub async fn apply(policy: &PromotionPolicy, planned: &Planned, context: &Contex
         }
     }
     Ok(())
+}
+
+/// Keeps what must survive a crash, all of it.
+pub async fn keep(
+    policy: &PromotionPolicy,
+    planned: &Planned,
+    requirements: &[RequirementRow],
+    context: &Context,
+) -> Result<(), KeepError> {
+    let mut kept = json!({
+        "environments": planned.environments,
+        "gate": gate(policy, &planned.rules, context),
+    });
+    if !requirements.is_empty() {
+        kept["requirements"] = json!(requirements);
+    }
+    context.objects.keep(&key(policy), kept).await
 }
 
 /// The gate that judges from now on.

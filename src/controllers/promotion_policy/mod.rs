@@ -1,14 +1,18 @@
 //! PromotionPolicy: sees what merges, makes a promotion of each change, and gives the turn in each environment.
 //!
 //! The recipe, one file a step: [`gather`] reads, [`plan`] decides purely, [`apply`] writes to the cluster what was
-//! decided, [`report`] owns the rest of status. Nothing outside is written here; that is the promotions' part.
+//! decided, [`report`] owns the rest of status. Outside nothing is written but [`requirements`], which is [`leaving`]'s to
+//! take back; the rest is the promotions' part.
 
 mod apply;
+mod aside;
 mod gather;
 mod holds;
+mod leaving;
 mod plan;
 pub mod reading;
 mod report;
+mod requirements;
 mod rules;
 
 use std::collections::BTreeMap;
@@ -21,6 +25,7 @@ use lockstep_core::api::PromotionPolicy;
 use lockstep_core::domain::defaults;
 use lockstep_core::domain::ports::ObjectKey;
 
+use self::aside::{Aside, Told};
 use super::branches::Branches;
 use super::{Context, Next, Reconcile};
 
@@ -32,6 +37,8 @@ pub struct Controller {
     branches: Arc<Branches>,
     /// Of which generation the gate's names were last looked up, and when. Losing it costs a reading.
     looked: Mutex<BTreeMap<String, (i64, Timestamp)>>,
+    /// How submit requirements stand.
+    requirements: Aside,
 }
 
 impl Controller {
@@ -40,6 +47,7 @@ impl Controller {
         Self {
             branches,
             looked: Mutex::default(),
+            requirements: Aside::default(),
         }
     }
 
@@ -85,7 +93,8 @@ impl Reconcile for Controller {
 
     async fn reconcile(&self, policy: Arc<PromotionPolicy>, context: &Context) -> Next {
         if policy.metadata.deletion_timestamp.is_some() {
-            return Next::AwaitChange;
+            self.requirements.forget(&policy);
+            return leaving::leave(&policy, context).await;
         }
         let now = context.clock.now();
         if defaults::policy_suspended(&policy.spec) {
@@ -102,6 +111,12 @@ impl Reconcile for Controller {
         if gathered.rules.is_some() && applied.is_ok() {
             self.note(&policy, now);
         }
-        report::report(&policy, &gathered, &planned, applied, context).await
+        let mut told = Told::default();
+        if applied.is_ok() {
+            let anew = |since| self.is_configured_anew(&policy, since);
+            told =
+                requirements::follow(&self.requirements, &policy, &gathered, &planned, anew, context).await;
+        }
+        report::report(&policy, &gathered, &planned, told, applied, context).await
     }
 }

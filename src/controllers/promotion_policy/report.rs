@@ -13,6 +13,7 @@ use lockstep_core::domain::ports::{ErrorClass, KeepError, Note, SystemError};
 use serde_json::json;
 
 use super::super::{Context, Next};
+use super::aside::Told;
 use super::gather::Gathered;
 use super::holds::Resumption;
 use super::plan::{Planned, moved_baselines};
@@ -40,13 +41,16 @@ pub async fn report(
     policy: &PromotionPolicy,
     gathered: &Gathered,
     planned: &Planned,
+    told: Told,
     applied: Result<(), KeepError>,
     context: &Context,
 ) -> Next {
     let now = context.clock.now();
-    let sayings = sayings(policy, gathered, planned);
+    let mut sayings = sayings(policy, gathered, planned);
+    let mut plans: Vec<PendingPlan> = planned.holds.iter().filter_map(Resumption::pending).collect();
+    plans.extend(told.plans.iter().cloned());
+    told.add_to(&mut sayings);
     note(policy, &sayings, context).await;
-    let plans: Vec<PendingPlan> = planned.holds.iter().filter_map(Resumption::pending).collect();
     if let Err(error) = write(policy, &sayings, &plans, context, now).await {
         tracing::warn!(%error, "status could not be written");
         return Next::Backoff;

@@ -3,6 +3,7 @@
 //!
 //! * what is known: [`people`], [`evidence`], [`rules`];
 //! * one change: [`findings`], each a [`finding`]; every commit below it: [`range`];
+//! * what reviewers see of it beforehand: [`managed`];
 //! * now? [`windows`] and [`freeze`]; and all the same: [`break_glass`].
 
 pub mod break_glass;
@@ -10,6 +11,7 @@ pub mod evidence;
 pub mod finding;
 pub mod findings;
 pub mod freeze;
+pub mod managed;
 pub mod people;
 pub mod range;
 pub mod rules;
