@@ -26,6 +26,8 @@ mod moving;
 mod people;
 #[path = "gerrit/probing.rs"]
 mod probing;
+#[path = "gerrit/returning.rs"]
+mod returning;
 #[path = "gerrit/rights.rs"]
 mod rights;
 #[path = "gerrit/server.rs"]

@@ -133,6 +133,12 @@ impl Yard {
         self.propose_as("ada", commit)
     }
 
+    /// Ada proposes for `prod` under a name that a change has already.
+    pub fn propose_under(&self, change_id: &str, file: &str, content: &str) -> Pushed {
+        let commit = self.record("ada", "ada", file, content, change_id, "", &[]);
+        self.propose_as("ada", commit)
+    }
+
     /// A new patch set of HEAD by somebody.
     pub fn amend_as(&self, who: &str, change: &Pushed, file: &str, content: &str) -> Pushed {
         let amended = self.record("ada", who, file, content, &change.change_id, "", &["--amend"]);

@@ -14,13 +14,13 @@ use serde_json::json;
 
 use super::yard::{Pushed, Yard, yard};
 
-fn cache(y: &Yard) -> PathBuf {
+pub fn cache(y: &Yard) -> PathBuf {
     y.directory()
         .join("../")
         .join(format!("mirror-{}", y.project.replace('/', "-")))
 }
 
-fn mirror(y: &Yard) -> Mirror {
+pub fn mirror(y: &Yard) -> Mirror {
     y.system.mirror(&y.on("prod"), &GitCache::below(cache(y)), "test")
 }
 
