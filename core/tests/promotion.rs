@@ -6,6 +6,8 @@
 #[path = "promotion/review.rs"]
 mod review;
 
+#[path = "promotion/ahead.rs"]
+mod ahead;
 #[path = "promotion/approving.rs"]
 mod approving;
 #[path = "promotion/assisted.rs"]

@@ -194,6 +194,20 @@ impl Branches {
 }
 
 impl History {
+    /// The same as it would be with one more change on top of the tip.
+    pub fn with(&self, own: CommitId, node: Commit, change: ChangeNumber) -> Self {
+        let (mut graph, mut merged) = (self.graph.clone(), self.merged.clone());
+        merged.insert(own.clone(), change);
+        graph.insert(own.clone(), node);
+        Self {
+            tip: own,
+            graph,
+            merged,
+            watermark: self.watermark,
+            known: self.known.clone(),
+        }
+    }
+
     /// Whether no commit is left for which a change may still turn up.
     fn explains_all(&self) -> bool {
         let explained = |(commit, node): (&CommitId, &Commit)| {

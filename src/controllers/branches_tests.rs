@@ -5,7 +5,8 @@ use lockstep_core::domain::ports::ConnectionKind;
 use lockstep_core::domain::promotion::gate::GerritVersion;
 use lockstep_core::domain::promotion::gate::evidence::LabelDefinition;
 use lockstep_core::domain::promotion::ports::reviews::{
-    ChangeRef, Inquiry, Lineage, Repository, RequirementChanges, Requirements, ReviewSystem, Saying, Written,
+    ChangeName, ChangeRef, Inquiry, Lineage, Listed, Repository, RequirementChanges, Requirements,
+    ReviewSystem, Saying, Written,
 };
 
 use super::*;
@@ -50,6 +51,9 @@ impl ReviewSystem for Quiet {
         _: &Watched,
         _: &BTreeSet<CommitId>,
     ) -> Result<BTreeMap<CommitId, ChangeNumber>, SystemError> {
+        unasked()
+    }
+    async fn find(&self, _: &ChangeName) -> Result<Vec<Listed>, SystemError> {
         unasked()
     }
     async fn evidence(&self, _: &ChangeRef, _: &Inquiry) -> Result<Evidence, SystemError> {

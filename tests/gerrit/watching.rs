@@ -4,7 +4,10 @@ use std::collections::BTreeSet;
 
 use jiff::{SignedDuration, Timestamp};
 use lockstep_core::domain::ports::SystemErrorKind;
-use lockstep_core::domain::promotion::ports::reviews::{ReviewSystem as _, Watched};
+use lockstep_core::domain::promotion::gate::evidence::{ChangeNumber, ChangeStatus};
+use lockstep_core::domain::promotion::ports::reviews::{ChangeName, ReviewSystem as _, Watched};
+use reqwest::Method;
+use serde_json::json;
 
 use super::yard::yard;
 
@@ -93,4 +96,44 @@ async fn a_name_that_would_be_another_search_is_refused() {
         .await
         .unwrap_err();
     assert_eq!(error.kind, SystemErrorKind::Refused);
+}
+
+#[tokio::test]
+async fn a_change_is_found_by_its_number_and_by_its_change_id_on_every_branch() {
+    let Some(y) = yard("FAST_FORWARD_ONLY").await else {
+        return;
+    };
+    let change = y.propose("a", "1\n");
+    let pick = y.at(&change, "/revisions/current/cherrypick");
+    let picked = y
+        .must("ada", Method::POST, &pick, json!({"destination": "staging"}))
+        .await;
+    let picked = picked["_number"].as_u64().unwrap();
+    y.bring_in(&change).await;
+
+    let name = ChangeName::Number(ChangeNumber(change.number));
+    let found = y.system.find(&name).await.unwrap();
+    let [found] = found.as_slice() else {
+        panic!("{found:?}")
+    };
+    assert_eq!((found.number.0, &found.on), (change.number, &y.on("prod")));
+    assert_eq!(
+        (&found.revision, found.status),
+        (&change.commit, Some(ChangeStatus::Merged))
+    );
+
+    let all = y
+        .system
+        .find(&ChangeName::Id(change.change_id.clone()))
+        .await
+        .unwrap();
+    let seen: BTreeSet<_> = all.iter().map(|one| (one.number.0, one.status)).collect();
+    let both = [
+        (change.number, Some(ChangeStatus::Merged)),
+        (picked, Some(ChangeStatus::New)),
+    ];
+    assert_eq!(seen, BTreeSet::from(both));
+
+    let nowhere = ChangeName::Number(ChangeNumber(99_999_999));
+    assert_eq!(y.system.find(&nowhere).await.unwrap(), Vec::new());
 }

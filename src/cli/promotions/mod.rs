@@ -2,12 +2,16 @@
 
 mod approving;
 mod boxes;
+mod check;
+mod check_view;
 mod glass;
 mod list;
 mod list_view;
 mod orders;
 mod rollback;
 mod rollback_view;
+#[cfg(test)]
+mod samples;
 mod show;
 mod show_view;
 mod words;
@@ -34,6 +38,7 @@ pub(super) struct PromotionsArgs {
 enum Question {
     List(list::List),
     Show(show::Show),
+    Check(check::Check),
     Resume(approving::Resume),
     Retry(orders::Retry),
     Cancel(orders::Cancel),
@@ -46,6 +51,8 @@ pub(super) fn promotions(args: PromotionsArgs) -> Result<Outcome, Failure> {
         match args.question {
             Question::List(args) => list::list(args).await,
             Question::Show(args) => show::show(args).await,
+            // It holds everything that was read on its way.
+            Question::Check(args) => Box::pin(check::check(args)).await,
             Question::Resume(args) => approving::resume(args).await,
             Question::Retry(args) => orders::retry(args).await,
             Question::Cancel(args) => orders::cancel(args).await,

@@ -17,7 +17,7 @@ use lockstep_core::domain::promotion::gate::freeze::Stopped;
 use lockstep_core::domain::promotion::gate::people::GroupUuid;
 use lockstep_core::domain::promotion::gate::range::{self, JudgedChange, Judgement, Question};
 use lockstep_core::domain::promotion::gate::rules::Rules;
-use lockstep_core::domain::promotion::gate::{self, Case, Moment, Success, Surroundings};
+use lockstep_core::domain::promotion::gate::{self, Case, Moment, Success, Surroundings, ahead};
 use lockstep_core::domain::promotion::ports::reviews::{ChangeRef, Inquiry, Review, Watched};
 
 use super::super::Context;
@@ -36,11 +36,13 @@ pub struct Subject<'a> {
     pub surroundings: &'a Surroundings,
     pub connection: &'a ConnectionKey,
     pub on: &'a Watched,
-    /// The merged revision.
+    /// Its revision: the merged one, or the newest.
     pub own: &'a CommitId,
     /// The commit that would be deployed.
     pub deployed: &'a CommitId,
     pub change: ChangeNumber,
+    /// It is not merged: judged as if it were submitted now.
+    pub open: bool,
     /// The commit that runs.
     pub current: Option<&'a CommitId>,
     pub baseline: &'a CommitId,
@@ -52,6 +54,8 @@ pub struct Subject<'a> {
 /// What came of it.
 pub struct Judged {
     pub verdict: Verdict,
+    /// The change itself as it was read.
+    pub found: Option<Arc<Evidence>>,
     pub range: Judgement,
     /// Of the change itself first.
     pub evidence: Vec<Arc<Evidence>>,
@@ -86,6 +90,10 @@ pub async fn judge(
         if let Entry::Vacant(vacant) = evidence.entry(commit) {
             vacant.insert(read(branches, review, subject, history, number, now, context).await?);
         }
+    }
+    let found = evidence.get(subject.own).cloned();
+    if let (true, Some(change)) = (subject.open, &found) {
+        evidence.insert(subject.own.clone(), Arc::new(ahead::as_submitted(change, now)));
     }
     let case = |change: &Evidence| {
         gate::judge_change(&Case {
@@ -145,6 +153,7 @@ pub async fn judge(
     let brought = evidence.iter().map(|change| success(change, now)).collect();
     Ok(Judged {
         verdict,
+        found,
         range,
         evidence,
         tree,
@@ -166,7 +175,7 @@ fn success(change: &Evidence, at: Timestamp) -> Success {
 }
 
 /// What a commit holds and `held` do not.
-fn reach<'a>(
+pub fn reach<'a>(
     graph: &'a BTreeMap<CommitId, range::Commit>,
     from: &'a CommitId,
     held: &BTreeSet<&'a CommitId>,

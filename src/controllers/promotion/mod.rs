@@ -2,9 +2,10 @@
 //!
 //! The recipe, one file a step: [`gather`] reads, [`plan`] says what everybody wants of it now, [`apply`] alone writes
 //! outside, one move after the other and each written down before it is made, [`report`] owns the rest of status. What
-//! [`gather`] reads is two things: [`judge`] puts a merged change before the gate, [`way_back`] finds where a rollback leads.
+//! [`gather`] reads is two things: [`asked`] puts a change before the gate, [`way_back`] finds where a rollback leads.
 
 mod apply;
+mod asked;
 mod gather;
 mod judge;
 mod plan;
@@ -18,6 +19,7 @@ use kube::ResourceExt as _;
 use lockstep_core::api::{FINALIZER, Promotion};
 use lockstep_core::domain::ports::ObjectKey;
 
+pub use asked::{Ahead, Asked, Unjudged};
 pub use gather::contenders;
 pub use judge::{Judged, judge};
 

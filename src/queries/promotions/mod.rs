@@ -1,12 +1,16 @@
-//! Promotions as people look at them, read from what the operator keeps in status: nothing outside is asked.
+//! Promotions as people look at them, read from what the operator keeps in status: nothing outside is asked, but for
+//! what is not merged yet.
 //!
 //! * [`picture`]: a policy's environments in order, with what runs, acts and is held in each.
 //! * [`rows`]: promotions, newest first.
 //! * [`detail`]: everything about one of them.
 //! * [`orders`]: what cancelling, trying again and breaking the glass would do, and when they make no sense.
 //! * [`way_back`]: what a rollback would change.
+//! * [`ahead`]: what a change would come to, asked before the merge; [`change_words`]: what people call it.
 //! * [`pending`]: plans that wait for people's yes.
 
+pub mod ahead;
+pub mod change_words;
 pub mod detail;
 mod differences;
 pub mod orders;

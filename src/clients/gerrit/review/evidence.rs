@@ -203,7 +203,7 @@ fn patch_set(set: &RevisionInfo, by_submit: bool) -> PatchSet {
 }
 
 /// A word of Gerrit's as one of ours.
-fn variant<T: DeserializeOwned>(word: Option<&str>) -> Option<T> {
+pub(super) fn variant<T: DeserializeOwned>(word: Option<&str>) -> Option<T> {
     serde_json::from_value(Value::String(word?.to_owned())).ok()
 }
 

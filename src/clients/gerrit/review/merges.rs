@@ -6,10 +6,11 @@ use std::collections::{BTreeMap, BTreeSet};
 use jiff::{SignedDuration, Timestamp};
 use lockstep_core::domain::ports::{SystemError, SystemErrorKind};
 use lockstep_core::domain::promotion::gate::evidence::{ChangeNumber, CommitId};
-use lockstep_core::domain::promotion::ports::reviews::{Merged, Merges, Watched};
+use lockstep_core::domain::promotion::ports::reviews::{ChangeName, Listed, Merged, Merges, Watched};
 
 use super::super::GerritSystem;
 use super::super::history::time;
+use super::evidence::variant;
 use super::query;
 use super::wire::ChangeInfo;
 
@@ -63,6 +64,25 @@ impl GerritSystem {
         // The search also finds changes whose older patch sets are these commits.
         found.retain(|commit, _| commits.contains(commit));
         Ok(found)
+    }
+
+    pub(super) async fn find_changes(&self, name: &ChangeName) -> Result<Vec<Listed>, SystemError> {
+        let search = query::named(name).map_err(|why| self.refused(&why))?;
+        let found = self.search(&search).await?;
+        let listed = |info: ChangeInfo| {
+            let lacks = || self.bad(&format!("change {} is listed without its revision", info.number));
+            Ok(Listed {
+                number: ChangeNumber(info.number),
+                revision: CommitId(info.current_revision.clone().ok_or_else(lacks)?),
+                status: variant(info.status.as_deref()),
+                subject: info.subject,
+                on: Watched {
+                    project: info.project,
+                    branch: info.branch,
+                },
+            })
+        };
+        found.into_iter().map(listed).collect()
     }
 
     /// All pages of a search, each change once. They are in order of their last update, so that whatever is touched

@@ -27,8 +27,8 @@ use lockstep_core::domain::ports::SystemError;
 use lockstep_core::domain::promotion::gate::GerritVersion;
 use lockstep_core::domain::promotion::gate::evidence::{ChangeNumber, CommitId, Evidence, LabelDefinition};
 use lockstep_core::domain::promotion::ports::reviews::{
-    ChangeRef, Inquiry, Lineage, Merges, Repository, RequirementChanges, Requirements, Review, ReviewSystem,
-    Saying, Watched, Written,
+    ChangeName, ChangeRef, Inquiry, Lineage, Listed, Merges, Repository, RequirementChanges, Requirements,
+    Review, ReviewSystem, Saying, Watched, Written,
 };
 
 use super::GerritSystem;
@@ -95,6 +95,10 @@ impl ReviewSystem for GerritSystem {
         commits: &BTreeSet<CommitId>,
     ) -> Result<BTreeMap<CommitId, ChangeNumber>, SystemError> {
         self.read_changes_of(on, commits).await
+    }
+
+    async fn find(&self, name: &ChangeName) -> Result<Vec<Listed>, SystemError> {
+        self.find_changes(name).await
     }
 
     async fn evidence(&self, change: &ChangeRef, inquiry: &Inquiry) -> Result<Evidence, SystemError> {

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::Timestamp;
 use lockstep_core::domain::promotion::gate::evidence::CommitId;
-use lockstep_core::domain::promotion::ports::reviews::Watched;
+use lockstep_core::domain::promotion::ports::reviews::{ChangeName, Watched};
 
 /// Characters of one search, before they are encoded for a URL: servers and proxies take about 8 kB of it.
 const LONGEST: usize = 2_500;
@@ -56,6 +56,20 @@ pub(super) fn commits(commits: &BTreeSet<CommitId>) -> Result<Vec<String>, Strin
         })
         .collect();
     Ok(joined(parts?))
+}
+
+/// A search for the changes of a name.
+pub(super) fn named(name: &ChangeName) -> Result<String, String> {
+    match name {
+        ChangeName::Number(number) => Ok(format!("change:{}", number.0)),
+        ChangeName::Id(id) => {
+            let digits = id.strip_prefix('I').unwrap_or_default();
+            let whole = digits.len() == 40 && digits.bytes().all(|byte| byte.is_ascii_hexdigit());
+            whole
+                .then(|| format!("change:{id}"))
+                .ok_or_else(|| format!("{id:?} is no Change-Id"))
+        }
+    }
 }
 
 fn joined(parts: Vec<String>) -> Vec<String> {
@@ -115,6 +129,7 @@ mod tests {
         }
         assert!(branches(&BTreeSet::from([watched("a", "x\" OR ref:\"y")])).is_err());
         assert!(commits(&BTreeSet::from([CommitId("a OR status:open".into())])).is_err());
+        assert!(named(&ChangeName::Id("I1 OR status:open".into())).is_err());
     }
 
     #[test]

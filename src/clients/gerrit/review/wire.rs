@@ -21,6 +21,7 @@ pub struct ChangeInfo {
     pub project: String,
     pub branch: String,
     pub change_id: String,
+    pub subject: String,
     pub status: Option<String>,
     pub owner: Numbered,
     pub submitter: Option<Numbered>,

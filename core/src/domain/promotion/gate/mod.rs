@@ -6,6 +6,7 @@
 //! * what reviewers see of it beforehand: [`managed`];
 //! * now? [`windows`] and [`freeze`]; and all the same: [`break_glass`].
 
+pub mod ahead;
 pub mod break_glass;
 pub mod evidence;
 pub mod finding;

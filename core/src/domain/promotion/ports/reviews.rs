@@ -12,7 +12,7 @@ use sha2::{Digest as _, Sha256};
 use crate::domain::ports::{ConnectionKey, SystemError};
 use crate::domain::promotion::gate::GerritVersion;
 use crate::domain::promotion::gate::evidence::{
-    ChangeNumber, CommitId, Evidence, LabelDefinition, PatchId, TreeId,
+    ChangeNumber, ChangeStatus, CommitId, Evidence, LabelDefinition, PatchId, TreeId,
 };
 use crate::domain::promotion::gate::people::GroupUuid;
 use crate::domain::promotion::gate::range::Commit;
@@ -73,6 +73,26 @@ pub struct Inquiry {
 pub struct ChangeRef {
     pub project: String,
     pub number: ChangeNumber,
+}
+
+/// What people call a change.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum ChangeName {
+    Number(ChangeNumber),
+    /// `I` and hex digits: the same on every branch it was picked to.
+    Id(String),
+}
+
+/// A change as it stands now.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Listed {
+    pub number: ChangeNumber,
+    pub on: Watched,
+    /// Commit of the last patch set.
+    pub revision: CommitId,
+    /// `None`: a word that this version does not know.
+    pub status: Option<ChangeStatus>,
+    pub subject: String,
 }
 
 /// What is said on a change.
@@ -164,6 +184,9 @@ pub trait ReviewSystem: Send + Sync {
         on: &Watched,
         commits: &BTreeSet<CommitId>,
     ) -> Result<BTreeMap<CommitId, ChangeNumber>, SystemError>;
+
+    /// Changes of this name that we can see, in any project and on any branch.
+    async fn find(&self, name: &ChangeName) -> Result<Vec<Listed>, SystemError>;
 
     /// Everything about one change that this system knows. `tree` and `patch` are [`Repository`]'s to fill, and
     /// `governed_by` of the groups is the caller's: Gerrit does not know who declares them.
