@@ -12,7 +12,7 @@ use lockstep_core::api::{Promotion, REQUESTED_AT};
 use lockstep_core::domain::outcome::{Saying, conditions};
 use lockstep_core::domain::ports::{ErrorClass, Note};
 use lockstep_core::domain::promotion::machine::kept;
-use lockstep_core::domain::promotion::machine::state::{End, Phase};
+use lockstep_core::domain::promotion::machine::state::{End, Phase, Step, StepState};
 use serde_json::{Value, json};
 
 use super::super::{Context, Next};
@@ -20,7 +20,9 @@ use super::apply::Outcome;
 use super::gather::Gathered;
 use super::{Judged, key};
 
-/// How soon what goes on outside is looked at again.
+/// How soon what goes on outside is looked at again: what has just begun often ends at once, and what has gone on for
+/// long goes on a little longer.
+const SOON: Duration = Duration::from_millis(250);
 const LOOK: Duration = Duration::from_secs(2);
 /// How soon a verdict is asked for again that waits for no known time: the policy wakes it when anything moves.
 const WAIT: Duration = Duration::from_mins(10);
@@ -95,10 +97,13 @@ fn next(gathered: &Gathered, outcome: &Outcome, judged: Option<&Judged>, now: Ti
     };
     match (&kept.promotion.phase, &gathered.judged) {
         (Phase::Ended(_), _) => Next::AwaitChange,
-        (Phase::Running | Phase::Undoing(_), _) => match outcome.again {
-            Some(at) if at < now + LOOK => after(at, now),
-            _ => Next::After(LOOK),
-        },
+        (Phase::Running | Phase::Undoing(_), _) => {
+            let look = look(&kept.promotion.steps, now);
+            match outcome.again {
+                Some(at) if at < now + look => after(at, now),
+                _ => Next::After(look),
+            }
+        }
         (Phase::Waiting, Some(Err(error))) => match error.class() {
             ErrorClass::RetrySoon => Next::Backoff,
             ErrorClass::RetryAt(at) => after(at, now),
@@ -110,6 +115,17 @@ fn next(gathered: &Gathered, outcome: &Outcome, judged: Option<&Judged>, now: Ti
             _ => Next::After(WAIT),
         },
     }
+}
+
+/// As long again as the step has gone on by now.
+fn look(steps: &[Step], now: Timestamp) -> Duration {
+    let since = steps.iter().rev().find_map(|step| match &step.state {
+        StepState::Acting { sent, .. } => *sent,
+        StepState::Undoing { since, .. } => *since,
+        _ => None,
+    });
+    let gone = since.and_then(|since| Duration::try_from(now.duration_since(since)).ok());
+    gone.unwrap_or(LOOK).clamp(SOON, LOOK)
 }
 
 /// What the promotion is at, in one line.
