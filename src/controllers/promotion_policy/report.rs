@@ -80,8 +80,15 @@ pub async fn report(
         Some(ErrorClass::RetryAt(at)) => {
             Next::After(Duration::try_from(at.duration_since(now)).unwrap_or(poll))
         }
+        // Groups of its gate that bindings applied with it are only about to make.
+        Some(ErrorClass::WaitForChange) if !was_followed(policy) => Next::Backoff,
         Some(ErrorClass::WaitForChange | ErrorClass::WaitSlow) => Next::After(Duration::from_mins(1)),
     }
+}
+
+/// Whether the names of its gate ever meant something.
+fn was_followed(policy: &PromotionPolicy) -> bool {
+    policy.status.as_ref().is_some_and(|status| status.gate.is_some())
 }
 
 fn sayings(policy: &PromotionPolicy, gathered: &Gathered, planned: &Planned) -> Vec<Saying> {
