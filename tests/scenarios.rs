@@ -13,6 +13,8 @@ mod approvals;
 mod approvers;
 #[path = "scenarios/brakes.rs"]
 mod brakes;
+#[path = "scenarios/checks.rs"]
+mod checks;
 #[path = "scenarios/claims.rs"]
 mod claims;
 #[path = "scenarios/credentials.rs"]
@@ -21,6 +23,8 @@ mod credentials;
 mod deletion;
 #[path = "scenarios/drift.rs"]
 mod drift;
+#[path = "scenarios/executed.rs"]
+mod executed;
 #[path = "scenarios/hints.rs"]
 mod hints;
 #[path = "scenarios/labels.rs"]

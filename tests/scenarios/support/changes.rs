@@ -371,6 +371,18 @@ impl Reviewed {
         self.start_from("prod");
         self.write(file, content);
         let commit = self.commit(who, &format!("Change {file}"));
+        self.proposed(who, commit)
+    }
+
+    /// Ada proposes the exact inverse of a commit of `prod`, in git's own words.
+    pub fn revert(&self, commit: &str) -> Change {
+        self.start_from("prod");
+        self.git("ada", &["revert", "--no-commit", commit]);
+        let commit = self.commit("ada", &format!("Take it back\n\nThis reverts commit {commit}."));
+        self.proposed("ada", commit)
+    }
+
+    fn proposed(&self, who: &str, commit: String) -> Change {
         let said = self.push(who, "refs/for/refs/heads/prod");
         let (_, rest) = said.rsplit_once("/+/").expect("the push names a change");
         let digits: String = rest.chars().take_while(char::is_ascii_digit).collect();
@@ -387,6 +399,11 @@ impl Reviewed {
         let commit = self.commit("ben", &format!("Slip in {file}"));
         self.push("ben", "refs/heads/prod");
         commit
+    }
+
+    /// Names everything in a commit, as git does.
+    pub fn tree(&self, commit: &str) -> String {
+        self.git("ben", &["rev-parse", &format!("{commit}^{{tree}}")])
     }
 
     /// Where `prod` stands.

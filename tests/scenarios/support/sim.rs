@@ -24,10 +24,32 @@ pub struct Apart {
     _process: Child,
 }
 
+/// Tokens of a simulator apart.
+const WORKSPACE_TOKEN: &str = "workspace-token-of-a-simulator-apart";
+const ACCOUNT_TOKEN: &str = "account-token-of-a-simulator-apart";
+
 impl Apart {
     pub async fn start(stack: &Stack) -> Self {
+        Self::with(stack, &[]).await
+    }
+
+    /// One that really runs the Python files of jobs.
+    pub async fn executing(stack: &Stack) -> Self {
+        Self::with(stack, &["--execute"]).await
+    }
+
+    async fn with(stack: &Stack, more: &[&str]) -> Self {
+        let account = stack.get("DATABRICKS_SIM_ACCOUNT_ID");
         let mut process = Command::new(stack.simulator())
             .args(["serve", "--listen", "127.0.0.1:0", "--json"])
+            .args([
+                "--workspace-token",
+                WORKSPACE_TOKEN,
+                "--account-token",
+                ACCOUNT_TOKEN,
+            ])
+            .args(["--account-id", account])
+            .args(more)
             .stdout(Stdio::piped())
             .kill_on_drop(true)
             .spawn()
@@ -37,12 +59,11 @@ impl Apart {
         BufReader::new(stdout).read_line(&mut line).await.unwrap();
         let greeting: Value = serde_json::from_str(&line).unwrap();
         let url = greeting["url"].as_str().unwrap().to_owned();
-        // It is steered, and asked nothing that needs a token.
         let sim = Sim {
             url: url.clone(),
-            token: String::new(),
-            account_token: String::new(),
-            account: String::new(),
+            token: WORKSPACE_TOKEN.to_owned(),
+            account_token: ACCOUNT_TOKEN.to_owned(),
+            account: account.to_owned(),
             http: reqwest::Client::new(),
         };
         Self {

@@ -15,7 +15,7 @@ use tokio::sync::RwLockReadGuard;
 use super::gate::Gate;
 use super::gerrit::Gerrit;
 use super::operator::{self, Operator};
-use super::sim::Sim;
+use super::sim::{Apart, Sim};
 use super::stack::{Stack, place, stack};
 pub use super::world::prepare_cluster;
 use super::world::{self, manager, merge};
@@ -80,6 +80,17 @@ impl Team {
         let shared = operator::shared().await?;
         let mut team = Self::on(stack()?, word, gerrit, databricks).await;
         team.shared = Some(shared);
+        team.connect().await;
+        Some(team)
+    }
+
+    /// A fresh world with the shared operator at work, and with this Databricks.
+    pub async fn with(word: &str, apart: &Apart) -> Option<Self> {
+        let shared = operator::shared().await?;
+        let mut team = Self::on(stack()?, word, None, None).await;
+        team.shared = Some(shared);
+        (team.sim, team.databricks_url) = (apart.sim.clone(), apart.url.clone());
+        world::principal(&team.sim).await;
         team.connect().await;
         Some(team)
     }

@@ -39,6 +39,19 @@ impl Sim {
         listed["runs"].as_array().cloned().unwrap_or_default()
     }
 
+    /// What the newest run of a job has printed, if it really ran.
+    pub async fn printed(&self, job: &str) -> Option<String> {
+        let run = self.runs(job).await.into_iter().next()?;
+        let run = self
+            .see(&format!("/api/2.2/jobs/runs/get?run_id={}", run["run_id"]))
+            .await?;
+        let task = &run["tasks"][0]["run_id"];
+        let output = self
+            .see(&format!("/api/2.2/jobs/runs/get-output?run_id={task}"))
+            .await?;
+        output["logs"].as_str().map(ToOwned::to_owned)
+    }
+
     /// Says how the next run of a job goes.
     pub async fn script(&self, script: Value) {
         self.control(Method::POST, "scripts", Some(script)).await;

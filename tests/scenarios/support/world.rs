@@ -74,12 +74,17 @@ pub async fn identity(gerrit: &Gerrit, sim: &Sim) {
         let path = format!("/accounts/{}", encode(GERRIT_USER));
         let (status, answer) = gerrit.call(reqwest::Method::PUT, &path, Some(body)).await;
         assert!(status == 201 || status == 409, "{status} {answer}");
-        sim.seed(json!({"servicePrincipals": [{
-            "applicationId": APPLICATION, "displayName": "lockstep", "accountAdmin": true, "admin": true,
-            "secrets": [CLIENT_SECRET],
-        }]}))
-        .await;
+        principal(sim).await;
     })
+    .await;
+}
+
+/// Its Databricks half.
+pub async fn principal(sim: &Sim) {
+    sim.seed(json!({"servicePrincipals": [{
+        "applicationId": APPLICATION, "displayName": "lockstep", "accountAdmin": true, "admin": true,
+        "secrets": [CLIENT_SECRET],
+    }]}))
     .await;
 }
 
