@@ -14,6 +14,7 @@ INSTALL = {
     "cargo": "install Rust with rustup, then: rustup toolchain install stable",
     "go": "install Go 1.26 or newer (apt-get install golang-go, where it is new enough)",
     "java": "apt-get install openjdk-21-jre-headless",
+    "git": "apt-get install git",
     "mvn": "apt-get install maven",
     "pip": "apt-get install python3-pip python3-venv",
 }

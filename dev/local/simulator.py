@@ -33,7 +33,8 @@ def up(state: State, step: Step) -> None:
         step.say("waiting for the cluster's CA")
         state.cluster_known.wait()
     authority = kubernetes.authority(state)
-    identity = cache.digest([binary, authority or ""])
+    executes = bool(state.get(NAME, "executes"))
+    identity = cache.digest([binary, authority or "", str(executes)])
     port = state.port(NAME)
     running = state.process(NAME)
     if running and running.alive():
@@ -52,6 +53,8 @@ def up(state: State, step: Step) -> None:
     argv = [str(program), "serve", "--listen", f"127.0.0.1:{port}"]
     argv += ["--workspace-token", WORKSPACE_TOKEN, "--account-token", ACCOUNT_TOKEN]
     argv += ["--account-id", ACCOUNT_ID, "--workspace-id", WORKSPACE_ID]
+    if executes:
+        argv += ["--execute"]
     if authority:  # tokens of the cluster's service accounts are verified with keys read from it
         argv += ["--ca-file", str(authority)]
     started = process.start(argv, log)
@@ -59,6 +62,21 @@ def up(state: State, step: Step) -> None:
     state.put(NAME, identity=identity)
     process.wait_ready("databricks-sim", started, log, START_SECONDS, lambda: _answers(port))
     step.done(f"databricks-sim at {url(state)}")
+
+
+def execute(state: State, really: bool) -> None:
+    """Whether the next `up` starts one that really runs Python files. Whoever reaches its port can then run programs as
+    the user who started it, so nothing but the demo asks for it, until `down`.
+    """
+    if bool(state.get(NAME, "executes")) != really:
+        state.put(NAME, executes=really)
+
+
+def executing(state: State, step: Step) -> None:
+    """`up`, with one that really runs Python files; what another one held is lost."""
+    execute(state, True)
+    state.cluster_known.set()
+    up(state, step)
 
 
 def down(state: State, kill: bool = False) -> None:

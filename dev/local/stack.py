@@ -46,6 +46,9 @@ def down(directory: Path, names: list[str]) -> None:
             if state.process(operator.NAME):
                 _side_by_side(state, {operator.NAME: _stopping(operator.stop)})
     stop(directory, names)
+    if simulator.NAME in names and directory.exists():
+        with State(directory).locked() as state:
+            simulator.execute(state, False)
 
 
 def stop(directory: Path, names: list[str], kill: bool = False) -> None:

@@ -5,6 +5,7 @@ A terminal gets colour and a spinner; a pipe gets plain lines, the same words.
 
 from __future__ import annotations
 
+import itertools
 import os
 import sys
 import textwrap
@@ -21,14 +22,15 @@ LIVE = sys.stdout.isatty() and os.environ.get("TERM") != "dumb"
 COLOUR = LIVE and "NO_COLOR" not in os.environ
 WIDTH = 92
 LOOK_SECONDS = 0.2
+CHAPTERS = itertools.count(1)
 
 
 def paint(code: str, text: str) -> str:
     return f"\x1b[{code}m{text}\x1b[0m" if COLOUR else text
 
 
-def chapter(number: int, title: str) -> None:
-    print(f"\n{paint('1;36', f'{number}  {title}')}", flush=True)
+def chapter(title: str) -> None:
+    print(f"\n{paint('1;36', f'{next(CHAPTERS)}  {title}')}", flush=True)
 
 
 def say(text: str) -> None:
@@ -94,6 +96,13 @@ def work(text: str, job: Callable[[Callable[[str], None]], T]) -> T:
         ticking.join()
     _line("\x1b[32m✔\x1b[0m" if COLOUR else "-", text, time.monotonic() - began, end="\n")
     return result
+
+
+class Told:
+    """The step of the stack's display, told as part of the tale."""
+
+    def __init__(self, say: Callable[[str], None]) -> None:
+        self.say = self.detail = self.done = say
 
 
 def _line(mark: str, text: str, elapsed: float, end: str) -> None:

@@ -5,82 +5,61 @@ Everything is an upsert: preparing a prepared world changes nothing.
 
 from __future__ import annotations
 
-import base64
 import json
 import os
-import urllib.error
 import urllib.parse
-import urllib.request
 
-from .failure import Failure
+from . import review
+from .calls import PASSWORD, expect, gerrit, quoted, simulator
 from .state import REPOSITORY
 
 WORLD = REPOSITORY / "examples" / "world"
 
 
-def gerrit(method: str, path: str, body: object | None = None) -> tuple[int, object]:
-    """One call as the administrator."""
-    user = f"{os.environ['GERRIT_ADMIN_USER']}:{os.environ['GERRIT_ADMIN_PASSWORD']}"
-    headers = {"Authorization": "Basic " + base64.b64encode(user.encode()).decode()}
-    return _call(os.environ["GERRIT_URL"].rstrip("/") + "/a" + path, method, body, headers)
-
-
-def simulator(method: str, path: str, body: object | None = None) -> tuple[int, object]:
-    """One call on the simulator; below `/_sim/` it needs no identity."""
-    account = "/accounts/" in path
-    token = os.environ["DATABRICKS_SIM_ACCOUNT_TOKEN" if account else "DATABRICKS_SIM_TOKEN"]
-    return _call(os.environ["DATABRICKS_SIM_URL"].rstrip("/") + path, method, body, {"Authorization": f"Bearer {token}"})
-
-
-def _call(url: str, method: str, body: object | None, headers: dict[str, str]) -> tuple[int, object]:
-    data = None if body is None else json.dumps(body).encode()
-    if data is not None:  # Gerrit 3.13.5 takes an empty body that calls itself JSON for a broken one
-        headers = headers | {"Content-Type": "application/json"}
-    request = urllib.request.Request(url, data, headers, method=method)
-    try:
-        with urllib.request.urlopen(request, timeout=60) as answer:
-            return answer.status, _parsed(answer.read())
-    except urllib.error.HTTPError as refusal:
-        return refusal.code, _parsed(refusal.read())
-
-
-def _parsed(body: bytes) -> object:
-    text = body.decode(errors="replace").removeprefix(")]}'").strip()
-    try:
-        return json.loads(text)
-    except ValueError:
-        return text
-
-
-def quoted(text: str) -> str:
-    return urllib.parse.quote(text, safe="")
-
-
 def prepare() -> None:
-    _expect(simulator("POST", "/_sim/seed", json.loads((WORLD / "databricks.json").read_text())), 200, 201, 204)
+    expect(simulator("POST", "/_sim/seed", json.loads((WORLD / "databricks.json").read_text())), 200, 201, 204)
     world = json.loads((WORLD / "gerrit.json").read_text())
     for account in world["accounts"]:
-        body = {"name": account["name"], "email": account["email"]}
-        _expect(gerrit("PUT", f"/accounts/{quoted(account['username'])}", body), 201, 409)
-    for project in world["projects"]:
-        _expect(gerrit("PUT", f"/projects/{quoted(project)}", {"create_empty_commit": True}), 201, 409)
+        body = {key: account[key] for key in ("name", "email", "groups") if key in account}
+        name = quoted(account["username"])
+        expect(gerrit("PUT", f"/accounts/{name}", body), 201, 409)
+        if not expect(gerrit("GET", f"/accounts/{name}/tokens"), 200):
+            expect(gerrit("PUT", f"/accounts/{name}/password.http", {"http_password": PASSWORD}), 200, 201)
+    for name, project in world["projects"].items():
+        _project(name, project)
 
 
-def _expect(answer: tuple[int, object], *statuses: int) -> None:
-    status, body = answer
-    if status not in statuses:
-        raise Failure(f"the world could not be prepared: {status} {body}")
+def _project(name: str, project: dict) -> None:
+    """Its labels and rights; and its files on every branch that it does not have yet."""
+    path = f"/projects/{quoted(name)}"
+    expect(gerrit("PUT", path, {"create_empty_commit": True}), 201, 409)
+    expect(gerrit("PUT", f"{path}/config", {"submit_type": "FAST_FORWARD_ONLY"}), 200)
+    for label, body in project["labels"].items():
+        expect(gerrit("PUT", f"{path}/labels/{quoted(label)}", body), 200, 201)
+    rights = {permission: {"rules": {_group(group): {"action": "ALLOW"}}} for permission, group in project["rights"].items()}
+    expect(gerrit("POST", f"{path}/access", {"add": {"refs/heads/*": {"permissions": rights}}}), 200)
+    known = {branch["ref"] for branch in expect(gerrit("GET", f"{path}/branches/"), 200)}
+    missing = [branch for branch in project["branches"] if f"refs/heads/{branch}" not in known]
+    if not missing:
+        return
+    for branch in missing:
+        expect(gerrit("PUT", f"{path}/branches/{quoted(branch)}", {"revision": "master"}), 201)
+    with review.Clone(name) as clone:
+        clone.begin(REPOSITORY / project["files"], missing)
+
+
+def _group(name: str) -> str:
+    """Its uuid; Gerrit spells it as part of a URL."""
+    return urllib.parse.unquote(expect(gerrit("GET", f"/groups/{quoted(name)}"), 200)["id"])
 
 
 def account_number(username: str) -> int:
-    status, account = gerrit("GET", f"/accounts/{quoted(username)}")
-    _expect((status, account), 200)
-    return account["_account_id"]
+    return expect(gerrit("GET", f"/accounts/{quoted(username)}"), 200)["_account_id"]
 
 
 def add_to_gerrit_group(group: str, username: str) -> None:
     """What somebody does by hand in the web page."""
-    _expect(gerrit("PUT", f"/groups/{quoted(group)}/members/{account_number(username)}"), 200, 201)
+    expect(gerrit("PUT", f"/groups/{quoted(group)}/members/{account_number(username)}"), 200, 201)
 
 
 def gerrit_members(group: str) -> list[str] | None:
@@ -88,29 +67,24 @@ def gerrit_members(group: str) -> list[str] | None:
     status, members = gerrit("GET", f"/groups/{quoted(group)}/members/")
     if status == 404:
         return None
-    _expect((status, members), 200)
-    return sorted(member["name"] for member in members)
+    return sorted(member["name"] for member in expect((status, members), 200))
 
 
 def account_group(group: str) -> list[str] | None:
     """The same for an account group of Databricks."""
     base = f"/api/2.0/accounts/{os.environ['DATABRICKS_SIM_ACCOUNT_ID']}/scim/v2/Groups"
     named = quoted(f'displayName eq "{group}"')
-    status, found = simulator("GET", f"{base}?filter={named}")
-    _expect((status, found), 200)
+    found = expect(simulator("GET", f"{base}?filter={named}"), 200)
     if not found.get("Resources"):
         return None
-    status, whole = simulator("GET", f"{base}/{found['Resources'][0]['id']}")
-    _expect((status, whole), 200)
+    whole = expect(simulator("GET", f"{base}/{found['Resources'][0]['id']}"), 200)
     return sorted(member["display"] for member in whole.get("members", []))
 
 
 def job_rights(name: str) -> dict[str, str]:
     """Who may do what with a job, inherited rights left out."""
-    status, found = simulator("GET", f"/api/2.2/jobs/list?name={quoted(name)}")
-    _expect((status, found), 200)
-    status, rights = simulator("GET", f"/api/2.0/permissions/jobs/{found['jobs'][0]['job_id']}")
-    _expect((status, rights), 200)
+    found = expect(simulator("GET", f"/api/2.2/jobs/list?name={quoted(name)}"), 200)
+    rights = expect(simulator("GET", f"/api/2.0/permissions/jobs/{found['jobs'][0]['job_id']}"), 200)
     rows = {}
     for entry in rights["access_control_list"]:
         who = entry.get("group_name") or entry.get("user_name") or entry.get("service_principal_name")
@@ -118,3 +92,17 @@ def job_rights(name: str) -> dict[str, str]:
         if direct:
             rows[who] = direct[0]
     return rows
+
+
+def served(endpoint: str) -> str:
+    """What an endpoint answers from."""
+    config = expect(simulator("GET", f"/api/2.0/serving-endpoints/{quoted(endpoint)}"), 200).get("config") or {}
+    return ", ".join(f"{row['entity_name']} version {row['entity_version']}" for row in config.get("served_entities", []))
+
+
+def logs(job: str) -> str:
+    """What the newest run of a job has printed."""
+    found = expect(simulator("GET", f"/api/2.2/jobs/list?name={quoted(job)}"), 200)
+    runs = expect(simulator("GET", f"/api/2.2/jobs/runs/list?expand_tasks=true&job_id={found['jobs'][0]['job_id']}"), 200)
+    task = runs["runs"][0]["tasks"][0]["run_id"]
+    return expect(simulator("GET", f"/api/2.2/jobs/runs/get-output?run_id={task}"), 200).get("logs", "")

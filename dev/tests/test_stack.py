@@ -8,7 +8,7 @@ import unittest
 from pathlib import Path
 from unittest import mock
 
-from local import operator, process, stack
+from local import operator, process, simulator, stack
 from local.progress import Board
 from local.state import State
 
@@ -42,6 +42,12 @@ class Down(unittest.TestCase):
         with mock.patch.object(stack.SYSTEMS["kubernetes"], "down", lambda *_: alive.append(self.operator.alive())):
             stack.down(self.directory, list(stack.SYSTEMS))
         self.assertEqual(alive, [False])
+
+    def test_down_takes_back_that_the_simulator_runs_programs(self):
+        for names, executes in ((["gerrit"], True), (["sim"], False)):
+            simulator.execute(State(self.directory), True)
+            stack.down(self.directory, names)
+            self.assertEqual(State(self.directory).get("sim", "executes"), executes)
 
     def test_reset_stops_it_and_forgets_it(self):
         stack.reset(self.directory)
