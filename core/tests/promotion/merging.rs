@@ -231,6 +231,15 @@ fn a_gate_below_the_connections_floor_lets_nobody_through() {
     for spoil in spoils {
         assert_eq!(after(spoil), only(GateBelowFloor));
     }
+    let pattern = |pattern: &str| {
+        let pattern = pattern.to_owned();
+        after(|review| {
+            let floor = review.surroundings.floor.as_mut().unwrap();
+            floor.approver_groups = BTreeSet::from([pattern]);
+        })
+    };
+    assert_eq!(pattern("ml-fraud-*"), BTreeSet::new());
+    assert_eq!(pattern("ml-other-*"), only(GateBelowFloor));
 }
 
 #[test]

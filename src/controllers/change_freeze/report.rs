@@ -42,10 +42,10 @@ fn standing(spec: &ChangeFreezeSpec, now: Timestamp) -> (Saying, Next) {
     if now < until {
         let message = format!("in force until {until}: {}", spec.reason);
         let left = Duration::try_from(until.duration_since(now)).unwrap_or_default();
-        (ready(Reason::Succeeded, message), Next::After(left))
+        (ready(Reason::InForce, message), Next::After(left))
     } else {
         (
-            ready(Reason::Expired, format!("over since {until}")),
+            ready(Reason::Over, format!("over since {until}")),
             Next::AwaitChange,
         )
     }
@@ -66,11 +66,11 @@ mod tests {
         };
         let at = |time: &str| standing(&spec, time.parse().unwrap());
         let (said, next) = at("2026-03-31T23:59:30Z");
-        assert_eq!((said.reason, said.status), (Reason::Succeeded, Some(true)));
+        assert_eq!((said.reason, said.status), (Reason::InForce, Some(true)));
         assert_eq!(said.message, "in force until 2026-04-01T00:00:00Z: quarter end");
         assert_eq!(next, Next::After(Duration::from_secs(30)));
         let (said, next) = at("2026-04-01T00:00:00Z");
-        assert_eq!((said.reason, said.status), (Reason::Expired, Some(true)));
+        assert_eq!((said.reason, said.status), (Reason::Over, Some(true)));
         assert_eq!(said.message, "over since 2026-04-01T00:00:00Z");
         assert_eq!(next, Next::AwaitChange);
     }

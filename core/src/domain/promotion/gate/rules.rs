@@ -137,7 +137,7 @@ pub struct Floor {
     /// `*` stands for any characters.
     pub projects: Vec<String>,
     pub min_approvals: u32,
-    /// Names of groups that may approve.
+    /// Names of groups that may approve; `*` stands for any characters.
     pub approver_groups: BTreeSet<String>,
     pub require_verification: bool,
 }

@@ -28,7 +28,11 @@ pub fn gate_below_floor(case: &Case<'_>) -> Option<Finding> {
                     rules.approval.count, floor.min_approvals
                 ));
             }
-            if !floor.approver_groups.contains(&rules.approval.group_name) {
+            if !floor
+                .approver_groups
+                .iter()
+                .any(|pattern| matches(pattern, &rules.approval.group_name))
+            {
                 against.push(format!(
                     "group {} is not among promotion.approverGroups",
                     rules.approval.group_name
