@@ -39,6 +39,8 @@ mod outages;
 mod pace;
 #[path = "scenarios/people.rs"]
 mod people;
+#[path = "scenarios/policies.rs"]
+mod policies;
 #[path = "scenarios/promotions.rs"]
 mod promotions;
 #[path = "scenarios/promotions_killed.rs"]

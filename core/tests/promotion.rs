@@ -16,6 +16,8 @@ mod assisted;
 mod counting;
 #[path = "promotion/expressions.rs"]
 mod expressions;
+#[path = "promotion/gates.rs"]
+mod gates;
 #[path = "promotion/going.rs"]
 mod going;
 #[path = "promotion/merging.rs"]

@@ -7,12 +7,13 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use lockstep_core::domain::ports::{KeepError, NEWEST};
 use lockstep_core::domain::promotion::gate::evidence::CommitId;
-use lockstep_core::domain::promotion::gate::range::BaselineKey;
+use lockstep_core::domain::promotion::gate::range::{Acceptance, BaselineKey};
 use lockstep_core::domain::promotion::machine::queue::Environment;
 use lockstep_core::domain::promotion::machine::rollback::Recorded;
-use lockstep_core::domain::promotion::proof::fact::PromotionFact;
+use lockstep_core::domain::promotion::proof::fact::{GateFact, PromotionFact};
 use serde::de::IgnoredAny;
 use serde::{Deserialize, Deserializer};
+use serde_json::{Value, json};
 use tokio::sync::OnceCell;
 
 use super::fold::read;
@@ -32,6 +33,11 @@ pub(super) struct Told {
     environment_state: Option<Environment>,
     #[serde(default)]
     baseline: Option<(BaselineKey, CommitId)>,
+    #[serde(default)]
+    accepted: BTreeMap<CommitId, Acceptance>,
+    /// Read when it is asked for.
+    #[serde(default)]
+    gate: Option<Value>,
 }
 
 #[derive(Clone, Debug, Deserialize)]
@@ -56,6 +62,8 @@ impl From<&PromotionFact> for Told {
             recorded,
             environment_state,
             baseline,
+            accepted,
+            gate,
         } = fact;
         Self {
             policy: Policy {
@@ -65,6 +73,9 @@ impl From<&PromotionFact> for Told {
             recorded: recorded.is_some(),
             environment_state: environment_state.clone(),
             baseline: baseline.clone(),
+            accepted: accepted.clone(),
+            // Plain values: serialising them cannot fail.
+            gate: gate.as_ref().map(|gate| json!(gate)),
         }
     }
 }
@@ -106,6 +117,10 @@ struct Folded {
     baselines: BTreeMap<BaselineKey, (u64, CommitId)>,
     environments: BTreeMap<Where, (u64, Environment)>,
     promotions: BTreeMap<Where, BTreeMap<u64, Place>>,
+    accepted: BTreeMap<Where, BTreeMap<CommitId, (u64, Acceptance)>>,
+    gates: BTreeMap<Where, (u64, Value)>,
+    /// By namespace of the policy.
+    gates_of_places: BTreeMap<(String, BaselineKey), (u64, Value)>,
 }
 
 impl Folded {
@@ -116,13 +131,31 @@ impl Folded {
             recorded,
             environment_state,
             baseline,
+            accepted,
+            gate,
         } = told;
         let at = (uid, environment);
+        let seq = place.tip.seq;
         if recorded {
             let all = self.promotions.entry(at.clone()).or_default();
             all.insert(place.tip.seq, place);
             if all.len() > NEWEST {
                 all.pop_first();
+            }
+        }
+        if let Some(gate) = gate {
+            let namespace = gate.get("namespace").and_then(Value::as_str);
+            let there: Option<Value> = gate.pointer("/gate/place").cloned();
+            let there = there.and_then(|there| serde_json::from_value(there).ok());
+            if let Some(there) = namespace.map(str::to_owned).zip(there) {
+                keep_newest(&mut self.gates_of_places, there, seq, gate.clone());
+            }
+            keep_newest(&mut self.gates, at.clone(), seq, gate);
+        }
+        if !accepted.is_empty() {
+            let all = self.accepted.entry(at.clone()).or_default();
+            for (commit, acceptance) in accepted {
+                keep_newest(all, commit, place.tip.seq, acceptance);
             }
         }
         if let Some(state) = environment_state {
@@ -211,6 +244,41 @@ impl Facts {
         let at = (policy_uid.to_owned(), environment.to_owned());
         let all = self.all(directory).await?;
         Ok(all.environments.get(&at).map(|(_, state)| state.clone()))
+    }
+
+    pub(super) async fn gate_of(
+        self: &Arc<Self>,
+        policy_uid: &str,
+        environment: &str,
+        namespace: &str,
+        place: &BaselineKey,
+        directory: &Path,
+    ) -> Result<Option<GateFact>, KeepError> {
+        let at = (policy_uid.to_owned(), environment.to_owned());
+        let there = (namespace.to_owned(), place.clone());
+        let all = self.all(directory).await?;
+        let found = all.gates.get(&at).or_else(|| all.gates_of_places.get(&there));
+        let read = |(seq, gate): &(u64, Value)| {
+            serde_json::from_value(gate.clone()).map_err(|error| KeepError {
+                what: "record",
+                message: format!("entry {seq} has a gate that this version does not understand: {error}"),
+            })
+        };
+        found.map(read).transpose()
+    }
+
+    pub(super) async fn accepted_in(
+        self: &Arc<Self>,
+        policy_uid: &str,
+        environment: &str,
+        directory: &Path,
+    ) -> Result<BTreeMap<CommitId, Acceptance>, KeepError> {
+        let at = (policy_uid.to_owned(), environment.to_owned());
+        let all = self.all(directory).await?;
+        let found = all.accepted.get(&at).into_iter().flatten();
+        Ok(found
+            .map(|(commit, (_, acceptance))| (commit.clone(), acceptance.clone()))
+            .collect())
     }
 
     pub(super) async fn promotions_of(

@@ -2,7 +2,7 @@ use std::collections::BTreeMap;
 
 use lockstep_core::domain::ports::{Entry, Event, NEWEST, Record as _};
 use lockstep_core::domain::promotion::gate::evidence::{ChangeNumber, CommitId};
-use lockstep_core::domain::promotion::gate::range::BaselineKey;
+use lockstep_core::domain::promotion::gate::range::{Acceptance, BaselineKey};
 use lockstep_core::domain::promotion::machine::attempt::{PromotionName, StepName};
 use lockstep_core::domain::promotion::machine::queue::{Environment, Hold};
 use lockstep_core::domain::promotion::machine::rollback::{OnRollback, Recorded, RecordedStep, StepKind};
@@ -226,4 +226,29 @@ async fn an_entry_that_says_nothing_of_promotions_is_written_as_it_always_was() 
     )
     .unwrap();
     assert_eq!(told, success(2));
+}
+
+#[tokio::test]
+async fn what_people_accepted_is_known_by_its_policy_and_environment() {
+    let scratch = Scratch::new();
+    let yes = |by: &str| Acceptance {
+        approval: "yes".into(),
+        by: by.into(),
+        at: Timestamp::UNIX_EPOCH,
+    };
+    let accepting = |name: &str, by: &str| {
+        let mut fact = fact("u", "prod");
+        fact.accepted.insert(commit(name), yes(by));
+        saying(Event::Intent, fact)
+    };
+    let record = FileRecord::open(&scratch.0).unwrap();
+    for entry in [accepting("a", "ada"), accepting("b", "ben"), accepting("a", "cy")] {
+        record.append(entry).await.unwrap();
+    }
+    drop(record);
+    let record = FileRecord::open(&scratch.0).unwrap();
+    let all = BTreeMap::from([(commit("a"), yes("cy")), (commit("b"), yes("ben"))]);
+    assert_eq!(record.accepted_in("u", "prod").await.unwrap(), all);
+    assert_eq!(record.accepted_in("u", "staging").await.unwrap(), BTreeMap::new());
+    assert_eq!(record.accepted_in("v", "prod").await.unwrap(), BTreeMap::new());
 }

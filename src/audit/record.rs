@@ -1,6 +1,6 @@
 //! The port [`Record`] over files of JSON lines.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -8,9 +8,10 @@ use async_trait::async_trait;
 use lockstep_core::api::access_binding::InventoryRow;
 use lockstep_core::domain::ports::{Entry, EntryId, KeepError, Record};
 use lockstep_core::domain::promotion::gate::evidence::CommitId;
-use lockstep_core::domain::promotion::gate::range::BaselineKey;
+use lockstep_core::domain::promotion::gate::range::{Acceptance, BaselineKey};
 use lockstep_core::domain::promotion::machine::queue::Environment;
 use lockstep_core::domain::promotion::machine::rollback::Recorded;
+use lockstep_core::domain::promotion::proof::fact::GateFact;
 use tokio::sync::mpsc::Sender;
 use tokio::sync::oneshot;
 
@@ -148,6 +149,28 @@ impl Record for FileRecord {
     ) -> Result<Option<Environment>, KeepError> {
         self.facts
             .environment_of(policy_uid, environment, &self.directory)
+            .await
+    }
+
+    async fn gate_of(
+        &self,
+        policy_uid: &str,
+        environment: &str,
+        namespace: &str,
+        place: &BaselineKey,
+    ) -> Result<Option<GateFact>, KeepError> {
+        self.facts
+            .gate_of(policy_uid, environment, namespace, place, &self.directory)
+            .await
+    }
+
+    async fn accepted_in(
+        &self,
+        policy_uid: &str,
+        environment: &str,
+    ) -> Result<BTreeMap<CommitId, Acceptance>, KeepError> {
+        self.facts
+            .accepted_in(policy_uid, environment, &self.directory)
             .await
     }
 

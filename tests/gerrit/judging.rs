@@ -135,6 +135,7 @@ impl Yard {
                     parents: lineage.parents,
                     tree: TreeId(String::new()),
                     automatic_merge: None,
+                    hands: BTreeSet::new(),
                     reverts: None,
                 };
                 (commit, node)

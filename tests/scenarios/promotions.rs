@@ -5,11 +5,13 @@ use std::collections::BTreeMap;
 use kube::ResourceExt;
 use kube::api::DeleteParams;
 use lockstep_core::api::promotion::PromotionPhase;
+use lockstep_core::api::promotion_policy::PlanSubject;
 use lockstep_core::api::{ChangeFreeze, Promotion, PromotionPolicy};
 use serde_json::{Value, json};
 
+use crate::support::approvals::protect;
 use crate::support::changes::{Reviewed, TREE};
-use crate::support::promoting::{POLICY, findings, ready};
+use crate::support::promoting::{LEAD, POLICY, findings, ready};
 use crate::support::team::Team;
 use crate::support::waiting::condition;
 use crate::support::workspace::parameter;
@@ -280,7 +282,14 @@ async fn outside_its_window_a_change_waits() {
     assert_eq!(team.uploaded().await, BTreeMap::new());
     assert_eq!(team.messages(&change).await, []);
 
+    // To open it is to make the gate weaker.
+    protect(&team).await;
     team.policy(&[team.code()], json!({})).await;
+    let plan = team.asked(PlanSubject::WeakerGate).await;
+    assert!(plan.summary[0].contains("windows.deny"), "{plan:?}");
+    team.pass_over(&waits).await;
+    assert_eq!(team.uploaded().await, BTreeMap::new());
+    team.yes(LEAD, &plan).await;
     team.until_promotion(&change, PromotionPhase::Succeeded).await;
 }
 

@@ -91,6 +91,21 @@ pub struct EnvironmentStatus {
     /// How many more there are.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub unexplained_commits_beyond: Option<i64>,
+    /// From where the places of promotions are counted since the baseline moved; unset: from the baseline.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub counted: Option<CountedStatus>,
+    /// What only this environment moves, as no other policy may: jobs, aliases, endpoints, directories.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = shapes::STEPS), inner(length(max = 2_048)))]
+    pub holds: Vec<String>,
+    /// Why nothing begins there: another holds what it aims at.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 4_096))]
+    pub conflict: Option<String>,
+    /// The newest 100 commits that nobody accounts for and that a person accepted.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = shapes::ACCEPTED))]
+    pub accepted: Vec<AcceptedCommit>,
     /// Everything that ran or wrote there, whoever began it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub runs: Option<RunsStatus>,
@@ -101,6 +116,31 @@ pub struct EnvironmentStatus {
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 64))]
     pub pins: Vec<PinnedName>,
+}
+
+/// From where places are counted.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct CountedStatus {
+    #[schemars(length(max = 64))]
+    pub from: String,
+    /// Position of that commit.
+    pub position: i64,
+}
+
+/// A commit that no reviewed change accounts for and that a person accepted.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct AcceptedCommit {
+    #[schemars(length(max = 64))]
+    pub commit: String,
+    /// The PlanApproval that names it.
+    #[schemars(length(max = 253))]
+    pub approval: String,
+    /// The approver's user name in the cluster.
+    #[schemars(length(max = 1024))]
+    pub by: String,
+    pub at: Timestamp,
 }
 
 /// What is in place in an environment.
@@ -201,7 +241,7 @@ pub struct GateStatus {
     /// Names these rules exactly; stands in the evidence of whatever they judged.
     #[schemars(length(max = 128))]
     pub digest: String,
-    /// The rules themselves, to hold an edited policy against.
+    /// The gate of each environment, to hold an edited policy against.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(schema_with = "shapes::preserved")]
     pub rules: Option<Value>,

@@ -22,6 +22,8 @@ pub const AUTOMATIONS: u32 = 16;
 pub const AGENTS: u32 = 16;
 /// Commits that a status shows one by one.
 pub const COMMITS: u32 = 50;
+/// Accepted commits of an environment that a status shows.
+pub const ACCEPTED: u32 = 100;
 /// Changes whose evidence a status shows.
 pub const EVIDENCE: u32 = 20;
 /// Findings that a status shows.

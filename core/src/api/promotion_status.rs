@@ -8,7 +8,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use super::promotion_policy_status::PendingPlan;
+use super::promotion_policy_status::{AcceptedCommit, PendingPlan};
 use super::promotion_shapes as shapes;
 
 /// Where a promotion stands, in one word.
@@ -115,6 +115,10 @@ pub struct VerdictStatus {
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 4))]
     pub overridden: Vec<FindingRow>,
+    /// Commits without which it would not pass: nobody reviewed them, and a person accepted them.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = shapes::ACCEPTED))]
+    pub exceptions: Vec<AcceptedCommit>,
 }
 
 /// One thing that speaks against it.

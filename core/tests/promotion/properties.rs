@@ -77,7 +77,7 @@ fn some_vote() -> impl Strategy<Value = Vote> {
 }
 
 /// A review that may or may not pass.
-fn some_review() -> impl Strategy<Value = Review> {
+pub fn some_review() -> impl Strategy<Value = Review> {
     let kind = select(vec![
         PatchSetKind::Rework,
         PatchSetKind::TrivialRebase,

@@ -5,16 +5,16 @@ use std::collections::{BTreeMap, BTreeSet};
 use lockstep_core::domain::promotion::gate::evidence::{ChangeNumber, CommitId, TreeId};
 use lockstep_core::domain::promotion::gate::finding::{Finding, FindingKind};
 use lockstep_core::domain::promotion::gate::range::{
-    Baseline, Commit, JudgedChange, Judgement, Question, Standing, baseline, judge,
+    Acceptance, Baseline, Commit, JudgedChange, Judgement, Question, Standing, baseline, judge,
 };
 
-use crate::review::commit;
+use crate::review::{at, commit};
 
 /// A history `a <- b <- c <- ...` whose commits are all merged changes that pass, numbered from 1.
 struct History {
     graph: BTreeMap<CommitId, Commit>,
     changes: BTreeMap<CommitId, JudgedChange>,
-    accepted: BTreeMap<CommitId, String>,
+    accepted: BTreeMap<CommitId, Acceptance>,
     tip: CommitId,
     current: Option<CommitId>,
     baseline: CommitId,
@@ -26,6 +26,7 @@ fn node(parents: &[&str], tree: &str) -> Commit {
         tree: TreeId(tree.into()),
         automatic_merge: None,
         reverts: None,
+        hands: BTreeSet::new(),
     }
 }
 
@@ -180,13 +181,15 @@ fn a_revert_that_nobody_reviewed_or_that_comes_before_takes_back_nothing() {
 fn a_person_can_accept_a_commit_and_that_is_recorded_as_an_exception() {
     let mut history = history(&["a", "b", "c"]);
     history.pushed("b");
-    history.accepted.insert(commit("b"), "accept-b".into());
+    let yes = Acceptance {
+        approval: "accept-b".into(),
+        by: "lead@example.com".into(),
+        at: at(30),
+    };
+    history.accepted.insert(commit("b"), yes.clone());
     history.assert_unreviewed(&[]);
     let judgement = history.judge();
-    assert_eq!(
-        judgement.exceptions(),
-        BTreeMap::from([(&commit("b"), "accept-b")])
-    );
+    assert_eq!(judgement.exceptions(), BTreeMap::from([(commit("b"), yes)]));
 }
 
 /// `a <- b`, and `a <- c` merged by `m`, which is no change.

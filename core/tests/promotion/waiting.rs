@@ -245,6 +245,7 @@ fn verdict(kinds: &[FindingKind]) -> Verdict {
     Verdict {
         findings: kinds.iter().map(|kind| Finding::new(*kind, "because")).collect(),
         overridden: Vec::new(),
+        exceptions: BTreeMap::new(),
     }
 }
 

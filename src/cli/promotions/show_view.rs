@@ -8,6 +8,7 @@ use jiff::Timestamp;
 use lockstep_core::api::promotion::{
     FindingRow, PromotionPhase, RangeStatus, StepRow, StepRowState, VoteRow,
 };
+use lockstep_core::api::promotion_policy::AcceptedCommit;
 use lockstep_core::domain::promotion::ports::deployments::words;
 
 use super::super::output::{clean, count, paint, style, table};
@@ -188,6 +189,20 @@ fn verdict(detail: &Detail, now: Timestamp) -> String {
     }
     for lifted in &detail.overridden {
         let _ = writeln!(text, "  {} {}", paint(style::SET, "lifted"), found(lifted, now));
+    }
+    for AcceptedCommit {
+        commit,
+        approval,
+        by,
+        at,
+    } in &detail.exceptions
+    {
+        let words = format!(
+            "commit {} that nobody reviewed, by {by}, {} (PlanApproval {approval})",
+            short(commit),
+            moment(*at)
+        );
+        let _ = writeln!(text, "  {} {}", paint(style::SET, "accepted"), clean(&words));
     }
     text
 }

@@ -149,8 +149,7 @@ impl Asked<'_> {
         let not_yet = |what: &str| Unjudged::NotYet(format!("the policy has not come to {what} yet"));
         let rules = self
             .status
-            .rules
-            .as_ref()
+            .rules()
             .ok_or_else(|| not_yet("the rules of its gate"))?;
         let baseline = self
             .status
@@ -207,7 +206,7 @@ impl Asked<'_> {
             open: brought.open,
             current: self.status.current.as_ref(),
             baseline: ground.baseline,
-            accepted: &BTreeMap::new(),
+            accepted: &self.status.accepted,
             moment: Moment {
                 windows: &environment.windows,
                 freezes: self.freezes,

@@ -15,7 +15,7 @@ use lockstep_core::domain::promotion::gate::evidence::{
 use lockstep_core::domain::promotion::gate::finding::Verdict;
 use lockstep_core::domain::promotion::gate::freeze::Stopped;
 use lockstep_core::domain::promotion::gate::people::GroupUuid;
-use lockstep_core::domain::promotion::gate::range::{self, JudgedChange, Judgement, Question};
+use lockstep_core::domain::promotion::gate::range::{self, Acceptance, JudgedChange, Judgement, Question};
 use lockstep_core::domain::promotion::gate::rules::Rules;
 use lockstep_core::domain::promotion::gate::{self, Case, Moment, Success, Surroundings, ahead};
 use lockstep_core::domain::promotion::ports::reviews::{ChangeRef, Inquiry, Review, Watched};
@@ -47,7 +47,7 @@ pub struct Subject<'a> {
     pub current: Option<&'a CommitId>,
     pub baseline: &'a CommitId,
     /// Commits that a person accepted.
-    pub accepted: &'a BTreeMap<CommitId, String>,
+    pub accepted: &'a BTreeMap<CommitId, Acceptance>,
     pub moment: Moment<'a>,
 }
 
@@ -56,6 +56,8 @@ pub struct Judged {
     pub verdict: Verdict,
     /// The change itself as it was read.
     pub found: Option<Arc<Evidence>>,
+    /// Digest of the rules that judged it.
+    pub rules: String,
     pub range: Judgement,
     /// Of the change itself first.
     pub evidence: Vec<Arc<Evidence>>,
@@ -154,6 +156,7 @@ pub async fn judge(
     Ok(Judged {
         verdict,
         found,
+        rules: subject.rules.digest(),
         range,
         evidence,
         tree,

@@ -15,6 +15,7 @@ use lockstep_core::domain::promotion::machine::kept;
 use lockstep_core::domain::promotion::machine::state::{End, Phase, Step, StepState};
 use serde_json::{Value, json};
 
+use super::super::promotion_policy::reading;
 use super::super::{Context, Next};
 use super::apply::Outcome;
 use super::gather::Gathered;
@@ -154,6 +155,13 @@ fn said(gathered: &Gathered, outcome: &Outcome, judged: Option<&Judged>) -> (Rea
             (Some(Err(error)), _) => (error.reason(), format!("it could not be judged: {error}"), false),
             (None, Some((reason, message))) => (*reason, message.clone(), false),
             (Some(Ok(judged)), _) if judged.verdict.passes() => {
+                if let Some(why) = conflict(gathered) {
+                    return (
+                        Reason::ClaimedByAnother,
+                        format!("it passes the gate; {why}"),
+                        false,
+                    );
+                }
                 let held = gathered.environment.held.as_ref();
                 let why = held.map_or_else(
                     || "it passes the gate and waits for its turn".to_owned(),
@@ -196,6 +204,13 @@ fn said(gathered: &Gathered, outcome: &Outcome, judged: Option<&Judged>) -> (Rea
     }
 }
 
+/// Why nothing begins in its environment: another policy has what it moves.
+fn conflict(gathered: &Gathered) -> Option<String> {
+    let environment = &gathered.declared.as_ref()?.environment;
+    let row = reading::row(gathered.policy.as_deref()?, environment.name())?;
+    row.conflict.clone()
+}
+
 fn status(
     promotion: &Promotion,
     outcome: &Outcome,
@@ -228,6 +243,7 @@ fn status(
         "verdict": judged.map_or_else(|| json!(before.verdict), |judged| json!(rows::verdict(&judged.verdict))),
         "range": judged.map_or_else(|| json!(before.range), |judged| json!(rows::range(&judged.range))),
         "evidence": judged.map_or_else(|| json!(before.evidence), |judged| json!(rows::evidence(&judged.evidence))),
+        "rules": judged.map_or_else(|| json!(before.rules), |judged| json!(judged.rules)),
         "judgedAt": before.judged_at.or_else(|| judged.map(|_| now)),
         "nextAction": judged.and_then(|judged| judged.verdict.again()),
     });

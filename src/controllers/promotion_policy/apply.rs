@@ -1,14 +1,10 @@
 //! Writes to the cluster what was decided: first what must be remembered, then what rests on it.
 
-use std::collections::BTreeMap;
-
 use kube::ResourceExt as _;
 use lockstep_core::api::PromotionPolicy;
-use lockstep_core::api::promotion_policy::{GateStatus, RequirementRow};
+use lockstep_core::api::promotion_policy::RequirementRow;
 use lockstep_core::domain::ports::{Entry, Event, KeepError, ObjectKey};
-use lockstep_core::domain::promotion::gate::rules::Rules;
 use serde_json::json;
-use sha2::{Digest as _, Sha256};
 
 use super::super::{Context, promotion};
 use super::key;
@@ -18,8 +14,8 @@ use super::requirements;
 /// Writes.
 pub async fn apply(policy: &PromotionPolicy, planned: &Planned, context: &Context) -> Result<(), KeepError> {
     let object = key(policy);
-    for held in &planned.holds {
-        let Ok(approval) = &held.approval else { continue };
+    for ask in &planned.asks {
+        let Ok(approval) = &ask.approval else { continue };
         // Used before anything rests on it, so that it is used once.
         let entry = Entry {
             time: context.clock.now(),
@@ -27,15 +23,15 @@ pub async fn apply(policy: &PromotionPolicy, planned: &Planned, context: &Contex
             object: object.clone(),
             event: Event::Approved,
             changes: Vec::new(),
-            digest: Some(held.digest.clone()),
+            digest: Some(ask.digest.clone()),
             gained: Vec::new(),
             gave_up: Vec::new(),
             note: format!(
-                "PlanApproval {}: {}; the hold of environment {} ends: {}",
+                "PlanApproval {}: {}; {:?}: {}",
                 approval.name_any(),
                 approval.spec.reason,
-                held.environment,
-                held.hold.reason
+                ask.subject,
+                ask.message
             ),
             promotion: None,
         };
@@ -81,33 +77,9 @@ pub async fn keep(
     requirements: &[RequirementRow],
     context: &Context,
 ) -> Result<(), KeepError> {
-    let mut kept = json!({
-        "environments": planned.environments,
-        "gate": gate(policy, &planned.rules, context),
-    });
+    let mut kept = json!({"environments": planned.environments, "gate": planned.gate});
     if !requirements.is_empty() {
         kept["requirements"] = json!(requirements);
     }
     context.objects.keep(&key(policy), kept).await
-}
-
-/// The gate that judges from now on.
-fn gate(policy: &PromotionPolicy, rules: &BTreeMap<String, Rules>, context: &Context) -> Option<GateStatus> {
-    let before = policy.status.as_ref().and_then(|status| status.gate.clone());
-    if rules.is_empty() {
-        return before;
-    }
-    let value = json!(rules);
-    let digest = format!("sha256:{}", hex::encode(Sha256::digest(value.to_string())));
-    match before {
-        Some(before) if before.digest == digest => Some(before),
-        before => Some(GateStatus {
-            digest,
-            rules: Some(value),
-            // By whose hand somebody came into a group matters from the first gate on.
-            since: before
-                .and_then(|before| before.since)
-                .or_else(|| Some(context.clock.now())),
-        }),
-    }
 }

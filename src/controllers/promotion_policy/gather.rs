@@ -8,19 +8,21 @@ use jiff::Timestamp;
 use kube::ResourceExt as _;
 use lockstep_core::api::{PlanApproval, Promotion, PromotionPolicy};
 use lockstep_core::domain::ports::{KeepError, SystemError, SystemErrorKind};
-use lockstep_core::domain::promotion::arrivals::{Arrival, arrivals};
+use lockstep_core::domain::promotion::arrivals::{Arrival, arrivals, distance, is_on_line};
 use lockstep_core::domain::promotion::gate::evidence::CommitId;
-use lockstep_core::domain::promotion::gate::range::{self, BaselineKey};
+use lockstep_core::domain::promotion::gate::people::Email;
+use lockstep_core::domain::promotion::gate::range::{self, Baseline, BaselineKey};
 use lockstep_core::domain::promotion::gate::rules::Rules;
 use lockstep_core::domain::promotion::machine::attempt::PromotionName;
 use lockstep_core::domain::promotion::machine::kept;
-use lockstep_core::domain::promotion::machine::queue::Contenders;
+use lockstep_core::domain::promotion::machine::queue::{Contenders, Counted};
 use lockstep_core::domain::promotion::policy::Policy;
 use lockstep_core::domain::promotion::ports::reviews::{ChangeRef, Inquiry, Review};
 
 use super::super::Context;
 use super::super::branches::{Branches, History, Tips};
 use super::super::promotion;
+use super::claims::{self, Claims};
 use super::reading::{self, Declared, Problem, Remembered};
 use super::rules;
 
@@ -32,8 +34,8 @@ pub struct Gathered {
     pub policy: Result<Policy, Problem>,
     /// By name, in the policy's order.
     pub environments: Vec<Environment>,
-    /// The gate's rules by environment, where they were looked up in this pass.
-    pub rules: Option<BTreeMap<String, Rules>>,
+    /// What the spec's gate means now, by environment; `None`: its names could not be looked up.
+    pub rules: Option<Arc<BTreeMap<String, Rules>>>,
     /// What people said of this policy's plans.
     pub approvals: Vec<Arc<PlanApproval>>,
     pub protected_since: Option<Timestamp>,
@@ -46,29 +48,38 @@ pub struct Gathered {
 /// One environment as it stands.
 pub struct Environment {
     pub name: String,
+    /// With the gate in force.
     pub declared: Result<Declared, Problem>,
+    /// As the spec says.
+    pub written: Result<Declared, Problem>,
     pub remembered: Remembered,
     pub tip: Option<CommitId>,
     pub baseline: Option<range::Baseline>,
     /// Under what the record knows the baseline.
     pub baseline_key: Option<BaselineKey>,
+    /// From where places would be counted, were the baseline moved to where the spec says.
+    pub moved: Option<Counted>,
+    /// Everything it moves.
+    pub claims: Option<Claims>,
     /// Changes that have no promotion yet, oldest first.
     pub arrived: Vec<Arrival>,
     pub contenders: Contenders,
     pub siblings: Vec<Arc<Promotion>>,
+    /// Who wrote and who committed what lies between the baseline and the tip.
+    pub hands: BTreeMap<CommitId, BTreeSet<Email>>,
 }
 
-/// Reads; the names of the gate as well where they are due.
+/// Reads; the names of the gate as well where it is not known what they mean.
 pub async fn gather(
     branches: &Branches,
     object: &PromotionPolicy,
-    looks_up: bool,
+    rules: Option<Arc<BTreeMap<String, Rules>>>,
     context: &Context,
 ) -> Gathered {
     let mut gathered = Gathered {
         policy: reading::whole(object),
         environments: Vec::new(),
-        rules: None,
+        rules,
         approvals: context.cluster.approvals(&super::key(object)),
         protected_since: context.cluster.approvals_protected_since(),
         unkept: None,
@@ -86,15 +97,27 @@ pub async fn gather(
             let name = environment.name().to_owned();
             let of_here = |promotion: &&Arc<Promotion>| promotion.spec.environment == name;
             let siblings: Vec<Arc<Promotion>> = all.iter().filter(of_here).cloned().collect();
+            let remembered = reading::remembered(object, &name);
+            let written = reading::written(object, &name, &*context.cluster);
+            let gate = remembered.gate.as_ref();
             Environment {
-                declared: reading::declared(object, &name, &*context.cluster),
-                remembered: reading::remembered(object, &name),
+                declared: written
+                    .clone()
+                    .and_then(|written| reading::held_to(&written, gate, &*context.cluster)),
+                baseline_key: written
+                    .as_ref()
+                    .ok()
+                    .and_then(|written| reading::place(written, &*context.cluster)),
+                written,
+                remembered,
                 tip: None,
                 baseline: None,
-                baseline_key: None,
+                moved: None,
+                claims: None,
                 arrived: Vec::new(),
                 contenders: promotion::contenders(&siblings, &name),
                 siblings,
+                hands: BTreeMap::new(),
                 name,
             }
         })
@@ -106,6 +129,12 @@ pub async fn gather(
     {
         return gathered;
     }
+    if let Err(error) = remember(object, &mut gathered, context).await {
+        gathered.unkept = Some(error);
+        return gathered;
+    }
+    // Before Gerrit is asked: whoever goes back needs a turn without it.
+    claims::read(object, &policy, &mut gathered.environments, context);
     let review = match context.reviews.open(&policy.gerrit).await {
         Ok(review) => review,
         Err(error) => {
@@ -113,10 +142,6 @@ pub async fn gather(
             return gathered;
         }
     };
-    if let Err(error) = remember(object, &mut gathered, context).await {
-        gathered.unkept = Some(error);
-        return gathered;
-    }
     let looking = Looking {
         branches,
         object,
@@ -124,7 +149,7 @@ pub async fn gather(
         review: &*review,
         context,
     };
-    if let Err(error) = look(&looking, looks_up, &mut gathered).await {
+    if let Err(error) = look(&looking, &mut gathered).await {
         gathered.errors.push(error);
     }
     gathered
@@ -137,16 +162,30 @@ async fn remember(
     context: &Context,
 ) -> Result<(), KeepError> {
     let uid = object.uid().unwrap_or_default();
+    let namespace = object.namespace().unwrap_or_default();
     for environment in &mut gathered.environments {
-        let Ok(declared) = &environment.declared else {
+        let Ok(written) = &environment.written else {
             continue;
         };
-        environment.baseline_key = baseline_key(declared, context);
+        if let Some(key) = &environment.baseline_key
+            && let Some(told) = context
+                .record
+                .gate_of(&uid, &environment.name, &namespace, key)
+                .await?
+        {
+            let gate = Ok(told.gate);
+            environment.declared = reading::held_to(written, Some(&gate), &*context.cluster);
+            environment.remembered.gate = Some(gate);
+            environment.remembered.gate_since = Some(told.since);
+        }
         if reading::row(object, &environment.name).is_none()
             && let Some(known) = context.record.environment_of(&uid, &environment.name).await?
         {
             environment.remembered.environment = known;
         }
+        // It is told before the status is, so what a crash came between stands there.
+        let accepted = context.record.accepted_in(&uid, &environment.name).await?;
+        environment.remembered.accepted.extend(accepted);
         if environment.remembered.baseline.is_none()
             && let Some(key) = &environment.baseline_key
         {
@@ -154,22 +193,6 @@ async fn remember(
         }
     }
     Ok(())
-}
-
-fn baseline_key(declared: &Declared, context: &Context) -> Option<BaselineKey> {
-    let (gerrit, databricks) = (&declared.gerrit, &declared.environment.recipe.databricks);
-    let server = context
-        .cluster
-        .gerrit_connection(&gerrit.namespace, &gerrit.name)?;
-    let workspace = context
-        .cluster
-        .databricks_connection(&databricks.namespace, &databricks.name)?;
-    Some(BaselineKey {
-        server: server.status.as_ref()?.server.clone()?,
-        project: declared.on.project.clone(),
-        branch: declared.on.branch.clone(),
-        workspace: workspace.status.as_ref()?.workspace_id.clone()?,
-    })
 }
 
 /// One policy, and what its branches are read by.
@@ -181,7 +204,7 @@ struct Looking<'a> {
     context: &'a Context,
 }
 
-async fn look(looking: &Looking<'_>, looks_up: bool, gathered: &mut Gathered) -> Result<(), SystemError> {
+async fn look(looking: &Looking<'_>, gathered: &mut Gathered) -> Result<(), SystemError> {
     let Looking {
         branches,
         object,
@@ -190,15 +213,17 @@ async fn look(looking: &Looking<'_>, looks_up: bool, gathered: &mut Gathered) ->
         context,
     } = *looking;
     let now = context.clock.now();
-    if looks_up {
-        gathered.rules = Some(rules::read(object, policy, review, context).await?);
+    if gathered.rules.is_none() {
+        gathered.rules = Some(Arc::new(
+            rules::read(policy, &object.spec.gate, review, context).await?,
+        ));
     }
     let watched = reading::watched(&*context.objects, &*context.cluster, &policy.gerrit);
     let fresh = reading::fresh(&*context.cluster, &policy.gerrit, now);
     let tips = branches
         .tips(&policy.gerrit, review, &watched, now, fresh, now)
         .await?;
-    let rules = gathered.rules.clone().unwrap_or_else(|| reading::rules(object));
+    let rules = gathered.rules.clone().unwrap_or_default();
     let mut errors = Vec::new();
     for environment in &mut gathered.environments {
         if environment.declared.is_err() {
@@ -248,14 +273,31 @@ async fn look_at(
     environment.tip = Some(tip.clone());
     let known = BTreeSet::from([baseline.commit().clone()]);
     let at = baseline.commit().clone();
+    let counted = environment.remembered.environment.counted.clone();
+    let counted = counted.unwrap_or_else(|| Counted {
+        from: at.clone(),
+        position: 0,
+    });
+    let moved = match &baseline {
+        Baseline::Moved { declared, .. } => Some(declared.clone()),
+        _ => None,
+    };
     environment.baseline = Some(baseline);
     if at == tip {
+        // Whatever it moves to begins no later.
+        environment.moved = moved.map(|_| counted);
         return Ok(());
     }
     let history = branches
         .history(&policy.gerrit, review, &declared.on, tips, &known)
         .await?;
-    for arrival in arrivals(&history.graph, &tip, &at, &history.merged) {
+    let hands = history.graph.iter();
+    environment.hands = hands
+        .map(|(commit, node)| (commit.clone(), node.hands.clone()))
+        .collect();
+    environment.moved = moved.map(|to| recount(&history.graph, &tip, &counted, &to, newest(environment)));
+    for mut arrival in arrivals(&history.graph, &tip, &counted.from, &history.merged) {
+        arrival.position = arrival.position.saturating_add(counted.position);
         let newest = newest(environment);
         let name = name(object, environment, &arrival);
         let there = environment
@@ -270,6 +312,30 @@ async fn look_at(
         }
     }
     Ok(())
+}
+
+/// From where places are counted once the baseline has moved. A later one keeps its place; before an earlier one
+/// nothing is run that was not run then; on a branch that was rewritten all places so far are lower.
+fn recount(
+    graph: &BTreeMap<CommitId, range::Commit>,
+    tip: &CommitId,
+    counted: &Counted,
+    to: &CommitId,
+    newest: u64,
+) -> Counted {
+    if !is_on_line(graph, tip, &counted.from) {
+        return Counted {
+            from: to.clone(),
+            position: newest,
+        };
+    }
+    match distance(graph, tip, &counted.from, to) {
+        Some(distance) => Counted {
+            from: to.clone(),
+            position: counted.position.saturating_add(distance),
+        },
+        None => counted.clone(),
+    }
 }
 
 /// The position of the newest change that was ever taken up.

@@ -6,14 +6,17 @@
 
 mod apply;
 mod aside;
+mod asked;
+mod claims;
+mod gate;
 mod gather;
-mod holds;
 mod leaving;
 mod plan;
 pub mod reading;
 mod report;
 mod requirements;
 mod rules;
+pub mod unreviewed;
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -24,6 +27,7 @@ use kube::ResourceExt as _;
 use lockstep_core::api::PromotionPolicy;
 use lockstep_core::domain::defaults;
 use lockstep_core::domain::ports::ObjectKey;
+use lockstep_core::domain::promotion::gate::rules::Rules;
 
 use self::aside::{Aside, Told};
 use super::branches::Branches;
@@ -35,10 +39,17 @@ const NAMES: SignedDuration = SignedDuration::from_mins(10);
 /// The controller.
 pub struct Controller {
     branches: Arc<Branches>,
-    /// Of which generation the gate's names were last looked up, and when. Losing it costs a reading.
-    looked: Mutex<BTreeMap<String, (i64, Timestamp)>>,
+    /// What the gates' names meant when they were last looked up, by uid. Losing it costs a reading.
+    looked: Mutex<BTreeMap<String, Looked>>,
     /// How submit requirements stand.
     requirements: Aside,
+}
+
+/// What the names of one gate meant.
+struct Looked {
+    generation: i64,
+    at: Timestamp,
+    rules: Arc<BTreeMap<String, Rules>>,
 }
 
 impl Controller {
@@ -51,14 +62,15 @@ impl Controller {
         }
     }
 
-    /// Whether the names of the gate are due to be looked up.
-    fn looks_up(&self, policy: &PromotionPolicy, now: Timestamp) -> bool {
+    /// What the names of the gate mean, unless they are due to be looked up.
+    fn known(&self, policy: &PromotionPolicy, now: Timestamp) -> Option<Arc<BTreeMap<String, Rules>>> {
         let looked = self.looked.lock().unwrap_or_else(PoisonError::into_inner);
+        let known = looked.get(&policy.uid()?)?;
         let generation = policy.metadata.generation.unwrap_or_default();
-        let known = policy.uid().and_then(|uid| looked.get(&uid).copied());
-        known.is_none_or(|(seen, at)| {
-            seen != generation || now.duration_since(at) >= NAMES || self.is_configured_anew(policy, at)
-        })
+        let due = known.generation != generation
+            || now.duration_since(known.at) >= NAMES
+            || self.is_configured_anew(policy, known.at);
+        (!due).then(|| known.rules.clone())
     }
 
     /// Whether somebody has said since that what the names mean may have changed.
@@ -70,10 +82,15 @@ impl Controller {
         })
     }
 
-    fn note(&self, policy: &PromotionPolicy, now: Timestamp) {
+    fn note(&self, policy: &PromotionPolicy, rules: Arc<BTreeMap<String, Rules>>, at: Timestamp) {
         let mut looked = self.looked.lock().unwrap_or_else(PoisonError::into_inner);
         let generation = policy.metadata.generation.unwrap_or_default();
-        looked.insert(policy.uid().unwrap_or_default(), (generation, now));
+        let found = Looked {
+            generation,
+            at,
+            rules,
+        };
+        looked.insert(policy.uid().unwrap_or_default(), found);
     }
 }
 
@@ -100,16 +117,17 @@ impl Reconcile for Controller {
         if defaults::policy_suspended(&policy.spec) {
             return report::suspended(&policy, context, now).await;
         }
-        let looks_up = self.looks_up(&policy, now);
-        let gathered = gather::gather(&self.branches, &policy, looks_up, context).await;
+        let known = self.known(&policy, now);
+        let looks_up = known.is_none();
+        let gathered = gather::gather(&self.branches, &policy, known, context).await;
         if let Some(error) = &gathered.unkept {
             tracing::warn!(%error, "the record could not be asked");
             return Next::Backoff;
         }
         let planned = plan::plan(&policy, &gathered, now);
         let applied = apply::apply(&policy, &planned, context).await;
-        if gathered.rules.is_some() && applied.is_ok() {
-            self.note(&policy, now);
+        if let (true, Some(rules)) = (looks_up, &gathered.rules) {
+            self.note(&policy, rules.clone(), now);
         }
         let mut told = Told::default();
         if applied.is_ok() {

@@ -1,62 +1,81 @@
 //! Decides, purely: which promotions are made, who has the turn, and what is remembered.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use jiff::Timestamp;
 use kube::ResourceExt as _;
 use lockstep_core::api::promotion::{Deploy, PolicyRef};
-use lockstep_core::api::promotion_policy::{CurrentStatus, EnvironmentStatus};
+use lockstep_core::api::promotion_policy::{CurrentStatus, EnvironmentStatus, GateStatus, PlanSubject};
 use lockstep_core::api::reference::Mode;
 use lockstep_core::api::{CHANGED_BY, Promotion, PromotionPolicy, PromotionSpec, RETRY};
 use lockstep_core::domain::defaults;
 use lockstep_core::domain::promotion::arrivals::Arrival;
 use lockstep_core::domain::promotion::gate::evidence::{ChangeNumber, CommitId};
-use lockstep_core::domain::promotion::gate::range::Baseline;
+use lockstep_core::domain::promotion::gate::range::{Acceptance, Baseline};
 use lockstep_core::domain::promotion::gate::rules::Rules;
 use lockstep_core::domain::promotion::machine::attempt::PromotionName;
 use lockstep_core::domain::promotion::machine::kept::{self, Found};
-use lockstep_core::domain::promotion::machine::queue::{self, Contenders, Want, Wishes};
+use lockstep_core::domain::promotion::machine::queue::{self, Contenders, Hold, Want, Wishes};
 use lockstep_core::domain::promotion::machine::state::Phase;
 use lockstep_core::domain::promotion::machine::steps::Gate;
+use lockstep_core::domain::promotion::policy::claims::{Settled, settle};
 use lockstep_core::domain::promotion::proof::fact::{PolicyId, PromotionFact};
 
+use super::gate::{self, Gates};
 use super::gather::{Environment, Gathered};
-use super::holds::{Approvals, Resumption, resumption};
-use super::reading;
+use serde_json::json;
 
+use super::asked::{Approvals, Ask, Wanted};
+use super::reading;
+use super::unreviewed::{self, unreviewed};
+
+/// Characters of a conflict that a status shows.
+const CONFLICT: usize = 4_000;
 /// Promotions made in one pass; the others come with the next, a moment later.
 const AT_ONCE: usize = 100;
 
 /// What is to be written to the cluster.
 pub struct Planned {
+    /// The gate that judges from now on.
+    pub gate: Option<GateStatus>,
+    /// What it asks, by environment.
+    pub rules: BTreeMap<String, Rules>,
     /// What is remembered from now on, in the policy's order.
     pub environments: Vec<EnvironmentStatus>,
-    pub rules: BTreeMap<String, Rules>,
     /// Promotions to make, oldest first.
     pub make: Vec<(String, PromotionSpec)>,
     /// Ended promotions beyond those that are kept.
     pub forget: Vec<String>,
     /// What the record is told before anything rests on it.
     pub facts: Vec<PromotionFact>,
-    /// Holds, and who ends them.
-    pub holds: Vec<Resumption>,
+    /// What others aim at as well.
+    pub conflicts: Conflicts,
+    /// What people are asked, and what they said.
+    pub asks: Vec<Ask>,
     /// More are to be made than one pass makes.
     pub more: bool,
 }
 
 /// Decides.
 pub fn plan(object: &PromotionPolicy, gathered: &Gathered, now: Timestamp) -> Planned {
-    let rules = gathered.rules.clone().unwrap_or_else(|| reading::rules(object));
     let mut planned = Planned {
+        gate: None,
+        rules: BTreeMap::new(),
         environments: Vec::new(),
-        rules,
+        conflicts: Conflicts::default(),
         make: Vec::new(),
         forget: Vec::new(),
         facts: Vec::new(),
-        holds: Vec::new(),
+        asks: Vec::new(),
         more: false,
     };
+    if gathered.policy.is_err() {
+        // What is remembered outlives a spec that nobody understands.
+        let status = object.status.as_ref();
+        let rows = status.and_then(|status| status.environments.clone());
+        planned.environments = rows.unwrap_or_default();
+    }
     let me = super::key(object);
     let approvals = Approvals {
         object: &me,
@@ -71,16 +90,44 @@ pub fn plan(object: &PromotionPolicy, gathered: &Gathered, now: Timestamp) -> Pl
         .map_or(usize::MAX, |policy| policy.history.keep);
     for environment in &gathered.environments {
         let held = environment.remembered.environment.held.as_ref();
-        let held = held.map(|hold| resumption(&approvals, &environment.name, hold));
+        let held = held.map(|hold| approvals.ask(resumption(&environment.name, hold)));
         let wishes = Wishes {
             resume: held.as_ref().is_some_and(|held| held.approval.is_ok()),
             unexplained: None,
         };
-        planned.holds.extend(held);
-        let (row, fact) = remember(object, environment, &wishes, now);
+        planned.asks.extend(held);
+        let settled = environment.claims.as_ref().map(|claims| {
+            settle(
+                &claims.own,
+                &claims.held,
+                claims.takes,
+                &claims.order,
+                &claims.rivals,
+            )
+        });
+        let kept = settled.iter().flat_map(|settled| settled.kept.iter().cloned());
+        planned.conflicts.kept.extend(kept);
+        let moved = moved(environment).map(|wanted| approvals.ask(wanted));
+        let moves = moved.as_ref().is_some_and(|ask| ask.approval.is_ok());
+        planned.asks.extend(moved);
+        let (mut row, fact) = remember(object, environment, settled, moves, &wishes, now);
+        if let Some(why) = &row.conflict {
+            planned
+                .conflicts
+                .lost
+                .push(format!("environment {}: {why}", environment.name));
+        }
+        let accepted = accept(object, environment, &approvals, &mut planned);
+        row.accepted = unreviewed::rows(&accepted);
+        let found = unreviewed(environment);
+        row.unexplained_commits = found
+            .as_ref()
+            .map(|found| found.names(&accepted))
+            .unwrap_or_default();
+        let again = found.and_then(|found| found.to_judge_again(&accepted));
         planned.environments.push(row);
         planned.facts.extend(fact);
-        planned.make.extend(retried(object, environment));
+        planned.make.extend(retried(object, environment, again));
         for arrival in environment.arrived.iter().take(AT_ONCE) {
             let name = super::gather::name(object, environment, arrival);
             planned.make.push((name, spec(object, environment, arrival)));
@@ -88,7 +135,27 @@ pub fn plan(object: &PromotionPolicy, gathered: &Gathered, now: Timestamp) -> Pl
         planned.more |= environment.arrived.len() > AT_ONCE;
         planned.forget.extend(forgotten(environment, keep));
     }
+    let gates = gate::gates(object, gathered, &approvals);
+    let Gates {
+        status,
+        rules,
+        facts,
+        ask,
+    } = gates;
+    planned.gate = status;
+    planned.rules = rules;
+    planned.facts.extend(facts);
+    planned.asks.extend(ask);
     planned
+}
+
+/// What is aimed at by others too, in sentences.
+#[derive(Default)]
+pub struct Conflicts {
+    /// Another has it: nothing runs.
+    pub lost: Vec<String>,
+    /// This policy has it.
+    pub kept: Vec<String>,
 }
 
 fn spec(object: &PromotionPolicy, environment: &Environment, arrival: &Arrival) -> PromotionSpec {
@@ -115,13 +182,57 @@ fn spec(object: &PromotionPolicy, environment: &Environment, arrival: &Arrival) 
     }
 }
 
-/// The next attempt of each promotion that a person wants tried again and that has ended.
-fn retried(object: &PromotionPolicy, environment: &Environment) -> Vec<(String, PromotionSpec)> {
+/// What ends a hold.
+fn resumption(environment: &str, hold: &Hold) -> Wanted {
+    Wanted {
+        subject: PlanSubject::Resume,
+        environment: Some(environment.to_owned()),
+        effect: json!({"hold": hold}),
+        message: format!("environment {environment} is held: {}", hold.reason),
+        lines: vec![format!("let environment {environment} go on: {}", hold.reason)],
+        interested: BTreeSet::new(),
+    }
+}
+
+/// Asks for what nobody accounts for; the commits that are accepted from now on.
+fn accept(
+    object: &PromotionPolicy,
+    environment: &Environment,
+    approvals: &Approvals<'_>,
+    planned: &mut Planned,
+) -> BTreeMap<CommitId, Acceptance> {
+    let mut accepted = environment.remembered.accepted.clone();
+    let Some(found) = unreviewed(environment) else {
+        return accepted;
+    };
+    let Some(wanted) = found.plan(environment) else {
+        return accepted;
+    };
+    let ask = approvals.ask(wanted);
+    let new = unreviewed::accepted(&ask, &found, environment, approvals.now);
+    planned.asks.push(ask);
+    if !new.is_empty() {
+        let mut fact = PromotionFact::about(policy_id(object), environment.name.clone());
+        fact.accepted.clone_from(&new);
+        planned.facts.push(fact);
+    }
+    accepted.extend(new);
+    accepted
+}
+
+/// The next attempt of each promotion that has ended and that a person wants tried again, or of which a person has
+/// accepted what stopped it.
+fn retried(
+    object: &PromotionPolicy,
+    environment: &Environment,
+    again: Option<&Promotion>,
+) -> Vec<(String, PromotionSpec)> {
     let next = |promotion: &Arc<Promotion>| {
         let deploy = promotion.spec.deploy.as_ref()?;
         let contender = environment.contenders.get(&PromotionName(promotion.name_any()))?;
         let ended = matches!(contender.phase, Phase::Ended(_));
-        if !ended || !promotion.annotations().contains_key(RETRY) {
+        let accepted = again.is_some_and(|again| again.name_any() == promotion.name_any());
+        if !ended || !(accepted || promotion.annotations().contains_key(RETRY)) {
             return None;
         }
         let attempt = deploy.attempt.checked_add(1)?;
@@ -149,6 +260,8 @@ fn retried(object: &PromotionPolicy, environment: &Environment) -> Vec<(String, 
 fn remember(
     object: &PromotionPolicy,
     environment: &Environment,
+    settled: Option<Settled>,
+    moves: bool,
     wishes: &Wishes,
     now: Timestamp,
 ) -> (EnvironmentStatus, Option<PromotionFact>) {
@@ -161,8 +274,16 @@ fn remember(
     if let Some(tip) = &environment.tip {
         row.tip = Some(tip.0.clone());
     }
-    if let Some(baseline) = &environment.baseline {
-        row.baseline = Some(baseline.commit().0.clone());
+    let baseline = environment.baseline.as_ref().map(|baseline| match baseline {
+        Baseline::Moved { declared, .. } if moves => declared,
+        baseline => baseline.commit(),
+    });
+    if let Some(baseline) = baseline {
+        row.baseline = Some(baseline.0.clone());
+    }
+    if let Some(Settled { holds, lost, kept: _ }) = settled {
+        row.holds = holds.into_iter().collect();
+        row.conflict = (!lost.is_empty()).then(|| lost.join("; ").chars().take(CONFLICT).collect());
     }
     let Ok(declared) = &environment.declared else {
         return (row, None);
@@ -174,10 +295,16 @@ fn remember(
         windows.next_opening(now)
     };
     let mut contenders = environment.contenders.clone();
-    if defaults::policy_mode(&object.spec) != Mode::Enforce {
+    if defaults::policy_mode(&object.spec) != Mode::Enforce
+        || row.conflict.is_some()
+        || environment.claims.is_none()
+    {
         give_nobody_the_turn(&mut contenders);
     }
-    let next = environment.remembered.environment.next(&contenders, wishes);
+    let mut next = environment.remembered.environment.next(&contenders, wishes);
+    if moves {
+        next.counted.clone_from(&environment.moved);
+    }
     reading::write(&mut row, &next, now);
     row.next = newest_waiting(&environment.contenders);
     row.current = next
@@ -185,29 +312,29 @@ fn remember(
         .as_ref()
         .and_then(|name| current(environment, &name.0))
         .or(row.current);
-    (row, fact(object, environment, next))
+    (row, fact(object, environment, baseline, next))
+}
+
+pub(super) fn policy_id(object: &PromotionPolicy) -> PolicyId {
+    PolicyId {
+        name: object.name_any(),
+        uid: object.uid().unwrap_or_default(),
+    }
 }
 
 /// What is new about the environment.
 fn fact(
     object: &PromotionPolicy,
     environment: &Environment,
+    baseline: Option<&CommitId>,
     next: queue::Environment,
 ) -> Option<PromotionFact> {
-    let policy = PolicyId {
-        name: object.name_any(),
-        uid: object.uid().unwrap_or_default(),
-    };
-    let mut fact = PromotionFact::about(policy, environment.name.clone());
+    let mut fact = PromotionFact::about(policy_id(object), environment.name.clone());
     if next != environment.remembered.environment {
         fact.environment_state = Some(next);
     }
-    if environment.remembered.baseline.is_none() {
-        let baseline = environment
-            .baseline
-            .as_ref()
-            .map(|baseline| baseline.commit().clone());
-        fact.baseline = environment.baseline_key.clone().zip(baseline);
+    if environment.remembered.baseline.as_ref() != baseline {
+        fact.baseline = environment.baseline_key.clone().zip(baseline.cloned());
     }
     (fact.environment_state.is_some() || fact.baseline.is_some()).then_some(fact)
 }
@@ -271,14 +398,23 @@ fn forgotten(environment: &Environment, keep: usize) -> Vec<String> {
     ended.into_iter().take(beyond).map(|(_, name)| name).collect()
 }
 
-/// Whether the policy names another baseline than the record.
-pub fn moved_baselines(gathered: &Gathered) -> Vec<String> {
-    let moved = |environment: &Environment| match &environment.baseline {
-        Some(Baseline::Moved { recorded, declared }) => Some(format!(
-            "environment {}: baseline {declared} is not the recorded {recorded}, which stands",
-            environment.name
-        )),
-        _ => None,
+/// What moves a baseline to where the policy says.
+fn moved(environment: &Environment) -> Option<Wanted> {
+    let Some(Baseline::Moved { recorded, declared }) = &environment.baseline else {
+        return None;
     };
-    gathered.environments.iter().filter_map(moved).collect()
+    environment.moved.as_ref()?;
+    let name = &environment.name;
+    Some(Wanted {
+        subject: PlanSubject::MovedBaseline,
+        environment: Some(name.clone()),
+        effect: json!({"of": environment.baseline_key, "from": recorded, "to": declared}),
+        message: format!(
+            "environment {name}: baseline {declared} is not the recorded {recorded}, which stands"
+        ),
+        lines: vec![format!(
+            "let the history that must be explained begin at {declared} and no longer at {recorded}"
+        )],
+        interested: BTreeSet::new(),
+    })
 }

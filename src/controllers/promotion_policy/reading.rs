@@ -10,17 +10,26 @@ use lockstep_core::api::condition::Reason;
 use lockstep_core::api::connection::Use;
 use lockstep_core::api::databricks_connection::DatabricksTenant;
 use lockstep_core::api::objects::ObjectName;
-use lockstep_core::api::promotion_policy::{CurrentStatus, EnvironmentStatus, HoldStatus, ReachedStatus};
+use lockstep_core::api::promotion_policy::{
+    CountedStatus, CurrentStatus, EnvironmentStatus, HoldStatus, ReachedStatus,
+};
+use lockstep_core::api::windows::WindowText;
 use lockstep_core::domain::access::reach::{Refusal, Tenancy, selects};
 use lockstep_core::domain::defaults;
 use lockstep_core::domain::ports::{Cluster, ConnectionKey};
 use lockstep_core::domain::promotion::gate::evidence::CommitId;
+use lockstep_core::domain::promotion::gate::in_force::InForce;
+use lockstep_core::domain::promotion::gate::range::{Acceptance, BaselineKey};
 use lockstep_core::domain::promotion::gate::rules::{Floor, Rules};
+use lockstep_core::domain::promotion::gate::windows::Windows;
 use lockstep_core::domain::promotion::machine::attempt::PromotionName;
-use lockstep_core::domain::promotion::machine::queue::{self, Hold, Place, Reached};
+use lockstep_core::domain::promotion::machine::queue::{self, Counted, Hold, Place, Reached};
 use lockstep_core::domain::promotion::policy::{self, Aim, Environment, Policy};
 use lockstep_core::domain::promotion::ports::objects::Objects;
 use lockstep_core::domain::promotion::ports::reviews::Watched;
+use serde_json::{Map, Value};
+
+use super::unreviewed;
 
 /// Seconds between two looks at Gerrit.
 const POLL: i64 = 5;
@@ -47,8 +56,66 @@ pub fn whole(policy: &PromotionPolicy) -> Result<Policy, Problem> {
     })
 }
 
-/// Reads one environment, and holds it against what the connections' owners allow.
+/// One environment with the gate in force as its status has it: what an edit makes weaker does not count yet.
 pub fn declared(
+    object: &PromotionPolicy,
+    environment: &str,
+    cluster: &dyn Cluster,
+) -> Result<Declared, Problem> {
+    let written = written(object, environment, cluster)?;
+    held_to(&written, gates(object).get(environment), cluster)
+}
+
+/// What is declared, with what the gate in force says instead.
+pub fn held_to(
+    written: &Declared,
+    gate: Option<&Result<InForce, String>>,
+    cluster: &dyn Cluster,
+) -> Result<Declared, Problem> {
+    let mut declared = written.clone();
+    let gate = match gate {
+        None => return Ok(declared),
+        Some(Ok(gate)) => gate,
+        Some(Err(why)) => {
+            let message = format!(
+                "its gate in status.gate cannot be read ({why}): nothing is judged until a version that understands it runs"
+            );
+            return Err((Reason::InvalidSpec, message));
+        }
+    };
+    if let Some(place) = place(written, cluster)
+        && place != gate.place
+    {
+        let message = format!(
+            "its gate and history are those of {}, and it now means {place}: set it back, or give the environment \
+             another name",
+            gate.place
+        );
+        return Err((Reason::InvalidSpec, message));
+    }
+    let all = |texts: &Option<Vec<WindowText>>| texts.clone().unwrap_or_default();
+    let windows = Windows::parse(&all(&gate.windows.allow), &all(&gate.windows.deny));
+    declared.environment.windows = windows.map_err(|why| (Reason::InvalidSpec, why.to_string()))?;
+    declared.environment.on_unexplained = gate.on_unexplained;
+    declared.environment.requires.clone_from(&gate.rules.requires);
+    Ok(declared)
+}
+
+/// The branch, and where it leads to, by the systems' own names; `None`: a connection has not said them yet.
+pub fn place(declared: &Declared, cluster: &dyn Cluster) -> Option<BaselineKey> {
+    let (gerrit, databricks) = (&declared.gerrit, &declared.environment.recipe.databricks);
+    let server = cluster.gerrit_connection(&gerrit.namespace, &gerrit.name)?;
+    let workspace = cluster.databricks_connection(&databricks.namespace, &databricks.name)?;
+    Some(BaselineKey {
+        server: server.status.as_ref()?.server.clone()?,
+        project: declared.on.project.clone(),
+        branch: declared.on.branch.clone(),
+        workspace: workspace.status.as_ref()?.workspace_id.clone()?,
+    })
+}
+
+/// Reads one environment as it is written, and holds it against what the connections' owners allow.
+pub fn written(
     object: &PromotionPolicy,
     environment: &str,
     cluster: &dyn Cluster,
@@ -208,8 +275,12 @@ pub struct Remembered {
     /// The commit that runs.
     pub current: Option<CommitId>,
     pub baseline: Option<CommitId>,
-    /// What its gate asks, names looked up.
-    pub rules: Option<Rules>,
+    /// The gate in force; an error: this version does not understand it.
+    pub gate: Option<Result<InForce, String>>,
+    /// Since when it matters by whose hand somebody came into a group.
+    pub gate_since: Option<Timestamp>,
+    /// Commits that people accepted.
+    pub accepted: BTreeMap<CommitId, Acceptance>,
 }
 
 /// The row of an environment.
@@ -220,10 +291,15 @@ pub fn row<'a>(policy: &'a PromotionPolicy, environment: &str) -> Option<&'a Env
 
 /// Reads it.
 pub fn remembered(policy: &PromotionPolicy, environment: &str) -> Remembered {
-    let rules = rules(policy).remove(environment);
+    let gate = gates(policy).remove(environment);
+    let gate_since = policy
+        .status
+        .as_ref()
+        .and_then(|status| status.gate.as_ref()?.since);
     let Some(row) = row(policy, environment) else {
         return Remembered {
-            rules,
+            gate,
+            gate_since,
             ..Remembered::default()
         };
     };
@@ -243,23 +319,46 @@ pub fn remembered(policy: &PromotionPolicy, environment: &str) -> Remembered {
                 promotion: name(&reached.promotion),
             }),
             current: row.current.as_ref().map(|current| name(&current.promotion)),
+            counted: row.counted.as_ref().map(|counted| Counted {
+                from: CommitId(counted.from.clone()),
+                position: u64::try_from(counted.position).unwrap_or_default(),
+            }),
         },
         current: row
             .current
             .as_ref()
             .map(|current| CommitId(current.revision.clone())),
         baseline: row.baseline.clone().map(CommitId),
-        rules,
+        gate,
+        gate_since,
+        accepted: unreviewed::read(&row.accepted),
     }
 }
 
-/// The rules of every environment, as they were when the gate was last taken over.
-pub fn rules(policy: &PromotionPolicy) -> BTreeMap<String, Rules> {
+impl Remembered {
+    /// What the gate in force asks.
+    pub fn rules(&self) -> Option<&Rules> {
+        let gate = self.gate.as_ref()?.as_ref().ok()?;
+        Some(&gate.rules)
+    }
+}
+
+/// The gates in force as the status has them, by environment; whatever cannot be read must not look like none.
+pub fn gates(policy: &PromotionPolicy) -> BTreeMap<String, Result<InForce, String>> {
+    let read = |value: Value| serde_json::from_value(value).map_err(|error| error.to_string());
+    raw_gates(policy)
+        .into_iter()
+        .map(|(environment, value)| (environment, read(value)))
+        .collect()
+}
+
+/// The same, unread.
+pub fn raw_gates(policy: &PromotionPolicy) -> Map<String, Value> {
     let gate = policy.status.as_ref().and_then(|status| status.gate.as_ref());
-    let rules = gate.and_then(|gate| gate.rules.clone());
-    rules
-        .and_then(|rules| serde_json::from_value(rules).ok())
-        .unwrap_or_default()
+    match gate.and_then(|gate| gate.rules.clone()) {
+        Some(Value::Object(gates)) => gates,
+        _ => Map::new(),
+    }
 }
 
 /// Puts what the queue remembers into a row.
@@ -278,6 +377,10 @@ pub fn write(row: &mut EnvironmentStatus, next: &queue::Environment, since: Time
         position: i64::try_from(reached.place.position).unwrap_or(i64::MAX),
         attempt: i64::from(reached.place.attempt),
         promotion: reached.promotion.to_string(),
+    });
+    row.counted = next.counted.as_ref().map(|counted| CountedStatus {
+        from: counted.from.0.clone(),
+        position: i64::try_from(counted.position).unwrap_or(i64::MAX),
     });
 }
 

@@ -14,9 +14,9 @@ use serde_json::json;
 
 use super::super::{Context, Next};
 use super::aside::Told;
+use super::asked::Ask;
 use super::gather::Gathered;
-use super::holds::Resumption;
-use super::plan::{Planned, moved_baselines};
+use super::plan::{Conflicts, Planned};
 use super::{key, reading};
 
 /// A suspended policy is only said to be so.
@@ -47,7 +47,7 @@ pub async fn report(
 ) -> Next {
     let now = context.clock.now();
     let mut sayings = sayings(policy, gathered, planned);
-    let mut plans: Vec<PendingPlan> = planned.holds.iter().filter_map(Resumption::pending).collect();
+    let mut plans: Vec<PendingPlan> = planned.asks.iter().filter_map(Ask::pending).collect();
     plans.extend(told.plans.iter().cloned());
     told.add_to(&mut sayings);
     note(policy, &sayings, context).await;
@@ -119,6 +119,8 @@ fn sayings(policy: &PromotionPolicy, gathered: &Gathered, planned: &Planned) -> 
     } else if let Some(error) = gathered.errors.first() {
         let stalled = error.class() == ErrorClass::WaitForChange;
         not_ready(error.reason(), error.to_string(), stalled)
+    } else if !planned.conflicts.lost.is_empty() {
+        not_ready(Reason::ClaimedByAnother, planned.conflicts.lost.join("; "), true)
     } else if defaults::policy_mode(&policy.spec) == Mode::Observe {
         let message = "mode is Observe: changes are judged, and nothing runs";
         vec![Saying::new(
@@ -130,27 +132,37 @@ fn sayings(policy: &PromotionPolicy, gathered: &Gathered, planned: &Planned) -> 
     } else {
         vec![Saying::new(ConditionType::Ready, true, Reason::Succeeded, "")]
     };
-    let held: Vec<String> = planned
-        .environments
-        .iter()
-        .filter_map(|row| Some(format!("environment {}: {}", row.name, row.held.as_ref()?.reason)))
-        .collect();
-    let moved = moved_baselines(gathered);
-    if !held.is_empty() {
-        let message = format!(
-            "{}; a PlanApproval of the plan in status.plans ends it",
-            held.join("; ")
-        );
-        said.push(Saying::new(ConditionType::Blocked, true, Reason::Held, message));
-    } else if !moved.is_empty() {
-        said.push(Saying::new(
-            ConditionType::Blocked,
-            true,
-            Reason::BaselineMoved,
-            moved.join("; "),
-        ));
+    let Conflicts { lost, kept } = &planned.conflicts;
+    let all: Vec<&str> = lost.iter().chain(kept).map(String::as_str).collect();
+    if !all.is_empty() {
+        let reason = Reason::ClaimedByAnother;
+        said.push(Saying::new(ConditionType::Conflict, true, reason, all.join("; ")));
     }
+    said.extend(blocked(policy, planned));
     said
+}
+
+/// What waits for people.
+fn blocked(policy: &PromotionPolicy, planned: &Planned) -> Option<Saying> {
+    let me = key(policy);
+    let asked = planned.asks.iter();
+    let asked = asked.filter_map(|ask| Some((ask.reason(), ask.sentence(&me)?)));
+    // What fails in this pass is asked for from the next one on.
+    let begun = planned.environments.iter().filter(|row| {
+        let known = |ask: &Ask| ask.environment.as_ref() == Some(&row.name);
+        row.held.is_some() && !planned.asks.iter().any(known)
+    });
+    let begun = begun.filter_map(|row| {
+        let reason = &row.held.as_ref()?.reason;
+        Some((
+            Reason::Held,
+            format!("environment {} is held: {reason}", row.name),
+        ))
+    });
+    let all: Vec<(Reason, String)> = begun.chain(asked).collect();
+    let reason = all.first()?.0;
+    let all: Vec<String> = all.into_iter().map(|(_, message)| message).collect();
+    Some(Saying::new(ConditionType::Blocked, true, reason, all.join("; ")))
 }
 
 async fn write(

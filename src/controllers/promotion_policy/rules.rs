@@ -1,11 +1,10 @@
 //! What the gate's names mean in Gerrit: groups by uuid, accounts by number, labels as they are defined, and the
-//! submit requirements that must have been checked. What was once seen stays governed: whoever redefines a label later
-//! has not changed the rules.
+//! submit requirements that must have been checked, as they are now. What of it counts is decided elsewhere: whoever
+//! redefines a label has not changed the gate in force.
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::Timestamp;
-use lockstep_core::api::PromotionPolicy;
 use lockstep_core::api::condition::Reason;
 use lockstep_core::api::promotion_policy::Gate;
 use lockstep_core::domain::access::grant::{System, Target};
@@ -21,15 +20,14 @@ use lockstep_core::domain::promotion::policy::Policy;
 use lockstep_core::domain::promotion::ports::reviews::{Requirements, Review};
 
 use super::super::Context;
-use super::reading;
 
 /// One thing in two versions of Gerrit.
 const NO_FUNCTION: [&str; 2] = ["NoBlock", "NoOp"];
 
 /// Looks the names up.
 pub(super) async fn read(
-    object: &PromotionPolicy,
     policy: &Policy,
+    gate: &Gate,
     review: &dyn Review,
     context: &Context,
 ) -> Result<BTreeMap<String, Rules>, SystemError> {
@@ -46,37 +44,20 @@ pub(super) async fn read(
         server,
         fresh: context.clock.now(),
     };
-    let before = reading::rules(object);
     let labels = review.system().labels(&policy.project).await?;
     let requirements = review.system().requirements(&policy.project).await?;
-    let gate = &object.spec.gate;
     let shared = names.rules(gate, policy, &labels, &requirements).await?;
     let of = |environment: &lockstep_core::domain::promotion::policy::Environment| {
         let name = environment.name().to_owned();
-        let mut rules = Rules {
+        let rules = Rules {
             branch: environment.branch.clone(),
             environment: name.clone(),
             requires: environment.requires.clone(),
             ..shared.clone()
         };
-        if let Some(before) = before.get(&name) {
-            keep(&mut rules, before);
-        }
         (name, rules)
     };
     Ok(policy.environments.iter().map(of).collect())
-}
-
-/// Definitions and requirements that were governed before stay so.
-fn keep(rules: &mut Rules, before: &Rules) {
-    for (label, definition) in &before.labels {
-        if let Some(known) = rules.labels.get_mut(label) {
-            known.clone_from(definition);
-        }
-    }
-    if before.approval.label == rules.approval.label && before.project == rules.project {
-        rules.required.extend(before.required.iter().cloned());
-    }
 }
 
 struct Names<'a> {

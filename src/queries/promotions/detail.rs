@@ -5,6 +5,7 @@ use kube::ResourceExt as _;
 use lockstep_core::api::promotion::{
     EvidenceRow, FindingRow, OverridableFinding, PromotionPhase, Purpose, RangeStatus, StepRow, VoteRow,
 };
+use lockstep_core::api::promotion_policy::AcceptedCommit;
 use lockstep_core::api::{CANCEL, CHANGED_BY, Promotion, PromotionPolicy, RETRY};
 use serde::Serialize;
 
@@ -46,6 +47,9 @@ pub struct Detail {
     pub findings: Vec<FindingRow>,
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub overridden: Vec<FindingRow>,
+    /// Commits that nobody reviewed and a person accepted, without which it would not pass.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub exceptions: Vec<AcceptedCommit>,
     /// Digest of the rules that judged it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub rules: Option<String>,
@@ -136,6 +140,7 @@ pub fn detail(promotion: &Promotion, policy: Option<&PromotionPolicy>) -> Detail
         passes: verdict.passes == Some(true),
         findings: verdict.findings,
         overridden: verdict.overridden,
+        exceptions: verdict.exceptions,
         rules: status.rules,
         changes: status
             .evidence

@@ -119,6 +119,20 @@ impl Team {
         self.say_in(&self.prefix, binding, yes).await
     }
 
+    /// Somebody says yes to what the status of a policy or promotion shows.
+    pub async fn say_yes(&self, user: &str, plan_ref: Value, digest: &str) -> PlanApproval {
+        let name = format!(
+            "{}-{}-{}",
+            self.prefix,
+            &digest[7..15],
+            user.replace(['@', '.'], "-")
+        );
+        let client = self.stack.kube_as(Some(user)).await;
+        let api: Api<PlanApproval> = Api::namespaced(client, &self.prefix);
+        let body = approval(&name, user, plan_ref, digest);
+        api.create(&PostParams::default(), &body).await.unwrap()
+    }
+
     async fn say_in(
         &self,
         namespace: &str,

@@ -5,9 +5,9 @@ use std::sync::atomic::{AtomicU32, Ordering};
 
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
 use kube::ResourceExt as _;
-use kube::api::{ListParams, Patch, PatchParams};
+use kube::api::{DeleteParams, ListParams, Patch, PatchParams};
 use lockstep_core::api::promotion::PromotionPhase;
-use lockstep_core::api::promotion_policy::EnvironmentStatus;
+use lockstep_core::api::promotion_policy::{EnvironmentStatus, PendingPlan, PlanSubject};
 use lockstep_core::api::{Promotion, PromotionPolicy};
 use lockstep_core::domain::promotion::code::tree::MANIFEST;
 use reqwest::Method;
@@ -16,8 +16,10 @@ use serde_json::{Value, json};
 use super::changes::{Change, Reviewed};
 use super::waiting::condition;
 use super::world::merge;
-use super::{PATIENCE, eventually};
+use super::{PATIENCE, becomes, eventually};
 
+/// Somebody who may approve and has no part in anything.
+pub const LEAD: &str = "lead@example.com";
 /// Name of a scenario's one policy.
 pub const POLICY: &str = "fraud";
 
@@ -104,11 +106,78 @@ impl Reviewed {
         .await
     }
 
+    /// The plan of this kind that waits for a person, as soon as it does.
+    pub async fn asked(&self, subject: PlanSubject) -> PendingPlan {
+        let of = move |policy: &PromotionPolicy| {
+            let plans = policy.status.iter().flat_map(|status| &status.plans);
+            plans.into_iter().find(|plan| plan.subject == subject).cloned()
+        };
+        let policy = self
+            .until_policy(&format!("{subject:?} waits"), |policy| of(policy).is_some())
+            .await;
+        of(&policy).unwrap()
+    }
+
+    /// Somebody says yes to a plan of the policy.
+    pub async fn yes(&self, user: &str, plan: &PendingPlan) {
+        let policy: PromotionPolicy = self.all().get(POLICY).await.unwrap();
+        let plan_ref = json!({
+            "kind": "PromotionPolicy", "namespace": self.prefix, "name": POLICY, "uid": policy.uid(),
+        });
+        self.say_yes(user, plan_ref, &plan.digest).await;
+    }
+
+    /// What the policy says of being blocked, as soon as it says all of this.
+    pub async fn blocked(&self, words: &[&str]) -> String {
+        let said = |policy: &PromotionPolicy| {
+            let status = policy.status.clone().unwrap_or_default();
+            condition(&status.conditions, "Blocked").map(|said| said.message.clone())
+        };
+        let all = |policy: &PromotionPolicy| {
+            said(policy).is_some_and(|said| words.iter().all(|word| said.contains(word)))
+        };
+        let policy = self.until_policy(&format!("it is blocked: {words:?}"), all).await;
+        said(&policy).unwrap()
+    }
+
+    /// Whether nothing waits for anybody any more.
+    pub async fn unblocked(&self) -> PromotionPolicy {
+        self.until_policy("nothing waits for a person", |policy| {
+            let status = policy.status.clone().unwrap_or_default();
+            status.plans.is_empty() && condition(&status.conditions, "Blocked").is_none()
+        })
+        .await
+    }
+
+    /// Deletes the policy, and waits until its promotions are gone with it.
+    pub async fn without_policy(&self) {
+        let all = self.all::<PromotionPolicy>();
+        all.delete(POLICY, &DeleteParams::default()).await.unwrap();
+        becomes("its promotions are gone", 0, || async {
+            self.promotions().await.len()
+        })
+        .await;
+    }
+
+    /// Wipes what is remembered of the policy, as a restored backup does.
+    pub async fn wipe(&self) {
+        let nothing = json!({"status": {"environments": null, "gate": null, "pins": null, "conditions": []}});
+        self.all::<PromotionPolicy>()
+            .patch_status(POLICY, &PatchParams::default(), &Patch::Merge(nothing))
+            .await
+            .unwrap();
+    }
+
     /// What is remembered of `prod`.
     pub async fn prod(&self) -> EnvironmentStatus {
+        self.row("prod").await.unwrap()
+    }
+
+    /// What is remembered of an environment; `None`: nothing.
+    pub async fn row(&self, name: &str) -> Option<EnvironmentStatus> {
         let policy: PromotionPolicy = self.all().get(POLICY).await.unwrap();
-        let rows = policy.status.unwrap().environments.unwrap();
-        rows.into_iter().find(|row| row.name == "prod").unwrap()
+        let rows = policy.status?.environments?;
+        rows.into_iter().find(|row| row.name == name)
     }
 }
 
@@ -151,25 +220,45 @@ impl Reviewed {
 
     /// The promotion of a change, as soon as it is as wanted.
     async fn until(&self, change: &Change, what: &str, wanted: impl Fn(&Promotion) -> bool) -> Promotion {
+        self.until_of(change, 1, what, wanted).await
+    }
+
+    async fn until_of(
+        &self,
+        change: &Change,
+        attempt: i32,
+        what: &str,
+        wanted: impl Fn(&Promotion) -> bool,
+    ) -> Promotion {
         let number = change.number;
-        eventually(&format!("change {number} {what}"), PATIENCE, || async {
-            let all = self.promotions().await;
-            let of_it = |promotion: &&Promotion| {
-                let deploy = promotion.spec.deploy.as_ref();
-                deploy.is_some_and(|deploy| deploy.change == number)
-            };
-            match all.iter().find(of_it) {
-                Some(promotion) if wanted(promotion) => Ok(promotion.clone()),
-                Some(promotion) => Err(shown(promotion)),
-                None => Err(format!("{:?}", all.iter().map(shown).collect::<Vec<_>>())),
-            }
-        })
+        eventually(
+            &format!("change {number}, attempt {attempt}, {what}"),
+            PATIENCE,
+            || async {
+                let all = self.promotions().await;
+                let of_it = |promotion: &&Promotion| {
+                    let deploy = promotion.spec.deploy.as_ref();
+                    promotion.spec.policy_ref.name == POLICY
+                        && deploy.is_some_and(|deploy| deploy.change == number && deploy.attempt == attempt)
+                };
+                match all.iter().find(of_it) {
+                    Some(promotion) if wanted(promotion) => Ok(promotion.clone()),
+                    Some(promotion) => Err(shown(promotion)),
+                    None => Err(format!("{:?}", all.iter().map(shown).collect::<Vec<_>>())),
+                }
+            },
+        )
         .await
     }
 
     /// Waits until the promotion of a change is in this phase, and says so in its conditions as well.
     pub async fn until_promotion(&self, change: &Change, phase: PromotionPhase) -> Promotion {
-        self.until(change, &format!("is {phase:?}"), |promotion| {
+        self.until_attempt(change, 1, phase).await
+    }
+
+    /// The same of a later attempt.
+    pub async fn until_attempt(&self, change: &Change, attempt: i32, phase: PromotionPhase) -> Promotion {
+        self.until_of(change, attempt, &format!("is {phase:?}"), |promotion| {
             let status = promotion.status.clone().unwrap_or_default();
             status.phase == Some(phase) && condition(&status.conditions, "Ready").is_some()
         })

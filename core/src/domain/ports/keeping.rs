@@ -1,5 +1,7 @@
 //! What must not be forgotten: the journal in an object's status, and the record.
 
+use std::collections::BTreeMap;
+
 use async_trait::async_trait;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
@@ -9,10 +11,10 @@ use crate::domain::access::pins::Pin;
 use crate::domain::access::trust::Through;
 use crate::domain::plan::{Change, EffectDigest};
 use crate::domain::promotion::gate::evidence::CommitId;
-use crate::domain::promotion::gate::range::BaselineKey;
+use crate::domain::promotion::gate::range::{Acceptance, BaselineKey};
 use crate::domain::promotion::machine::queue;
 use crate::domain::promotion::machine::rollback;
-use crate::domain::promotion::proof::fact::PromotionFact;
+use crate::domain::promotion::proof::fact::{GateFact, PromotionFact};
 
 /// An object of ours, as journal and record name it.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -74,6 +76,27 @@ pub trait Record: Send + Sync {
         _environment: &str,
     ) -> Result<Option<queue::Environment>, KeepError> {
         Ok(None)
+    }
+
+    /// The gate that was last in force in an environment of this policy, else of this branch and workspace in its
+    /// namespace; `None`: none ever was. One that this version does not understand is an error.
+    async fn gate_of(
+        &self,
+        _policy_uid: &str,
+        _environment: &str,
+        _namespace: &str,
+        _place: &BaselineKey,
+    ) -> Result<Option<GateFact>, KeepError> {
+        Ok(None)
+    }
+
+    /// Commits that people accepted in an environment of this policy.
+    async fn accepted_in(
+        &self,
+        _policy_uid: &str,
+        _environment: &str,
+    ) -> Result<BTreeMap<CommitId, Acceptance>, KeepError> {
+        Ok(BTreeMap::new())
     }
 
     /// Promotions that ended in this environment of this policy, the last one first, [`NEWEST`] at most.

@@ -49,6 +49,26 @@ pub fn arrivals(
     found
 }
 
+/// How many commits along first parents one lies above another; `None`: it does not, or the tip does not hold both.
+pub fn distance(
+    graph: &BTreeMap<CommitId, Commit>,
+    tip: &CommitId,
+    from: &CommitId,
+    to: &CommitId,
+) -> Option<u64> {
+    let line = line(graph, tip, from)?;
+    if from == to {
+        return Some(0);
+    }
+    let at = line.into_iter().position(|commit| commit == to)?;
+    u64::try_from(at).ok()?.checked_add(1)
+}
+
+/// Whether a commit lies on the branch's own line.
+pub fn is_on_line(graph: &BTreeMap<CommitId, Commit>, tip: &CommitId, commit: &CommitId) -> bool {
+    line(graph, tip, commit).is_some()
+}
+
 /// The branch's own commits after the baseline, oldest first.
 fn line<'a>(
     graph: &'a BTreeMap<CommitId, Commit>,
@@ -97,6 +117,7 @@ mod tests {
                     tree: TreeId((*name).to_owned()),
                     automatic_merge: None,
                     reverts: None,
+                    hands: BTreeSet::new(),
                 };
                 (id(name), commit)
             })

@@ -4,6 +4,7 @@
 //! Gerrit is looked up elsewhere.
 
 mod aims;
+pub mod claims;
 mod steps;
 #[cfg(test)]
 mod tests;

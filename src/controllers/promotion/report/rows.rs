@@ -19,6 +19,8 @@ use lockstep_core::domain::promotion::machine::state::{
 use lockstep_core::domain::promotion::policy::Action;
 use lockstep_core::domain::promotion::ports::deployments::words;
 
+use super::super::super::promotion_policy::unreviewed;
+
 /// Commits of a range that are shown.
 const COMMITS: usize = 50;
 /// Changes whose evidence is shown.
@@ -112,6 +114,7 @@ pub(super) fn verdict(verdict: &Verdict) -> VerdictStatus {
         passes: Some(verdict.passes()),
         findings: verdict.findings.iter().map(finding).collect(),
         overridden: verdict.overridden.iter().take(4).map(finding).collect(),
+        exceptions: unreviewed::rows(&verdict.exceptions),
     }
 }
 
@@ -122,19 +125,23 @@ pub(super) fn range(range: &Judgement) -> RangeStatus {
             Standing::Change(change) => ("Change", number(change.0), None),
             Standing::MergeOf(change) => ("MergeOf", number(change.0), None),
             Standing::RevertedBy(change) => ("RevertedBy", number(change.0), None),
-            Standing::AcceptedBy(approval) => ("AcceptedBy", None, Some(approval)),
-            Standing::Unreviewed(why) => ("Unreviewed", None, Some(why)),
+            Standing::AcceptedBy(acceptance) => ("AcceptedBy", None, Some(acceptance.to_string())),
+            Standing::Unreviewed(why) => ("Unreviewed", None, Some(why.clone())),
         };
         RangeCommit {
             commit: ToString::to_string(commit),
             standing: standing.to_owned(),
             change,
-            message: message.map(|text| cut(text, VALUE)),
+            message: message.map(|text| cut(&text, VALUE)),
         }
     };
     // What nobody accounts for is what people look for.
     let mut commits: Vec<_> = range.commits.iter().collect();
-    commits.sort_by_key(|(_, standing)| !matches!(standing, Standing::Unreviewed(_)));
+    commits.sort_by_key(|(_, standing)| match standing {
+        Standing::Unreviewed(_) => 0,
+        Standing::AcceptedBy(_) => 1,
+        Standing::Change(_) | Standing::MergeOf(_) | Standing::RevertedBy(_) => 2,
+    });
     RangeStatus {
         tip: range.tip.to_string(),
         current: range.current.as_ref().map(ToString::to_string),

@@ -1,10 +1,13 @@
 //! What speaks against a promotion, in words that name the object, the field, the value seen and what to do.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
+
+use super::evidence::CommitId;
+use super::range::Acceptance;
 
 /// Everything the gate can say. The order is that of the table in which the checks stand.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -103,6 +106,9 @@ pub struct Verdict {
     /// Those that a break-glass promotion lifted.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub overridden: Vec<Finding>,
+    /// Commits that nobody reviewed and a person accepted: without them it would not pass.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub exceptions: BTreeMap<CommitId, Acceptance>,
 }
 
 impl Verdict {
@@ -136,11 +142,16 @@ impl Verdict {
         let Self {
             findings,
             mut overridden,
+            exceptions,
         } = self;
         let (lifted, findings): (Vec<_>, Vec<_>) = findings
             .into_iter()
             .partition(|finding| kinds.contains(&finding.kind) && finding.kind.can_be_overridden());
         overridden.extend(lifted);
-        Self { findings, overridden }
+        Self {
+            findings,
+            overridden,
+            exceptions,
+        }
     }
 }

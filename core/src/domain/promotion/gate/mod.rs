@@ -4,6 +4,7 @@
 //! * what is known: [`people`], [`evidence`], [`rules`];
 //! * one change: [`findings`], each a [`finding`]; every commit below it: [`range`];
 //! * what reviewers see of it beforehand: [`managed`];
+//! * what judges until a person allows less: [`in_force`];
 //! * now? [`windows`] and [`freeze`]; and all the same: [`break_glass`].
 
 pub mod ahead;
@@ -12,6 +13,7 @@ pub mod evidence;
 pub mod finding;
 pub mod findings;
 pub mod freeze;
+pub mod in_force;
 pub mod managed;
 pub mod people;
 pub mod range;
@@ -131,6 +133,7 @@ pub fn judge(case: &Case<'_>, range: &Judgement, moment: &Moment<'_>) -> Verdict
     Verdict {
         findings: merged(findings),
         overridden: Vec::new(),
+        exceptions: range.exceptions(),
     }
 }
 

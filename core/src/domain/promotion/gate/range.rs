@@ -3,12 +3,15 @@
 //! reviewed revert or a person's approval deals with it.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
 
+use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use super::evidence::{ChangeNumber, CommitId, TreeId};
 use super::finding::{Class, Finding, FindingKind};
 use super::only_waits;
+use super::people::Email;
 
 /// One commit of the branch's history, as git has it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -20,6 +23,26 @@ pub struct Commit {
     pub automatic_merge: Option<TreeId>,
     /// The commit whose exact inverse this one is, proven by comparing their patches.
     pub reverts: Option<CommitId>,
+    /// Who wrote and who committed it, by their own word.
+    pub hands: BTreeSet<Email>,
+}
+
+/// A person's yes to a commit that nobody accounts for.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Acceptance {
+    /// Name of the PlanApproval.
+    pub approval: String,
+    /// The approver's user name in the cluster.
+    pub by: String,
+    pub at: Timestamp,
+}
+
+impl fmt::Display for Acceptance {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { approval, by, at } = self;
+        write!(f, "accepted by {by} at {at} (PlanApproval {approval})")
+    }
 }
 
 /// One merged change of the project and what the gate said of it alone.
@@ -42,8 +65,8 @@ pub struct Question<'a> {
     pub baseline: &'a CommitId,
     /// By the exact commit that Gerrit merged: neither an older patch set nor a copy of it is the change.
     pub changes: &'a BTreeMap<CommitId, JudgedChange>,
-    /// Commits that a person accepted, with the PlanApproval that names each.
-    pub accepted: &'a BTreeMap<CommitId, String>,
+    /// Commits that a person accepted.
+    pub accepted: &'a BTreeMap<CommitId, Acceptance>,
 }
 
 /// How one commit is accounted for.
@@ -56,8 +79,8 @@ pub enum Standing {
     MergeOf(ChangeNumber),
     /// Not reviewed, and taken back by a reviewed change.
     RevertedBy(ChangeNumber),
-    /// Not reviewed, and accepted by a person: the PlanApproval.
-    AcceptedBy(String),
+    /// Not reviewed, and accepted by a person.
+    AcceptedBy(Acceptance),
     /// Why it is not accounted for.
     Unreviewed(String),
 }
@@ -96,7 +119,7 @@ impl Judgement {
             findings.push(Finding::new(
                 FindingKind::UnreviewedAncestor,
                 format!(
-                    "{}: revert it by a reviewed change, or approve the commit by a PlanApproval",
+                    "{}: revert it by a reviewed change, or let a person accept it by a PlanApproval of the policy's plan",
                     against.join("; ")
                 ),
             ));
@@ -113,12 +136,12 @@ impl Judgement {
             .collect()
     }
 
-    /// Accepted commits with the approval of each: the exceptions to be recorded.
-    pub fn exceptions(&self) -> BTreeMap<&CommitId, &str> {
+    /// Accepted commits: the exceptions to be recorded.
+    pub fn exceptions(&self) -> BTreeMap<CommitId, Acceptance> {
         self.commits
             .iter()
             .filter_map(|(commit, standing)| match standing {
-                Standing::AcceptedBy(approval) => Some((commit, approval.as_str())),
+                Standing::AcceptedBy(acceptance) => Some((commit.clone(), acceptance.clone())),
                 _ => None,
             })
             .collect()
@@ -249,8 +272,8 @@ fn excuse(question: &Question<'_>, range: &BTreeSet<&CommitId>, commits: &mut BT
             excuses.insert(reverted.clone(), Standing::RevertedBy(*number));
         }
     }
-    for (commit, approval) in question.accepted {
-        excuses.insert(commit.clone(), Standing::AcceptedBy(approval.clone()));
+    for (commit, acceptance) in question.accepted {
+        excuses.insert(commit.clone(), Standing::AcceptedBy(acceptance.clone()));
     }
     for (commit, standing) in commits {
         if matches!(standing, Standing::Unreviewed(_))
@@ -269,6 +292,21 @@ pub struct BaselineKey {
     pub project: String,
     pub branch: String,
     pub workspace: String,
+}
+
+impl fmt::Display for BaselineKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self {
+            server,
+            project,
+            branch,
+            workspace,
+        } = self;
+        write!(
+            f,
+            "branch {branch} of {project} at {server} to workspace {workspace}"
+        )
+    }
 }
 
 /// Where the history that must be explained begins, and how that came about.

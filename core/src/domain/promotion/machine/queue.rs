@@ -12,6 +12,7 @@ use super::attempt::PromotionName;
 use super::guards::{Guard, Guards};
 use super::state::{End, Phase, Promotion};
 use super::steps::Gate;
+use crate::domain::promotion::gate::evidence::CommitId;
 
 /// Place of a deploy in its branch: commits from the baseline along first parents, then the try of that commit. A
 /// break-glass promotion is a further try of the one it lifts.
@@ -83,6 +84,15 @@ pub struct Reached {
     pub promotion: PromotionName,
 }
 
+/// From where places are counted, once that is no longer the first baseline: they must go on rising.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Counted {
+    pub from: CommitId,
+    /// Position of that commit.
+    pub position: u64,
+}
+
 /// What an environment remembers; written before anybody acts on it.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
@@ -97,6 +107,9 @@ pub struct Environment {
     /// The promotion whose outcome is in place.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub current: Option<PromotionName>,
+    /// Unset: from the baseline, which is 0.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub counted: Option<Counted>,
 }
 
 /// What people and the count of runs say about the environment now.

@@ -55,6 +55,12 @@ fn policy(at: &str, value: Value) -> PromotionPolicySpec {
     serde_json::from_value(spec).unwrap()
 }
 
+/// What the first environment of the user guide's policy does.
+pub(super) fn recipe() -> Recipe {
+    let read = read(&policy("/mode", json!("Enforce")), "ml-fraud");
+    read.unwrap().environments.remove(0).recipe
+}
+
 fn errors(at: &str, value: Value) -> Vec<String> {
     let read = read(&policy(at, value), "ml-fraud");
     read.err()

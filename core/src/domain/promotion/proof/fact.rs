@@ -1,11 +1,15 @@
 //! What an entry of the record says of promotions. A fact holds from when it was recorded, whatever the event of its
 //! entry: that an environment is held, or whose turn it is, is true while a step is only meant and after it failed.
 
+use std::collections::BTreeMap;
+
+use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use crate::domain::promotion::gate::evidence::{ChangeNumber, CommitId};
 use crate::domain::promotion::gate::finding::Verdict;
-use crate::domain::promotion::gate::range::BaselineKey;
+use crate::domain::promotion::gate::in_force::InForce;
+use crate::domain::promotion::gate::range::{Acceptance, BaselineKey};
 use crate::domain::promotion::machine::attempt::{IdempotencyToken, StepName};
 use crate::domain::promotion::machine::queue::Environment;
 use crate::domain::promotion::machine::rollback::Recorded;
@@ -27,6 +31,17 @@ pub struct StepFact {
     /// From 1.
     pub attempt: u32,
     pub token: IdempotencyToken,
+}
+
+/// A gate that judges from now on.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct GateFact {
+    /// Of its policy: another one of this namespace with the same branch and workspace begins with this gate.
+    pub namespace: String,
+    pub gate: InForce,
+    /// Since when it matters by whose hand somebody came into a group.
+    pub since: Timestamp,
 }
 
 /// What an entry says of promotions in one environment.
@@ -57,6 +72,12 @@ pub struct PromotionFact {
     /// Where the history of a branch begins from now on.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub baseline: Option<(BaselineKey, CommitId)>,
+    /// The gate that judges there from now on.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub gate: Option<GateFact>,
+    /// Commits that a person accepted there.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub accepted: BTreeMap<CommitId, Acceptance>,
 }
 
 impl PromotionFact {
@@ -73,6 +94,8 @@ impl PromotionFact {
             recorded: None,
             environment_state: None,
             baseline: None,
+            gate: None,
+            accepted: BTreeMap::new(),
         }
     }
 }

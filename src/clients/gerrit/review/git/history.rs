@@ -7,6 +7,7 @@ use gix::merge::blob::builtin_driver::text::Labels;
 use gix::merge::tree::TreatAsUnresolved;
 use jiff::Timestamp;
 use lockstep_core::domain::promotion::gate::evidence::{CommitId, TreeId};
+use lockstep_core::domain::promotion::gate::people::Email;
 use lockstep_core::domain::promotion::gate::range::Commit;
 
 use super::super::walk::Walk;
@@ -59,6 +60,7 @@ pub(super) fn read(
             tree: TreeId(tree.detach().to_string()),
             automatic_merge: None,
             reverts: None,
+            hands: hands(&commit).map_err(text)?,
         };
         found.insert(next.clone(), node);
         walk.add(next, parents, date);
@@ -72,6 +74,13 @@ pub(super) fn read(
         }
     }
     Ok(found)
+}
+
+/// Who wrote and who committed it.
+fn hands(commit: &gix::Commit<'_>) -> Result<BTreeSet<Email>, gix::object::commit::Error> {
+    let (author, committer) = (commit.author()?, commit.committer()?);
+    let address = |who: gix::actor::SignatureRef<'_>| Email::from(who.email.to_string());
+    Ok([address(author), address(committer)].into())
 }
 
 /// What merging two commits gives without renames and without anybody's hand. `None`: it conflicts.
