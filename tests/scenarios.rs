@@ -43,6 +43,8 @@ mod people;
 mod policies;
 #[path = "scenarios/promotions.rs"]
 mod promotions;
+#[path = "scenarios/promotions_crowd.rs"]
+mod promotions_crowd;
 #[path = "scenarios/promotions_killed.rs"]
 mod promotions_killed;
 #[path = "scenarios/quiet.rs"]

@@ -2,7 +2,7 @@
 //! for each connection whatever the number of policies, and one history for each branch and tip.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 
 use jiff::Timestamp;
 use lockstep_core::domain::hint::Hint;
@@ -11,8 +11,9 @@ use lockstep_core::domain::promotion::gate::evidence::{ChangeNumber, CommitId, E
 use lockstep_core::domain::promotion::gate::range::Commit;
 use lockstep_core::domain::promotion::ports::reviews::{Merges, Review, Watched};
 
-/// Changes whose evidence is kept at most, so that memory does not grow with history.
-const REMEMBERED: usize = 2_000;
+/// Changes whose evidence is kept at most, so that memory does not grow with history. A range of more can not be
+/// judged.
+const REMEMBERED: usize = 6_000;
 
 /// Where the branches of one connection stand.
 #[derive(Clone, Debug)]
@@ -48,6 +49,8 @@ pub struct Branches {
     tips: Mutex<BTreeMap<ConnectionKey, Slot<Tips>>>,
     histories: Mutex<BTreeMap<(ConnectionKey, Watched), Slot<Arc<History>>>>,
     evidence: Mutex<BTreeMap<(ConnectionKey, ChangeNumber, String), Remembered>>,
+    /// Held by who reads the evidence of a change.
+    turns: Mutex<BTreeMap<(ConnectionKey, ChangeNumber), Weak<tokio::sync::Mutex<()>>>>,
     hinted: Mutex<Hinted>,
 }
 
@@ -170,6 +173,20 @@ impl Branches {
         let key = (connection.clone(), change, rules.to_owned());
         let (taken, found) = evidence.get(&key)?;
         (*taken >= fresh).then(|| found.clone())
+    }
+
+    /// Whoever reads the evidence of a change holds this meanwhile.
+    pub fn turn(&self, connection: &ConnectionKey, change: ChangeNumber) -> Arc<tokio::sync::Mutex<()>> {
+        let mut turns = self.turns.lock().unwrap_or_else(PoisonError::into_inner);
+        let key = (connection.clone(), change);
+        if let Some(turn) = turns.get(&key).and_then(Weak::upgrade) {
+            return turn;
+        }
+        // As many are left as are read right now.
+        turns.retain(|_, turn| turn.strong_count() > 0);
+        let turn = Arc::default();
+        turns.insert(key, Arc::downgrade(&turn));
+        turn
     }
 
     /// Remembers evidence.

@@ -153,3 +153,24 @@ fn a_project_is_configured_anew_since_it_was_said_to_be() {
     assert!(!branches.is_configured_anew(&key, "ml/other", second(10)));
     assert!(!branches.is_configured_anew(&connection("other"), "ml/fraud", second(10)));
 }
+
+#[tokio::test]
+async fn of_all_who_ask_about_a_change_one_reads() {
+    let branches = Branches::default();
+    let key = connection("gerrit");
+    let first = branches.turn(&key, ChangeNumber(1));
+    let reading = first.lock().await;
+    assert!(branches.turn(&key, ChangeNumber(1)).try_lock().is_err());
+    assert!(branches.turn(&key, ChangeNumber(2)).try_lock().is_ok());
+    assert!(
+        branches
+            .turn(&connection("other"), ChangeNumber(1))
+            .try_lock()
+            .is_ok()
+    );
+    drop(reading);
+    drop(first);
+    assert!(branches.turn(&key, ChangeNumber(1)).try_lock().is_ok());
+    branches.turn(&key, ChangeNumber(3));
+    assert_eq!(branches.turns.lock().unwrap().len(), 1, "nobody reads any more");
+}

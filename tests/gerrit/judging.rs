@@ -37,6 +37,7 @@ impl Yard {
             service_users: None,
             since: self.house.born,
             fresh: self.house.born,
+            by_git: false,
         }
     }
 

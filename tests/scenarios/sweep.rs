@@ -1,13 +1,12 @@
 //! The kill sweep: SIGKILL right after outward writes of create, change and delete; after restart the same end state,
 //! no duplicate, nothing left behind.
 
-use std::io::Write as _;
-
 use serde_json::{Value, json};
 
 use crate::support::becomes;
 use crate::support::gate::Gate;
 use crate::support::operator::{self, Operator};
+use crate::support::sweeping::tell;
 use crate::support::team::Team;
 
 /// What a run of the story left after each of its chapters.
@@ -188,11 +187,6 @@ fn strip(access: Value, ours: Option<&str>) -> Value {
         }
         other => other,
     }
-}
-
-/// Says something although the test passes: what is printed the usual way is only shown of those that fail.
-fn tell(what: &str) {
-    let _ = writeln!(std::io::stderr(), "{what}");
 }
 
 /// Every entry under a name of this scenario, and every object that names it.

@@ -15,7 +15,13 @@ use super::shared::Shared;
 use super::wire::LabelInfo;
 
 /// What one project's labels are; `None`: it does not tell.
-type Known = Option<Arc<Labels>>;
+type Known = Option<Arc<Defined>>;
+
+/// Labels of one project.
+pub(super) struct Defined {
+    values: Arc<Labels>,
+    pub definitions: BTreeMap<String, LabelInfo>,
+}
 
 /// Readings by project.
 #[derive(Default)]
@@ -41,7 +47,17 @@ impl ByProject {
 
 impl GerritSystem {
     /// A project's labels, from memory if they are young enough. One read serves all who declare rights there.
-    pub(super) async fn labels_of(&self, project: &str, fresh: Timestamp) -> Result<Known, SystemError> {
+    pub(super) async fn labels_of(
+        &self,
+        project: &str,
+        fresh: Timestamp,
+    ) -> Result<Option<Arc<Labels>>, SystemError> {
+        let known = self.definitions_of(project, fresh).await?;
+        Ok(known.map(|defined| Arc::clone(&defined.values)))
+    }
+
+    /// The same with what else is said of them.
+    pub(super) async fn definitions_of(&self, project: &str, fresh: Timestamp) -> Result<Known, SystemError> {
         let shared = self.labels.of(project, &self.clock);
         let reading = shared.at_least(fresh, |_| self.read_labels(project)).await?;
         Ok(reading.value.clone())
@@ -49,7 +65,11 @@ impl GerritSystem {
 
     async fn read_labels(&self, project: &str) -> Result<Known, SystemError> {
         let defined = self.read_label_definitions(project).await?;
-        Ok(defined.map(|defined| Arc::new(values(defined))))
+        let defined = defined.map(|definitions| Defined {
+            values: Arc::new(values(&definitions)),
+            definitions,
+        });
+        Ok(defined.map(Arc::new))
     }
 
     /// A project's labels as they are defined now; `None`: it does not tell.
@@ -88,9 +108,9 @@ fn in_force(found: Vec<LabelInfo>) -> BTreeMap<String, LabelInfo> {
     labels
 }
 
-fn values(defined: BTreeMap<String, LabelInfo>) -> Labels {
-    let values = |(name, label): (String, LabelInfo)| (name, label.values().collect());
-    defined.into_iter().map(values).collect()
+fn values(defined: &BTreeMap<String, LabelInfo>) -> Labels {
+    let values = |(name, label): (&String, &LabelInfo)| (name.clone(), label.values().collect());
+    defined.iter().map(values).collect()
 }
 
 #[cfg(test)]
@@ -110,6 +130,6 @@ mod tests {
             ("Code-Review".to_owned(), [-2, 0, 2].into()),
             ("Verified".to_owned(), [0, 1].into()),
         ]);
-        assert_eq!(values(in_force(found)), expected);
+        assert_eq!(values(&in_force(found)), expected);
     }
 }

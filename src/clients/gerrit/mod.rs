@@ -97,6 +97,7 @@ pub struct GerritSystem {
     rights: Rights,
     touched_projects: Touched,
     labels: ByProject,
+    logs: review::Logs,
     /// Groups that a server said it had deleted, at our word.
     deleted: Mutex<BTreeSet<String>>,
     creating: tokio::sync::Mutex<()>,
@@ -151,6 +152,7 @@ impl GerritSystem {
             rights: Rights::default(),
             touched_projects: Touched::default(),
             labels: ByProject::default(),
+            logs: review::Logs::default(),
             deleted: Mutex::default(),
             creating: tokio::sync::Mutex::new(()),
             clock,

@@ -13,7 +13,7 @@ use lockstep_core::domain::ports::{Entry, KeepError};
 use lockstep_core::domain::promotion::gate::finding::Verdict;
 use lockstep_core::domain::promotion::machine::kept::{self, Kept};
 use lockstep_core::domain::promotion::machine::ready::Course;
-use lockstep_core::domain::promotion::machine::state::{Failure, FailureKind, Phase};
+use lockstep_core::domain::promotion::machine::state::{End, Failure, FailureKind, Phase};
 use lockstep_core::domain::promotion::machine::steps::{self, Effect, Seen};
 
 use super::super::Context;
@@ -124,12 +124,16 @@ struct Moving<'a> {
 }
 
 impl Moving<'_> {
-    /// Notes when it began and ended.
+    /// Notes when it began and ended. What brought nothing need not say what it would have brought: a thousand that
+    /// step aside at once would each hold all that are older.
     fn stamp(&mut self, was: &Phase, now: Timestamp) {
         if *was == Phase::Waiting && self.kept.promotion.acts() {
             self.kept.started.get_or_insert(now);
         }
-        if self.kept.promotion.ended().is_some() {
+        if let Some(end) = self.kept.promotion.ended() {
+            if *end != End::Succeeded {
+                self.kept.brought = Vec::new();
+            }
             self.kept.ended.get_or_insert(now);
         }
     }

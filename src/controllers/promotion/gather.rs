@@ -47,7 +47,17 @@ pub async fn gather(branches: &Branches, promotion: &Promotion, context: &Contex
         .as_deref()
         .map(|policy| reading::remembered(policy, &spec.environment));
     let siblings = context.objects.promotions_of(&namespace, &spec.policy_ref.name);
-    let contenders = contenders(&siblings, &spec.environment);
+    let waits = match &kept {
+        Found::Nothing => true,
+        Found::Kept(kept) => kept.0.promotion.phase == Phase::Waiting,
+        Found::Unreadable(_) => false,
+    };
+    // Nobody takes the place of what has begun: it need not know who else is there.
+    let contenders = if waits {
+        contenders(&siblings, &spec.environment)
+    } else {
+        Contenders::new()
+    };
     let mut gathered = Gathered {
         declared: None,
         environment: status
@@ -74,11 +84,6 @@ pub async fn gather(branches: &Branches, promotion: &Promotion, context: &Contex
             return gathered;
         }
     }
-    let waits = match &gathered.kept {
-        Found::Nothing => true,
-        Found::Kept(kept) => kept.0.promotion.phase == Phase::Waiting,
-        Found::Unreadable(_) => false,
-    };
     if let (true, Some(wish), Some(declared)) = (waits, &spec.rollback, &gathered.declared) {
         let uid = policy.uid().unwrap_or_default();
         match way_back::find(wish, &uid, declared, context).await {

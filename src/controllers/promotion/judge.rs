@@ -1,6 +1,7 @@
 //! Puts one merged change before the gate: everything between what runs and what it would bring, read and judged
 //! commit by commit. Reads only; the same for a promotion and for somebody who asks before the merge.
 
+use std::cmp::Reverse;
 use std::collections::btree_map::Entry;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -18,6 +19,7 @@ use lockstep_core::domain::promotion::gate::people::GroupUuid;
 use lockstep_core::domain::promotion::gate::range::{self, Acceptance, JudgedChange, Judgement, Question};
 use lockstep_core::domain::promotion::gate::rules::Rules;
 use lockstep_core::domain::promotion::gate::{self, Case, Moment, Success, Surroundings, ahead};
+use lockstep_core::domain::promotion::machine::kept;
 use lockstep_core::domain::promotion::ports::reviews::{ChangeRef, Inquiry, Review, Watched};
 
 use super::super::Context;
@@ -26,6 +28,9 @@ use super::super::governed;
 
 /// Evidence is read anew after so long: votes and groups move.
 const FRESH: SignedDuration = SignedDuration::from_secs(30);
+/// And after so long more for each change of the range, or what was read first of many would be too old before the
+/// last one was read, and nobody would ever come to an end.
+const FRESH_EACH: SignedDuration = SignedDuration::from_secs(2);
 /// Gerrit's own group of machines has a name and no fixed uuid; members that the server marks count without it.
 const SERVICE_USERS: Option<GroupUuid> = None;
 
@@ -82,15 +87,22 @@ pub async fn judge(
         .collect();
     let inside = reach(&history.graph, subject.deployed, &held);
     let mut evidence: BTreeMap<CommitId, Arc<Evidence>> = BTreeMap::new();
-    let own = (subject.own.clone(), subject.change);
-    let others = history
-        .merged
-        .iter()
-        .filter(|(commit, _)| inside.contains(*commit))
-        .map(|(commit, number)| (commit.clone(), *number));
-    for (commit, number) in others.chain([own]) {
-        if let Entry::Vacant(vacant) = evidence.entry(commit) {
-            vacant.insert(read(branches, review, subject, history, number, now, context).await?);
+    let own = (subject.own, subject.change);
+    let others = history.merged.iter().map(|(commit, number)| (commit, *number));
+    let others: Vec<_> = others.filter(|(commit, _)| inside.contains(commit)).collect();
+    let reading = Reading {
+        branches,
+        review,
+        subject,
+        history,
+        branch: reach(&history.graph, &history.tip, &BTreeSet::new()),
+        rules: subject.rules.digest(),
+        fresh: fresh(now, others.len()),
+        context,
+    };
+    for (commit, number) in others.into_iter().chain([own]) {
+        if let Entry::Vacant(vacant) = evidence.entry(commit.clone()) {
+            vacant.insert(reading.evidence(commit, number).await?);
         }
     }
     let found = evidence.get(subject.own).cloned();
@@ -151,8 +163,11 @@ pub async fn judge(
             ));
         }
     };
-    let evidence: Vec<Arc<Evidence>> = [change].into_iter().chain(evidence.into_values()).collect();
-    let brought = evidence.iter().map(|change| success(change, now)).collect();
+    let mut others: Vec<Arc<Evidence>> = evidence.into_values().collect();
+    others.sort_by_key(|change| Reverse((change.submitted, change.number)));
+    let evidence: Vec<Arc<Evidence>> = [change].into_iter().chain(others).collect();
+    let brought = evidence.iter().take(kept::BROUGHT);
+    let brought = brought.map(|change| success(change, now)).collect();
     Ok(Judged {
         verdict,
         found,
@@ -215,44 +230,89 @@ pub fn groups(rules: &Rules) -> BTreeSet<GroupUuid> {
         .collect()
 }
 
-async fn read(
-    branches: &Branches,
-    review: &dyn Review,
-    subject: &Subject<'_>,
-    history: &History,
-    number: ChangeNumber,
-    now: Timestamp,
-    context: &Context,
-) -> Result<Arc<Evidence>, SystemError> {
-    let digest = subject.rules.digest();
-    let fresh = now.checked_sub(FRESH).unwrap_or(now);
-    if let Some(known) = branches.remembered(subject.connection, number, &digest, fresh) {
-        return Ok(known);
+/// How old evidence may be that is read with that of so many others.
+fn fresh(now: Timestamp, others: usize) -> Timestamp {
+    let others = i32::try_from(others).unwrap_or(i32::MAX);
+    let longest = FRESH.saturating_add(FRESH_EACH.saturating_mul(others));
+    now.checked_sub(longest).unwrap_or(now)
+}
+
+/// Reads the changes of one range.
+struct Reading<'a> {
+    branches: &'a Branches,
+    review: &'a dyn Review,
+    subject: &'a Subject<'a>,
+    history: &'a History,
+    /// All that the branch holds.
+    branch: BTreeSet<&'a CommitId>,
+    /// Digest of the rules.
+    rules: String,
+    fresh: Timestamp,
+    context: &'a Context,
+}
+
+impl Reading<'_> {
+    /// What is known of the change of a merged commit. Of many who ask at once one reads.
+    async fn evidence(&self, commit: &CommitId, number: ChangeNumber) -> Result<Arc<Evidence>, SystemError> {
+        let Self {
+            branches, subject, ..
+        } = *self;
+        let remembered = || branches.remembered(subject.connection, number, &self.rules, self.fresh);
+        if let Some(known) = remembered() {
+            return Ok(known);
+        }
+        let turn = branches.turn(subject.connection, number);
+        let _turn = turn.lock().await;
+        if let Some(known) = remembered() {
+            return Ok(known);
+        }
+        let now = self.context.clock.now();
+        let evidence = Arc::new(self.read(commit, number, now).await?);
+        branches.remember(subject.connection, number, &self.rules, now, evidence.clone());
+        Ok(evidence)
     }
-    let change = ChangeRef {
-        project: subject.on.project.clone(),
-        number,
-    };
-    let inquiry = Inquiry {
-        groups: groups(subject.rules),
-        service_users: SERVICE_USERS,
-        since: governed::since(subject.policy),
-        fresh,
-    };
-    let mut evidence = review.system().evidence(&change, &inquiry).await?;
-    evidence.tree = history
-        .graph
-        .get(&evidence.revision)
-        .map(|commit| commit.tree.clone());
-    if history.graph.contains_key(&evidence.revision) {
-        evidence.patch = review.repository(subject.on).patch(&evidence.revision).await?;
+
+    async fn read(
+        &self,
+        commit: &CommitId,
+        number: ChangeNumber,
+        now: Timestamp,
+    ) -> Result<Evidence, SystemError> {
+        let Self {
+            review,
+            subject,
+            history,
+            ..
+        } = *self;
+        let change = ChangeRef {
+            project: subject.on.project.clone(),
+            number,
+        };
+        let ahead = subject.open && commit == subject.own;
+        let by_git = self.branch.contains(commit) && !ahead;
+        let inquiry = Inquiry {
+            groups: groups(subject.rules),
+            service_users: SERVICE_USERS,
+            since: governed::since(subject.policy),
+            fresh: now.checked_sub(FRESH).unwrap_or(now),
+            by_git,
+        };
+        let mut evidence = review.system().evidence(&change, &inquiry).await?;
+        if let Some(node) = history.graph.get(&evidence.revision) {
+            let repository = review.repository(subject.on);
+            evidence.tree = Some(node.tree.clone());
+            evidence.patch = repository.patch(&evidence.revision).await?;
+            // Of another revision than the one that merged nobody knows where it is.
+            if by_git && evidence.revision == *commit {
+                evidence.in_branch = Some(true);
+                evidence.paths = Some(repository.paths(commit).await?);
+            }
+        }
+        for (uuid, group) in &mut evidence.groups {
+            group.governed_by = governance(uuid, subject.connection, self.context);
+        }
+        Ok(evidence)
     }
-    for (uuid, group) in &mut evidence.groups {
-        group.governed_by = governance(uuid, subject.connection, context);
-    }
-    let evidence = Arc::new(evidence);
-    branches.remember(subject.connection, number, &digest, now, evidence.clone());
-    Ok(evidence)
 }
 
 /// The binding that declares who is in a group, if there is one.

@@ -295,16 +295,16 @@ async fn look_at(
     environment.hands = hands
         .map(|(commit, node)| (commit.clone(), node.hands.clone()))
         .collect();
-    environment.moved = moved.map(|to| recount(&history.graph, &tip, &counted, &to, newest(environment)));
+    let newest = newest(environment);
+    environment.moved = moved.map(|to| recount(&history.graph, &tip, &counted, &to, newest));
+    let there: BTreeSet<String> = environment
+        .siblings
+        .iter()
+        .map(|promotion| promotion.name_any())
+        .collect();
     for mut arrival in arrivals(&history.graph, &tip, &counted.from, &history.merged) {
         arrival.position = arrival.position.saturating_add(counted.position);
-        let newest = newest(environment);
-        let name = name(object, environment, &arrival);
-        let there = environment
-            .siblings
-            .iter()
-            .any(|promotion| promotion.name_any() == name);
-        if arrival.position < newest || there {
+        if arrival.position < newest || there.contains(&name(object, environment, &arrival)) {
             continue;
         }
         if policy.paths.is_none() || touches(looking, &declared, &history, rules, &arrival).await? {
@@ -398,6 +398,7 @@ async fn touches(
                 service_users: None,
                 since: now,
                 fresh: epoch,
+                by_git: false,
             };
             let mut found = review.system().evidence(&change, &inquiry).await?;
             found.tree = history

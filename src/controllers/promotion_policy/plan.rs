@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use jiff::Timestamp;
 use kube::ResourceExt as _;
+use lockstep_core::api::condition::Reason;
 use lockstep_core::api::promotion::{Deploy, PolicyRef};
 use lockstep_core::api::promotion_policy::{CurrentStatus, EnvironmentStatus, GateStatus, PlanSubject};
 use lockstep_core::api::reference::Mode;
@@ -16,7 +17,7 @@ use lockstep_core::domain::promotion::gate::range::{Acceptance, Baseline};
 use lockstep_core::domain::promotion::gate::rules::Rules;
 use lockstep_core::domain::promotion::machine::attempt::PromotionName;
 use lockstep_core::domain::promotion::machine::kept::{self, Found};
-use lockstep_core::domain::promotion::machine::queue::{self, Contenders, Hold, Want, Wishes};
+use lockstep_core::domain::promotion::machine::queue::{self, Contenders, Hold, Place, Want, Wishes};
 use lockstep_core::domain::promotion::machine::state::Phase;
 use lockstep_core::domain::promotion::machine::steps::Gate;
 use lockstep_core::domain::promotion::policy::claims::{Settled, settle};
@@ -301,6 +302,7 @@ fn remember(
     {
         give_nobody_the_turn(&mut contenders);
     }
+    let_the_newest_be_judged(environment, &mut contenders);
     let mut next = environment.remembered.environment.next(&contenders, wishes);
     if moves {
         next.counted.clone_from(&environment.moved);
@@ -359,6 +361,36 @@ fn give_nobody_the_turn(contenders: &mut Contenders) {
     }
 }
 
+/// Among changes that come in a crowd the newest runs, not the one that happens to be judged first: while a newer one
+/// was never looked at, or is still to be made, none that is older begins.
+fn let_the_newest_be_judged(environment: &Environment, contenders: &mut Contenders) {
+    let unseen = |promotion: &&Arc<Promotion>| {
+        let status = promotion.status.as_ref();
+        // One that could not be judged says why: it keeps nobody waiting.
+        status.is_none_or(|status| {
+            let mut said = status.conditions.iter();
+            status.judged_at.is_none() && said.all(|said| Reason::Progressing.is(&said.reason))
+        })
+    };
+    let unseen = environment.siblings.iter().filter(unseen);
+    let to_come = environment.arrived.iter().map(|arrival| Place {
+        position: arrival.position,
+        attempt: 1,
+    });
+    let newest = unseen
+        .filter_map(|promotion| kept::place(&promotion.spec))
+        .chain(to_come)
+        .max();
+    for contender in contenders.values_mut() {
+        if let Want::Deploy(place) = contender.want
+            && contender.phase == Phase::Waiting
+            && newest.is_some_and(|newest| place < newest)
+        {
+            contender.gate = Gate::Unknown;
+        }
+    }
+}
+
 fn current(environment: &Environment, name: &str) -> Option<CurrentStatus> {
     let promotion = environment
         .siblings
@@ -384,12 +416,10 @@ fn forgotten(environment: &Environment, keep: usize) -> Vec<String> {
         .siblings
         .iter()
         .filter(|promotion| {
-            let name = promotion.name_any();
-            let ended = environment
-                .contenders
-                .iter()
-                .any(|(known, contender)| known.0 == name && matches!(contender.phase, Phase::Ended(_)));
-            ended && needed.iter().flatten().all(|needed| needed.0 != name)
+            let name = PromotionName(promotion.name_any());
+            let contender = environment.contenders.get(&name);
+            let ended = contender.is_some_and(|contender| matches!(contender.phase, Phase::Ended(_)));
+            ended && needed.iter().flatten().all(|needed| **needed != name)
         })
         .map(|promotion| (kept::place(&promotion.spec), promotion.name_any()))
         .collect();

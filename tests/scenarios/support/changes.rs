@@ -67,7 +67,7 @@ impl Reviewed {
             team,
             work,
         };
-        reviewed.connect().await;
+        reviewed.allow().await;
         tokio::join!(reviewed.people(), reviewed.identity(), reviewed.project(branches));
         reviewed.give_rights().await;
         reviewed.git("ben", &["init", "--quiet", "."]);
@@ -88,34 +88,6 @@ impl Reviewed {
 
     pub fn checks(&self) -> String {
         self.name("ci")
-    }
-
-    /// Connections that let the team promote as well.
-    async fn connect(&self) {
-        let team = &self.team;
-        let own = format!("{}*", team.prefix);
-        let (namespaces, uses) = (json!({"names": [team.prefix]}), json!(["Access", "Promotion"]));
-        let gerrit = json!({
-            "events": {"poll": "1s"},
-            "tenants": [{"namespaces": namespaces, "uses": uses, "reach": {
-                "projects": [own], "refs": ["refs/heads/*"], "groups": [own],
-            }}],
-        });
-        let databricks = json!({
-            "tenants": [{
-                "namespaces": namespaces, "uses": uses,
-                "reach": {
-                    "jobs": [own], "paths": [format!("/Workspace/{}/*", team.prefix)], "servingEndpoints": [own],
-                    "catalogs": [own], "servicePrincipals": [self.runner],
-                },
-                "promotion": {
-                    "projects": [self.project], "minApprovals": 1, "approverGroups": [self.leads()],
-                    "requireVerification": true,
-                },
-            }],
-        });
-        team.connect_gerrit("gerrit", gerrit).await;
-        team.connect_databricks("prod", databricks).await;
     }
 
     /// Accounts, and bindings that say who leads and who checks.
@@ -306,25 +278,30 @@ impl Reviewed {
 
 /// What people do with git.
 impl Reviewed {
-    fn git(&self, who: &str, arguments: &[&str]) -> String {
+    pub(super) fn git_command(&self, who: &str, arguments: &[&str]) -> Command {
         let email = self.email(who);
-        let output = Command::new("git")
+        let mut command = Command::new("git");
+        command
             .args(arguments)
             .current_dir(&self.work)
             .env("GIT_CONFIG_GLOBAL", "/dev/null")
             .env("GIT_CONFIG_NOSYSTEM", "1")
             .env("GIT_TERMINAL_PROMPT", "0")
             .envs([("GIT_AUTHOR_NAME", who), ("GIT_COMMITTER_NAME", who)])
-            .envs([("GIT_AUTHOR_EMAIL", &email), ("GIT_COMMITTER_EMAIL", &email)])
-            .output()
-            .expect("git is installed");
+            .envs([("GIT_AUTHOR_EMAIL", &email), ("GIT_COMMITTER_EMAIL", &email)]);
+        command
+    }
+
+    pub(super) fn git(&self, who: &str, arguments: &[&str]) -> String {
+        let output = self.git_command(who, arguments).output();
+        let output = output.expect("git is installed");
         let said = [output.stdout, output.stderr].concat();
         let said = String::from_utf8_lossy(&said).trim().to_owned();
         assert!(output.status.success(), "git {arguments:?} by {who}: {said}");
         said
     }
 
-    fn remote(&self, who: &str) -> String {
+    pub(super) fn remote(&self, who: &str) -> String {
         let url = self.stack.get("GERRIT_URL").trim_end_matches('/');
         let (scheme, place) = url.split_once("://").unwrap();
         format!(
@@ -335,13 +312,13 @@ impl Reviewed {
     }
 
     /// Goes on from where a branch stands now.
-    fn start_from(&self, branch: &str) {
+    pub(super) fn start_from(&self, branch: &str) {
         let from = format!("refs/heads/{branch}");
         self.git("ben", &["fetch", "--quiet", &self.remote("ben"), &from]);
         self.git("ben", &["checkout", "--quiet", "-B", "work", "FETCH_HEAD"]);
     }
 
-    fn write(&self, file: &str, content: &str) {
+    pub fn write(&self, file: &str, content: &str) {
         let place = self.work.join(file);
         std::fs::create_dir_all(place.parent().unwrap()).unwrap();
         std::fs::write(place, content).unwrap();
@@ -370,7 +347,12 @@ impl Reviewed {
     pub fn propose_as(&self, who: &str, file: &str, content: &str) -> Change {
         self.start_from("prod");
         self.write(file, content);
-        let commit = self.commit(who, &format!("Change {file}"));
+        self.propose_written(who, &format!("Change {file}"))
+    }
+
+    /// Proposes what was written on top of where the work stands.
+    pub fn propose_written(&self, who: &str, subject: &str) -> Change {
+        let commit = self.commit(who, subject);
         self.proposed(who, commit)
     }
 

@@ -1,8 +1,10 @@
 //! What every scenario stands on: the stack, an operator process, and a world of its own.
 
+pub mod allowing;
 pub mod approvals;
 pub mod changes;
 pub mod cli;
+pub mod crowd;
 pub mod gate;
 pub mod gerrit;
 pub mod operator;
@@ -10,6 +12,7 @@ pub mod promoting;
 pub mod secrets;
 pub mod sim;
 pub mod stack;
+pub mod sweeping;
 pub mod team;
 pub mod waiting;
 pub mod workspace;

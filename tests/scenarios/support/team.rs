@@ -97,8 +97,13 @@ impl Team {
 
     /// A fresh world on the cluster of an operator of one's own.
     pub async fn of(operator: &Operator, word: &str, gate: Option<&Gate>) -> Self {
-        prepare_cluster(operator.stack).await;
-        let team = Self::on(operator.stack, word, gate, gate).await;
+        Self::at(operator.stack, word, gate).await
+    }
+
+    /// A fresh world on a cluster, whoever works there.
+    pub async fn at(stack: &'static Stack, word: &str, gate: Option<&Gate>) -> Self {
+        prepare_cluster(stack).await;
+        let team = Self::on(stack, word, gate, gate).await;
         team.connect().await;
         team
     }

@@ -115,6 +115,7 @@ pub(super) async fn create(b: &Bench<'_>) -> Result<Held, Broken> {
         service_users: None,
         since: now,
         fresh: now,
+        by_git: false,
     };
     let evidence = b.system.evidence(&b.change()?, &inquiry).await?;
     b.revision.set(evidence.revision.0.as_str());

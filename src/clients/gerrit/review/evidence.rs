@@ -48,10 +48,12 @@ impl GerritSystem {
             return Err(self.rest.http.error(SystemErrorKind::BadAnswer, message));
         };
         let mut evidence = as_evidence(&info, CommitId(revision));
-        evidence.in_branch = self.in_branch(&evidence).await?;
-        evidence.paths = self.paths(change, &evidence).await?;
-        let defined = self.read_label_definitions(&info.project).await?;
-        evidence.labels = definitions(defined.unwrap_or_default());
+        if !inquiry.by_git {
+            evidence.in_branch = self.in_branch(&evidence).await?;
+            evidence.paths = self.paths(change, &evidence).await?;
+        }
+        let defined = self.definitions_of(&info.project, inquiry.fresh).await?;
+        evidence.labels = defined.map_or_else(BTreeMap::new, |defined| definitions(&defined.definitions));
         for uuid in &inquiry.groups {
             let group = self.group_evidence(uuid, inquiry).await?;
             evidence.groups.insert(uuid.clone(), group);
@@ -72,7 +74,7 @@ impl GerritSystem {
             );
             self.rest.http.error(SystemErrorKind::NotFound, message)
         })?;
-        Ok(definitions(defined))
+        Ok(definitions(&defined))
     }
 
     async fn in_branch(&self, evidence: &Evidence) -> Result<Option<bool>, SystemError> {
@@ -124,13 +126,13 @@ impl GerritSystem {
 }
 
 /// A label without votes can ask for none, and is left out.
-fn definitions(defined: BTreeMap<String, LabelInfo>) -> BTreeMap<String, LabelDefinition> {
-    let definition = |(name, label): (String, LabelInfo)| {
+fn definitions(defined: &BTreeMap<String, LabelInfo>) -> BTreeMap<String, LabelDefinition> {
+    let definition = |(name, label): (&String, &LabelInfo)| {
         let (min, max) = (label.values().min()?, label.values().max()?);
-        let function = label.function;
-        Some((name, LabelDefinition { min, max, function }))
+        let function = label.function.clone();
+        Some((name.clone(), LabelDefinition { min, max, function }))
     };
-    defined.into_iter().filter_map(definition).collect()
+    defined.iter().filter_map(definition).collect()
 }
 
 /// Where a change is found.

@@ -2,6 +2,7 @@
 //! seen to its end is unknown as a whole: a member who is overlooked may be an agent.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use jiff::Timestamp;
 use lockstep_core::domain::access::grant::{PrincipalKind, Target};
@@ -23,11 +24,29 @@ struct Level {
     groups: BTreeSet<String>,
 }
 
+/// What the audit logs of groups said, by uuid. A log explains the members of one listing and is read after it: a
+/// newer listing may have somebody whom it does not know.
+#[derive(Default)]
+pub(in super::super) struct Logs(Mutex<BTreeMap<String, Log>>);
+
+struct Log {
+    since: Timestamp,
+    /// When the listing that it explains was begun.
+    listing: Timestamp,
+    let_in: Option<LetIn>,
+}
+
 /// Whom others than we let in, directly or by a whole group.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 struct LetIn {
     accounts: BTreeSet<AccountId>,
     groups: BTreeSet<String>,
+}
+
+impl Logs {
+    fn lock(&self) -> MutexGuard<'_, BTreeMap<String, Log>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
 }
 
 impl GerritSystem {
@@ -73,7 +92,7 @@ impl GerritSystem {
                     _ => complete = false,
                 }
             }
-            let came = self.let_in(&next, inquiry.since).await?;
+            let came = self.let_in(&next, inquiry.since, observed.taken).await?;
             others = others.zip(came).map(|(mut all, came)| {
                 all.accounts.extend(came.accounts);
                 all.groups.extend(came.groups);
@@ -97,7 +116,28 @@ impl GerritSystem {
     }
 
     /// Whom the group's audit log shows to have come in by another hand than ours; `None`: it does not tell.
-    async fn let_in(&self, uuid: &str, since: Timestamp) -> Result<Option<LetIn>, SystemError> {
+    /// Asked once for all who are judged by one listing of the group.
+    async fn let_in(
+        &self,
+        uuid: &str,
+        since: Timestamp,
+        listing: Timestamp,
+    ) -> Result<Option<LetIn>, SystemError> {
+        let known = |log: &Log| (log.since == since && log.listing == listing).then(|| log.let_in.clone());
+        if let Some(let_in) = self.logs.lock().get(uuid).and_then(known) {
+            return Ok(let_in);
+        }
+        let let_in = self.read_log(uuid, since).await?;
+        let log = Log {
+            since,
+            listing,
+            let_in: let_in.clone(),
+        };
+        self.logs.lock().insert(uuid.to_owned(), log);
+        Ok(let_in)
+    }
+
+    async fn read_log(&self, uuid: &str, since: Timestamp) -> Result<Option<LetIn>, SystemError> {
         let path = format!("a/groups/{}/log.audit", segment(uuid));
         let answer = self.rest.ask("/a/groups/{uuid}/log.audit", path, &[]).await?;
         let Some(answer) = known(answer.success())? else {

@@ -35,6 +35,7 @@ use super::GerritSystem;
 use super::facts::version;
 
 pub use git::{GitCache, Mirror};
+pub(super) use groups::Logs;
 
 /// One connection's Gerrit, as promotions see it.
 pub struct GerritReview {

@@ -27,7 +27,8 @@ pub(super) fn instant(at: Timestamp) -> String {
     format!("\"{}\"", at.strftime("%Y-%m-%d %H:%M:%S"))
 }
 
-/// Searches that together mean all of these branches, as few as their length allows.
+/// Searches that together mean all of these branches, as few as their length allows: projects with the same branches
+/// are named together.
 pub(super) fn branches(watched: &BTreeSet<Watched>) -> Result<Vec<String>, String> {
     let mut by_project: BTreeMap<&str, Vec<String>> = BTreeMap::new();
     for Watched { project, branch } in watched {
@@ -37,9 +38,17 @@ pub(super) fn branches(watched: &BTreeSet<Watched>) -> Result<Vec<String>, Strin
             .or_default()
             .push(format!("ref:{branch}"));
     }
-    let mut parts = Vec::new();
+    let mut alike: BTreeMap<Vec<String>, Vec<String>> = BTreeMap::new();
     for (project, refs) in by_project {
-        parts.push(format!("(project:{} ({}))", quoted(project)?, refs.join(" OR ")));
+        let project = format!("project:{}", quoted(project)?);
+        alike.entry(refs).or_default().push(project);
+    }
+    let mut parts = Vec::new();
+    for (refs, projects) in alike {
+        let refs = refs.join(" OR ");
+        for projects in joined(projects) {
+            parts.push(format!("({projects} ({refs}))"));
+        }
     }
     Ok(joined(parts))
 }
@@ -108,15 +117,31 @@ mod tests {
         assert_eq!(
             branches(&all).unwrap(),
             [
-                "((project:\"a b\" (ref:\"refs/heads/main\")) OR (project:\"ml/fraud\" (ref:\"refs/heads/prod\" OR ref:\"refs/heads/staging\")))"
+                "(((project:\"a b\") (ref:\"refs/heads/main\")) OR ((project:\"ml/fraud\") (ref:\"refs/heads/prod\" OR ref:\"refs/heads/staging\")))"
             ]
         );
-        let many: BTreeSet<Watched> = (0..100)
+        let many: BTreeSet<Watched> = (0..200)
             .map(|n| watched(&format!("project-{n}"), "prod"))
             .collect();
         let searches = branches(&many).unwrap();
         assert!(searches.len() > 1 && searches.iter().all(|search| search.len() < LONGEST + 100));
-        assert_eq!(searches.join(" ").matches("project:").count(), 100);
+        assert_eq!(searches.join(" ").matches("project:").count(), 200);
+    }
+
+    #[test]
+    fn a_hundred_branches_of_twenty_projects_are_one_search() {
+        let all: BTreeSet<Watched> = (0..100)
+            .map(|n| {
+                watched(
+                    &format!("machine-learning/project-{}", n % 20),
+                    &format!("b{}", n / 20),
+                )
+            })
+            .collect();
+        let searches = branches(&all).unwrap();
+        assert_eq!(searches.len(), 1, "{searches:?}");
+        assert_eq!(searches[0].matches("project:").count(), 20);
+        assert_eq!(searches[0].matches("ref:").count(), 5);
     }
 
     #[test]

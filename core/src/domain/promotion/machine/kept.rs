@@ -18,9 +18,12 @@ use crate::domain::promotion::gate::Success;
 use crate::domain::promotion::gate::evidence::{ChangeNumber, CommitId};
 use crate::domain::promotion::gate::finding::{Class, FindingKind};
 
-/// Longest machine that a status keeps: bytes, well below what an object may have (etcd, 1.5 MiB) and with room for
-/// the rest of the status.
+/// Longest machine that a status keeps, without the changes that it brings: bytes, well below what an object may have
+/// (etcd, 1.5 MiB) and with room for the rest of the status.
 pub const LARGEST: usize = 160 * 1024;
+/// Changes brought that are kept at most, each about 270 bytes: to an environment downstream older ones look as if they
+/// had not run, which makes them wait and lets nothing through.
+pub const BROUGHT: usize = 2_000;
 
 /// One promotion as its status keeps it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -33,7 +36,7 @@ pub struct Kept {
     /// What steps left that this promotion does not do again: those of the promotion that a rollback goes back to.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub given: BTreeMap<StepName, Words>,
-    /// The changes that it brings.
+    /// The changes that it brings, [`BROUGHT`] at most; nothing once it ended without success.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub brought: Vec<Success>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -84,9 +87,10 @@ pub fn write(kept: &Kept, course: Option<&Course>) -> Value {
     json!({"machine": kept, "taken": course})
 }
 
-/// Bytes that a machine takes.
+/// Bytes that a machine takes, but for the changes that it brings, of which there are a bounded number.
 pub fn size(kept: &Kept) -> usize {
-    serde_json::to_vec(kept).map_or(usize::MAX, |bytes| bytes.len())
+    let brought = serde_json::to_vec(&kept.brought).map_or(0, |bytes| bytes.len());
+    serde_json::to_vec(kept).map_or(usize::MAX, |bytes| bytes.len().saturating_sub(brought))
 }
 
 /// What a promotion is about, as its immutable spec says.
@@ -175,5 +179,39 @@ fn gate(status: Option<&api::PromotionStatus>) -> Gate {
         Gate::Waits
     } else {
         Gate::Refuses
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::domain::promotion::gate::evidence::PatchId;
+
+    #[test]
+    fn as_many_changes_as_are_kept_fit_into_an_object() {
+        let subject = Subject {
+            policy_uid: "uid".into(),
+            environment: "prod".into(),
+            change: ChangeNumber(1),
+            revision: CommitId("0".repeat(40)),
+            cause: Cause::Deploy { attempt: 1 },
+        };
+        let name = PromotionName("fraud.prod.1.00000000".into());
+        let mut kept = begun_from(name, subject, OnFailure::Hold, Vec::new());
+        let alone = size(&kept);
+        let success = |number| Success {
+            change: ChangeNumber(number),
+            change_id: format!("I{number:040x}"),
+            revision: CommitId(format!("{number:040x}")),
+            patch: Some(PatchId(format!("{number:064x}"))),
+            cherry_pick_of: Some(ChangeNumber(number)),
+            at: Timestamp::UNIX_EPOCH,
+            taken_back: false,
+        };
+        kept.brought = (100_000..).take(BROUGHT).map(success).collect();
+        // They count apart from what a step may leave, and both together leave room below 1.5 MiB.
+        assert!(size(&kept) <= alone + 16);
+        let whole = json!(kept).to_string().len();
+        assert!(whole + LARGEST < 1024 * 1024, "{whole}");
     }
 }

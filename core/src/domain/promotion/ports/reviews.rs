@@ -64,8 +64,10 @@ pub struct Inquiry {
     pub service_users: Option<GroupUuid>,
     /// Since when it matters by whose hand somebody came into a group: when the baseline was recorded.
     pub since: Timestamp,
-    /// Groups and accounts are not to be older than this.
+    /// Groups, accounts and labels are not to be older than this.
     pub fresh: Timestamp,
+    /// Whether the branch and the paths are left unknown, because the caller reads them by git.
+    pub by_git: bool,
 }
 
 /// A change by project and number: found without an index.
@@ -254,6 +256,9 @@ pub trait Repository: Send + Sync {
 
     /// What a commit changes against its first parent. `None`: it has several parents, or none.
     async fn patch(&self, commit: &CommitId) -> Result<Option<PatchId>, SystemError>;
+
+    /// What a commit touches against its first parent; of a renamed file both names.
+    async fn paths(&self, commit: &CommitId) -> Result<BTreeSet<String>, SystemError>;
 
     /// Files of a commit in order of their paths, without content.
     async fn files(&self, commit: &CommitId) -> Result<Vec<TreeEntry>, SystemError>;

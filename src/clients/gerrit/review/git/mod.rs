@@ -166,6 +166,12 @@ impl Repository for Mirror {
         .await
     }
 
+    async fn paths(&self, commit: &CommitId) -> Result<BTreeSet<String>, SystemError> {
+        let commit = commit.clone();
+        self.work(move |directory| patch::paths(&open(directory)?, &commit))
+            .await
+    }
+
     async fn files(&self, commit: &CommitId) -> Result<Vec<TreeEntry>, SystemError> {
         let commit = commit.clone();
         self.work(move |directory| tree::files(&open(directory)?, &commit))

@@ -1,6 +1,8 @@
 //! What a commit changes, as one digest: files with their modes, and lines with three lines around them, but not where
 //! in the file they stand. As `git patch-id --stable`, except that white space counts.
 
+use std::collections::BTreeSet;
+
 use gix::ObjectId;
 use gix::diff::blob::{Algorithm, Diff, InternedInput};
 use gix::object::tree::diff::ChangeDetached;
@@ -48,15 +50,38 @@ pub(super) fn of_commit(
     }
 }
 
-fn between(repository: &gix::Repository, before: ObjectId, after: ObjectId) -> Result<PatchId, String> {
-    let before = repository.find_tree(before).map_err(text)?;
-    let after = repository.find_tree(after).map_err(text)?;
+/// What a commit touches against its first parent, or all that it holds where it has none.
+pub(super) fn paths(repository: &gix::Repository, commit: &CommitId) -> Result<BTreeSet<String>, String> {
+    let commit = find(repository, commit)?;
+    let before = match commit.parent_ids().next() {
+        Some(parent) => repository.find_commit(parent).map_err(text)?.tree(),
+        None => Ok(repository.empty_tree()),
+    };
+    let (before, after) = (before.map_err(text)?, commit.tree().map_err(text)?);
+    let touched = touched(repository, &before, &after)?;
+    let path = |(path, ..): (Vec<u8>, Side, Side)| String::from_utf8_lossy(&path).into_owned();
+    Ok(touched.into_iter().map(path).collect())
+}
+
+/// Files that differ, in order of their paths.
+fn touched(
+    repository: &gix::Repository,
+    before: &gix::Tree<'_>,
+    after: &gix::Tree<'_>,
+) -> Result<Vec<(Vec<u8>, Side, Side)>, String> {
     // These options follow no renames.
     let changes = repository
-        .diff_tree_to_tree(&before, &after, gix::diff::Options::default())
+        .diff_tree_to_tree(before, after, gix::diff::Options::default())
         .map_err(text)?;
     let mut files: Vec<(Vec<u8>, Side, Side)> = changes.into_iter().filter_map(sides).collect();
     files.sort_by(|a, b| a.0.cmp(&b.0));
+    Ok(files)
+}
+
+fn between(repository: &gix::Repository, before: ObjectId, after: ObjectId) -> Result<PatchId, String> {
+    let before = repository.find_tree(before).map_err(text)?;
+    let after = repository.find_tree(after).map_err(text)?;
+    let files = touched(repository, &before, &after)?;
     let mut hash = Sha256::new();
     hash.update(b"lockstep-patch-v1\n");
     for (path, before, after) in files {
