@@ -47,6 +47,8 @@ mod promotions;
 mod promotions_crowd;
 #[path = "scenarios/promotions_killed.rs"]
 mod promotions_killed;
+#[path = "scenarios/promotions_sweep.rs"]
+mod promotions_sweep;
 #[path = "scenarios/quiet.rs"]
 mod quiet;
 #[path = "scenarios/requirements.rs"]

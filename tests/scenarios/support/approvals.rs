@@ -4,7 +4,7 @@ use k8s_openapi::api::admissionregistration::v1::ValidatingAdmissionPolicy;
 use kube::api::{Api, DeleteParams, DynamicObject, Patch, PostParams};
 use kube::core::GroupVersionKind;
 use kube::discovery;
-use lockstep_core::api::{AccessBinding, PlanApproval};
+use lockstep_core::api::{AccessBinding, PlanApproval, PromotionPolicy};
 use serde_json::{Value, json};
 use tokio::sync::OnceCell;
 
@@ -147,6 +147,19 @@ impl Team {
         let client = self.stack.kube_as(Some(yes.user)).await;
         let api: Api<PlanApproval> = Api::namespaced(client, namespace);
         api.create(&PostParams::default(), &body).await
+    }
+
+    /// The lead says yes to a plan of a policy.
+    pub async fn agree(&self, policy: &PromotionPolicy, digest: &str) {
+        let meta = &policy.metadata;
+        let plan_ref = json!({
+            "kind": "PromotionPolicy", "namespace": self.prefix, "name": meta.name, "uid": meta.uid,
+        });
+        let (name, lead) = (format!("{}-{}", self.prefix, &digest[7..15]), "lead@example.com");
+        let client = self.stack.kube_as(Some(lead)).await;
+        let api: Api<PlanApproval> = Api::namespaced(client, &self.prefix);
+        let body = approval(&name, lead, plan_ref, digest);
+        api.create(&PostParams::default(), &body).await.unwrap();
     }
 
     /// The lead says yes to what a binding's status shows.

@@ -55,6 +55,7 @@ struct Counter {
     hold_after: AtomicUsize,
     held: AtomicBool,
     reached: Notify,
+    last: Mutex<String>,
     trouble: Mutex<Option<Trouble>>,
     date: Mutex<Option<String>>,
 }
@@ -106,6 +107,11 @@ impl Gate {
     /// Writes that took effect so far.
     pub fn writes(&self) -> usize {
         self.0.writes.load(Ordering::SeqCst)
+    }
+
+    /// The write that took effect last.
+    pub fn last_write(&self) -> String {
+        self.0.last.lock().unwrap().clone()
     }
 
     pub fn trouble(&self, trouble: Option<Trouble>) {
@@ -224,6 +230,7 @@ async fn pass(State(passage): State<Passage>, request: Request) -> Response {
         _ => body,
     };
     if is_write(&parts.method, &path) && status.is_success() {
+        *counter.last.lock().unwrap() = format!("{} {}", parts.method, parts.uri.path());
         let count = counter.writes.fetch_add(1, Ordering::SeqCst) + 1;
         let limit = counter.hold_after.load(Ordering::SeqCst);
         if limit != 0 && count >= limit {
