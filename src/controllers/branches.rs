@@ -212,6 +212,7 @@ impl Branches {
 
 impl History {
     /// The same as it would be with one more change on top of the tip.
+    #[must_use]
     pub fn with(&self, own: CommitId, node: Commit, change: ChangeNumber) -> Self {
         let (mut graph, mut merged) = (self.graph.clone(), self.merged.clone());
         merged.insert(own.clone(), change);

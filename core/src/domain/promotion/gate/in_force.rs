@@ -70,7 +70,7 @@ pub fn weakens(old: &InForce, new: &InForce) -> Vec<Weakening> {
         on_unexplained,
     } = old;
     let mut found = Found::default();
-    found.unless(*place == new.place, "environments[].branch", &place, &new.place);
+    found.unless(*place == new.place, "environments[].branch", place, &new.place);
     found.rules(rules, &new.rules);
     found.windows(windows, &new.windows);
     let reports = *on_unexplained == OnUnexplained::Hold && new.on_unexplained != OnUnexplained::Hold;
