@@ -5,7 +5,7 @@ use lockstep_core::domain::ports::ConnectionKind;
 use lockstep_core::domain::promotion::gate::GerritVersion;
 use lockstep_core::domain::promotion::gate::evidence::LabelDefinition;
 use lockstep_core::domain::promotion::ports::reviews::{
-    ChangeName, ChangeRef, Inquiry, Lineage, Listed, Repository, RequirementChanges, Requirements,
+    ChangeName, ChangeRef, Ground, Inquiry, Lineage, Listed, Repository, RequirementChanges, Requirements,
     ReviewSystem, Saying, Written,
 };
 
@@ -69,6 +69,9 @@ impl ReviewSystem for Quiet {
         unasked()
     }
     async fn requirements(&self, _: &str) -> Result<Requirements, SystemError> {
+        unasked()
+    }
+    async fn ground(&self, _: &str, _: Timestamp) -> Result<Ground, SystemError> {
         unasked()
     }
     async fn write_requirements(&self, _: &str, _: &RequirementChanges) -> Result<Written, SystemError> {

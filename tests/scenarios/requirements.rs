@@ -10,8 +10,10 @@ use serde_json::{Value, json};
 
 use crate::support::approvals::protect;
 use crate::support::changes::{Change, Reviewed};
+use crate::support::gate::{Gate, Trouble};
 use crate::support::gerrit::encode;
 use crate::support::promoting::{POLICY, findings};
+use crate::support::team::Team;
 use crate::support::waiting::condition;
 use crate::support::{PATIENCE, becomes, eventually};
 
@@ -225,4 +227,55 @@ async fn observe_says_what_it_would_write_and_writes_nothing() {
     assert_eq!(team.defined("Approval").await, None);
     let policy: PromotionPolicy = team.all().get(POLICY).await.unwrap();
     assert!(policy.finalizers().is_empty() && policy.status.unwrap().requirements.is_none());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn where_configuration_is_reviewed_the_rule_waits_for_its_change_to_be_submitted() {
+    let gate = Gate::default();
+    let Some(team) = Team::behind("siterule", Some(&gate), None).await else {
+        return;
+    };
+    let team = Reviewed::of(team, &["prod"]).await;
+    team.spare_configuration().await;
+    let refusal = "the site demands review".to_owned();
+    gate.trouble(Some(Trouble::RefuseWrites(
+        "/submit_requirements/".into(),
+        405,
+        refusal,
+    )));
+    team.policy(&[team.code()], managed()).await;
+    let said = team.says("Ready", "Refused").await;
+    assert!(said.contains("pending until change"), "{said}");
+    let number: String = said
+        .split("pending until change ")
+        .nth(1)
+        .unwrap()
+        .chars()
+        .take_while(char::is_ascii_digit)
+        .collect();
+    assert_eq!(team.defined("Approval").await, None);
+    let vote = json!({"labels": {"Code-Review": 2}});
+    team.admin(
+        Method::POST,
+        &format!("/changes/{number}/revisions/current/review"),
+        vote,
+    )
+    .await;
+    team.admin(Method::POST, &format!("/changes/{number}/submit"), json!({}))
+        .await;
+    // Whoever waits for people looks again after minutes, and at once where the policy changes.
+    let _: PromotionPolicy = team
+        .apply(
+            "PromotionPolicy",
+            POLICY,
+            &team.policy_spec(
+                &[team.code()],
+                json!({
+                    "gate": {"submitRequirements": "Managed"}, "interval": "11s",
+                }),
+            ),
+        )
+        .await;
+    team.stands().await;
+    team.says("Ready", "Succeeded").await;
 }

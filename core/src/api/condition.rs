@@ -13,6 +13,7 @@ pub enum ConditionType {
     Conflict,
     Blocked,
     WeakensGate,
+    Hardened,
 }
 
 impl fmt::Display for ConditionType {
@@ -108,6 +109,8 @@ pub enum Reason {
     UnreviewedAncestor,
     Frozen,
     OutsideWindow,
+    HolesOpen,
+    Unseen,
     CodeTampered,
     JobRunsOtherCode,
     UnreviewedModel,

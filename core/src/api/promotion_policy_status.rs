@@ -42,6 +42,9 @@ pub struct PromotionPolicyStatus {
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 32))]
     pub plans: Vec<PendingPlan>,
+    /// Ways around the gate that are open. Unset: nobody has looked yet.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub hardening: Option<HardeningStatus>,
     /// The earliest time at which something of this policy may go on by itself.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub next_action: Option<Timestamp>,
@@ -232,6 +235,43 @@ pub struct UnseenRow {
     pub what: String,
     #[schemars(length(max = 1_024))]
     pub why: String,
+}
+
+/// Which ways around the gate are open.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct HardeningStatus {
+    /// The first 64.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 64))]
+    pub holes: Vec<HoleRow>,
+    /// What could not be seen, and so is not known to be closed.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 32))]
+    pub unseen: Vec<UnseenRow>,
+    /// Projects that the policy's inherits rights from, the nearest first.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 32), inner(length(max = 1_024)))]
+    pub ancestors: Vec<String>,
+}
+
+/// One way around the gate.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct HoleRow {
+    /// As `DirectPush`.
+    #[schemars(length(max = 64))]
+    pub kind: String,
+    /// As `refs/heads/prod`.
+    #[schemars(length(max = 1_024))]
+    pub place: String,
+    /// Who can go through it, each with where that is granted.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 16), inner(length(max = 1_024)))]
+    pub who: Vec<String>,
+    /// What closes it.
+    #[schemars(length(max = 1_024))]
+    pub fix: String,
 }
 
 /// The gate as it was last accepted.

@@ -74,6 +74,11 @@ impl Facts {
         self.capabilities.get(capability).copied().unwrap_or(false)
     }
 
+    /// Whether all changes of a topic are submitted at once.
+    pub fn submits_whole_topics(&self) -> bool {
+        self.info.change.submit_whole_topic
+    }
+
     /// Whether nothing is invisible to us, so that what is not shown does not exist.
     pub fn sees_everything(&self) -> bool {
         self.may(ALL_SEEING)

@@ -115,6 +115,15 @@ impl GerritSystem {
         })
     }
 
+    /// A project's own rights; `None`: it is missing or invisible.
+    pub(super) async fn project_access(
+        &self,
+        project: &str,
+        fresh: Timestamp,
+    ) -> Result<Option<Arc<ProjectAccess>>, SystemError> {
+        Ok(self.rights_of(project, fresh).await?.access)
+    }
+
     async fn read_rights(
         &self,
         projects: &[String],

@@ -85,6 +85,15 @@ pub struct ProjectAccess {
     pub is_owner: bool,
     pub owner_of: Vec<String>,
     pub groups: BTreeMap<String, NamedGroup>,
+    /// The root has none.
+    pub inherits_from: Option<ProjectInfo>,
+}
+
+/// A project.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(default)]
+pub struct ProjectInfo {
+    pub name: String,
 }
 
 #[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
@@ -154,6 +163,8 @@ pub struct LabelInfo {
     /// `NoBlock`, `NoOp`, `MaxWithBlock`, ...
     pub function: String,
     pub can_override: bool,
+    /// When votes stay on the next patch set; empty: never.
+    pub copy_condition: String,
 }
 
 impl LabelInfo {
@@ -169,6 +180,7 @@ impl LabelInfo {
 pub struct ServerInfo {
     pub accounts: AccountsInfo,
     pub auth: AuthInfo,
+    pub change: ChangeConfig,
     pub gerrit: InstanceInfo,
 }
 
@@ -182,6 +194,13 @@ pub struct AccountsInfo {
 #[serde(default)]
 pub struct AuthInfo {
     pub git_basic_auth_policy: Option<String>,
+}
+
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(default)]
+pub struct ChangeConfig {
+    /// Left out while it is false.
+    pub submit_whole_topic: bool,
 }
 
 #[derive(Clone, Debug, Default, Deserialize)]

@@ -11,6 +11,7 @@ use lockstep_core::api::promotion_policy::PendingPlan;
 use lockstep_core::domain::defaults;
 use lockstep_core::domain::outcome::Saying;
 use lockstep_core::domain::ports::{ErrorClass, SystemError};
+use serde_json::{Map, Value};
 
 /// How soon what is likely to pass is tried again.
 const SOON: SignedDuration = SignedDuration::from_secs(10);
@@ -20,11 +21,21 @@ const SOON: SignedDuration = SignedDuration::from_secs(10);
 pub struct Told {
     pub sayings: Vec<Saying>,
     pub plans: Vec<PendingPlan>,
+    /// Fields of the report.
+    pub fields: Map<String, Value>,
     /// Something was written outside.
     pub wrote: bool,
 }
 
 impl Told {
+    /// Both.
+    pub fn and(mut self, other: Self) -> Self {
+        self.sayings.extend(other.sayings);
+        self.plans.extend(other.plans);
+        self.fields.extend(other.fields);
+        self
+    }
+
     /// Adds it to what a pass says. Of `Ready` the first trouble counts, and what blocks is said in one sentence.
     pub fn add_to(self, sayings: &mut Vec<Saying>) {
         for said in self.sayings {

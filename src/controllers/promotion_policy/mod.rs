@@ -10,6 +10,7 @@ mod asked;
 mod claims;
 mod gate;
 mod gather;
+mod hardened;
 mod leaving;
 mod plan;
 pub mod reading;
@@ -43,6 +44,8 @@ pub struct Controller {
     looked: Mutex<BTreeMap<String, Looked>>,
     /// How submit requirements stand.
     requirements: Aside,
+    /// Which ways around the gate are open.
+    hardened: Aside,
 }
 
 /// What the names of one gate meant.
@@ -59,6 +62,7 @@ impl Controller {
             branches,
             looked: Mutex::default(),
             requirements: Aside::default(),
+            hardened: Aside::default(),
         }
     }
 
@@ -111,6 +115,7 @@ impl Reconcile for Controller {
     async fn reconcile(&self, policy: Arc<PromotionPolicy>, context: &Context) -> Next {
         if policy.metadata.deletion_timestamp.is_some() {
             self.requirements.forget(&policy);
+            self.hardened.forget(&policy);
             return leaving::leave(&policy, context).await;
         }
         let now = context.clock.now();
@@ -134,6 +139,8 @@ impl Reconcile for Controller {
             let anew = |since| self.is_configured_anew(&policy, since);
             told =
                 requirements::follow(&self.requirements, &policy, &gathered, &planned, anew, context).await;
+            let open = hardened::follow(&self.hardened, &policy, &gathered, &planned, anew, context).await;
+            told = told.and(open);
         }
         report::report(&policy, &gathered, &planned, told, applied, context).await
     }

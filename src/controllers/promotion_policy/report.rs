@@ -10,7 +10,7 @@ use lockstep_core::api::{PromotionPolicy, REQUESTED_AT};
 use lockstep_core::domain::defaults;
 use lockstep_core::domain::outcome::{Saying, conditions, most_urgent};
 use lockstep_core::domain::ports::{ErrorClass, KeepError, Note, SystemError};
-use serde_json::json;
+use serde_json::{Map, Value, json};
 
 use super::super::{Context, Next};
 use super::aside::Told;
@@ -27,7 +27,7 @@ pub async fn suspended(policy: &PromotionPolicy, context: &Context, now: Timesta
         Reason::Suspended,
         "spec.suspend is true: nothing is read, judged or begun",
     )];
-    match write(policy, &said, &[], context, now).await {
+    match write(policy, &said, &[], Map::new(), context, now).await {
         Ok(()) => Next::AwaitChange,
         Err(error) => {
             tracing::warn!(%error, "status could not be written");
@@ -49,9 +49,10 @@ pub async fn report(
     let mut sayings = sayings(policy, gathered, planned);
     let mut plans: Vec<PendingPlan> = planned.asks.iter().filter_map(Ask::pending).collect();
     plans.extend(told.plans.iter().cloned());
+    let fields = told.fields.clone();
     told.add_to(&mut sayings);
     note(policy, &sayings, context).await;
-    if let Err(error) = write(policy, &sayings, &plans, context, now).await {
+    if let Err(error) = write(policy, &sayings, &plans, fields, context, now).await {
         tracing::warn!(%error, "status could not be written");
         return Next::Backoff;
     }
@@ -169,6 +170,7 @@ async fn write(
     policy: &PromotionPolicy,
     sayings: &[Saying],
     plans: &[PendingPlan],
+    fields: Map<String, Value>,
     context: &Context,
     now: Timestamp,
 ) -> Result<(), KeepError> {
@@ -182,6 +184,7 @@ async fn write(
         "lastHandledRequest": annotations.and_then(|all| all.get(REQUESTED_AT)),
     });
     if let Some(status) = status.as_object_mut() {
+        status.extend(fields);
         status.retain(|_, value| !value.is_null());
     }
     context.cluster.write_status(&key(policy), status).await

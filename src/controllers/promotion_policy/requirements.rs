@@ -147,7 +147,7 @@ pub async fn follow(
 }
 
 /// Rules of the environments that the connections' owners let this policy promote.
-fn admitted(gathered: &Gathered, planned: &Planned) -> BTreeMap<String, Rules> {
+pub fn admitted(gathered: &Gathered, planned: &Planned) -> BTreeMap<String, Rules> {
     let allowed = |name: &str| {
         let environment = gathered
             .environments

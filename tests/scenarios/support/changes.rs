@@ -162,6 +162,19 @@ impl Reviewed {
         .await;
     }
 
+    /// Lets the project's configuration be submitted without a check.
+    pub async fn spare_configuration(&self) {
+        let project = format!("/projects/{}", encode(&self.project));
+        let rule = json!({
+            "name": "Reviewed-And-Checked",
+            "applicability_expression": "-branch:refs/meta/config",
+            "submittability_expression": "label:Code-Review=MAX AND label:Verified=MAX",
+            "allow_override_in_child_projects": false,
+        });
+        let path = format!("{project}/submit_requirements/Reviewed-And-Checked");
+        self.admin(Method::PUT, &path, rule).await;
+    }
+
     /// Leads review and, as they should not, may push; checks check; everybody submits.
     async fn give_rights(&self) {
         let (leads, checks) = (self.group(&self.leads()).await, self.group(&self.checks()).await);

@@ -2,11 +2,13 @@
 //! is judged here; what cannot be read is left unknown.
 //!
 //! `merges`, `tips` and `commits` see what happened to branches (`walk` says which commits matter, `query` how to ask),
-//! `evidence` reads one change with `votes`, `groups` and `people`, `say` and `requirements` write. `git` has trees.
+//! `evidence` reads one change with `votes`, `groups` and `people`, `say` and `requirements` write. `ground` has the rights
+//! that branches stand on, `git` has trees.
 
 mod commits;
 mod evidence;
 mod git;
+mod ground;
 mod groups;
 mod merges;
 mod people;
@@ -27,8 +29,8 @@ use lockstep_core::domain::ports::SystemError;
 use lockstep_core::domain::promotion::gate::GerritVersion;
 use lockstep_core::domain::promotion::gate::evidence::{ChangeNumber, CommitId, Evidence, LabelDefinition};
 use lockstep_core::domain::promotion::ports::reviews::{
-    ChangeName, ChangeRef, Inquiry, Lineage, Listed, Merges, Repository, RequirementChanges, Requirements,
-    Review, ReviewSystem, Saying, Watched, Written,
+    ChangeName, ChangeRef, Ground, Inquiry, Lineage, Listed, Merges, Repository, RequirementChanges,
+    Requirements, Review, ReviewSystem, Saying, Watched, Written,
 };
 
 use super::GerritSystem;
@@ -120,6 +122,10 @@ impl ReviewSystem for GerritSystem {
 
     async fn requirements(&self, project: &str) -> Result<Requirements, SystemError> {
         self.read_requirements(project).await
+    }
+
+    async fn ground(&self, project: &str, fresh: Timestamp) -> Result<Ground, SystemError> {
+        self.read_ground(project, fresh).await
     }
 
     async fn write_requirements(

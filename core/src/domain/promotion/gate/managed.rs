@@ -269,4 +269,4 @@ pub fn released(ask: &RequirementChanges, target: &str, now: Timestamp) -> Vec<R
 
 #[cfg(test)]
 #[path = "managed_tests.rs"]
-mod tests;
+pub(crate) mod tests;

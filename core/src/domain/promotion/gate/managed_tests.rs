@@ -10,7 +10,7 @@ const OWNER: Owner<'_> = Owner {
 };
 const AT: &str = "gerrit://g/projects/ml%2Ffraud";
 
-fn rules(branch: &str, count: u32, leads: &str) -> Rules {
+pub(crate) fn rules(branch: &str, count: u32, leads: &str) -> Rules {
     Rules {
         project: "ml/fraud".into(),
         branch: branch.into(),

@@ -16,6 +16,7 @@ use crate::domain::promotion::gate::evidence::{
 };
 use crate::domain::promotion::gate::people::GroupUuid;
 use crate::domain::promotion::gate::range::Commit;
+use crate::domain::promotion::proof::hardening::rights::ProjectRights;
 
 /// A branch whose merges are promoted.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -157,6 +158,18 @@ impl RequirementChanges {
     }
 }
 
+/// On what the rules of a project's branches stand.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Ground {
+    /// The project's own rights first, then those of what it inherits from, up to the root.
+    pub rights: Vec<ProjectRights>,
+    /// Under which condition votes on a label stay on the next patch set, in Gerrit's own words; labels without are left
+    /// out.
+    pub copied: BTreeMap<String, String>,
+    /// Whether all changes of a topic are submitted at once, whatever their projects. `None`: it is not known.
+    pub whole_topic: Option<bool>,
+}
+
 /// One system where changes are reviewed. Errors are those of [`crate::domain::ports::AccessSystem`].
 #[async_trait]
 pub trait ReviewSystem: Send + Sync {
@@ -206,6 +219,9 @@ pub trait ReviewSystem: Send + Sync {
 
     /// Submit requirements of a project.
     async fn requirements(&self, project: &str) -> Result<Requirements, SystemError>;
+
+    /// Who may do what with a project's branches; rights are no older than `fresh`.
+    async fn ground(&self, project: &str, fresh: Timestamp) -> Result<Ground, SystemError>;
 
     /// Makes a project's own submit requirements so, in one commit, and reads them back. Where the site demands review
     /// of its configuration a change is made for people to submit, and the error says so until it is.
