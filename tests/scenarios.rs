@@ -25,6 +25,8 @@ mod deletion;
 mod drift;
 #[path = "scenarios/executed.rs"]
 mod executed;
+#[path = "scenarios/hardened.rs"]
+mod hardened;
 #[path = "scenarios/hints.rs"]
 mod hints;
 #[path = "scenarios/labels.rs"]

@@ -9,12 +9,17 @@ use lockstep_core::api::reference::Mode;
 use lockstep_core::api::{AccessBinding, PromotionPolicy};
 use lockstep_core::domain::access::grant::{Right, Target};
 use lockstep_core::domain::access::inventory::Inventory;
+use lockstep_core::domain::access::weakening::Governed;
 use lockstep_core::domain::defaults;
 use lockstep_core::domain::ports::{Cluster, ConnectionKey};
 use lockstep_core::domain::promotion::gate::evidence::Governance;
 use lockstep_core::domain::promotion::proof::provenance::Usability;
 
 use super::Context;
+use super::promotion_policy::reading;
+
+/// What Gerrit calls the root of all projects, unless its administrator chose another name.
+const ROOT: &str = "All-Projects";
 
 /// The binding that holds a group's members; an authoritative one before any other.
 pub fn by(group: &Target, cluster: &dyn Cluster) -> Option<Governance> {
@@ -55,6 +60,50 @@ fn governance(group: &Target, binding: &AccessBinding) -> Governance {
             && !defaults::suspended(&binding.spec)
             && binding.metadata.deletion_timestamp.is_none(),
     }
+}
+
+/// Branches of which merges run, with the projects whose rights count there.
+pub fn branches(context: &Context) -> Vec<Governed> {
+    let mut governed = Vec::new();
+    for policy in context.objects.policies() {
+        let enforces = defaults::policy_mode(&policy.spec) == Mode::Enforce;
+        let Ok(read) = reading::whole(&policy) else {
+            continue;
+        };
+        if !enforces || policy.metadata.deletion_timestamp.is_some() {
+            continue;
+        }
+        let namespace = policy.namespace().unwrap_or_default();
+        let connection = context
+            .cluster
+            .gerrit_connection(&read.gerrit.namespace, &read.gerrit.name);
+        let server = connection.and_then(|connection| connection.status.as_ref()?.server.clone());
+        // Anybody may name any project: that alone governs nothing.
+        let admitted = read.environments.iter().filter(|environment| {
+            reading::admitted(&read, environment, &namespace, &*context.cluster).is_ok()
+        });
+        let branches: BTreeSet<String> = admitted.map(|environment| environment.branch.clone()).collect();
+        let Some(server) = server.filter(|_| !branches.is_empty()) else {
+            continue;
+        };
+        let hardening = policy
+            .status
+            .as_ref()
+            .and_then(|status| status.hardening.as_ref());
+        let ancestors = hardening
+            .into_iter()
+            .flat_map(|hardening| hardening.ancestors.iter().cloned());
+        governed.push(Governed {
+            policy: format!("{namespace}/{}", policy.name_any()),
+            server,
+            project: read.project,
+            // Whatever else is not known yet, this one every project inherits from.
+            ancestors: ancestors.chain([ROOT.to_owned()]).collect(),
+            branches,
+        });
+    }
+    governed.sort();
+    governed
 }
 
 /// Since when it matters by whose hand somebody came into a group.

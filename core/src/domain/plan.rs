@@ -156,6 +156,7 @@ pub enum BrakeRule {
     SourceEmpty,
     MassDeletion,
     TokensDeleted,
+    WeakensGate,
 }
 
 /// A change that waits for a person.

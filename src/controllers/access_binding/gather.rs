@@ -36,7 +36,7 @@ pub use connections::{connections_of, depends_on, interval};
 use connections::{facts, tenancy};
 use reader::{Reader, begun};
 
-use super::super::Context;
+use super::super::{Context, governed};
 use super::key;
 
 /// Most writes are seen sooner.
@@ -132,7 +132,10 @@ pub async fn gather(binding: &AccessBinding, context: &Context, oldest: Oldest) 
         people,
         systems: BTreeMap::new(),
         ways: Ways::new(),
-        world: World::default(),
+        world: World {
+            governed: governed::branches(context),
+            ..World::default()
+        },
         errors: unread,
     };
     let blind = !reader.errors.is_empty();

@@ -17,6 +17,7 @@ use super::observed::{GroupProperties, Located, Named, Observed};
 use super::people::{Resolved, Who, is_person, resolve};
 use super::pins::Pin;
 use super::place::{Place, pinned, place, place_of_other};
+use super::weakening::Governed;
 use crate::domain::plan::Problem;
 use crate::domain::ports::ObjectKey;
 
@@ -44,6 +45,8 @@ pub struct World {
     pub labels: BTreeMap<Target, Arc<Labels>>,
     /// Why something could not be read, by the address of the system, or the label of the thing.
     pub failures: BTreeMap<String, Problem>,
+    /// Branches that policies govern.
+    pub governed: Vec<Governed>,
     /// Systems of connections that cannot be used now: what is held there stays as it is.
     pub frozen: BTreeSet<System>,
 }

@@ -122,6 +122,7 @@ pub fn decide(question: &Question, now: Timestamp) -> Decision {
             phase: question.phase,
             source_empty: question.source_empty.as_deref(),
             mass_deletion: question.mass_deletion.as_deref(),
+            governed: &question.world.governed,
         };
         let why = brakes(&found.change, claimed, observed, &me.inventory, circumstances);
         if why.is_empty() {

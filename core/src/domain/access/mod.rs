@@ -30,3 +30,4 @@ pub mod reach;
 pub mod safety;
 mod stakes;
 pub mod trust;
+pub mod weakening;

@@ -7,6 +7,7 @@ use super::diff::Phase;
 use super::grant::{Principal, Privilege, Right, Target};
 use super::inventory::Inventory;
 use super::observed::Observed;
+use super::weakening::{Governed, weakened};
 use crate::domain::defaults::Limits;
 use crate::domain::plan::{Brake, BrakeRule, Change};
 
@@ -19,6 +20,8 @@ pub struct Circumstances<'a> {
     pub source_empty: Option<&'a str>,
     /// Too many bindings of a connection, or the kind itself, are going at once.
     pub mass_deletion: Option<&'a str>,
+    /// Branches that policies govern.
+    pub governed: &'a [Governed],
 }
 
 /// Groups whose last human must not leave by accident.
@@ -39,6 +42,9 @@ pub fn brakes(
     let label = &change.label;
     if let Some(why) = circumstances.mass_deletion {
         brake(BrakeRule::MassDeletion, why.to_owned());
+    }
+    for why in weakened(change, circumstances.governed) {
+        brake(BrakeRule::WeakensGate, why);
     }
     if loses_tokens(&change.target, &change.remove) {
         brake(
@@ -227,6 +233,7 @@ mod tests {
                 phase: Phase::Living,
                 source_empty: None,
                 mass_deletion: None,
+                governed: &[],
             },
         }
     }

@@ -7,7 +7,7 @@ use lockstep_core::api::access_binding::PlanStatus;
 use lockstep_core::api::condition::{ConditionType, Reason};
 use lockstep_core::domain::access::diff::Phase;
 use lockstep_core::domain::outcome::{Saying, most_urgent, next_check};
-use lockstep_core::domain::plan::{EffectDigest, Plan, Problem};
+use lockstep_core::domain::plan::{BrakeRule, EffectDigest, Plan, Problem};
 use lockstep_core::domain::ports::ErrorClass;
 
 use super::super::super::Next;
@@ -96,6 +96,7 @@ impl<'a> Facts<'a> {
         if let Some(saying) = self.blocked() {
             sayings.push(saying);
         }
+        sayings.extend(self.weakens_gate());
         sayings
     }
 
@@ -260,6 +261,27 @@ impl<'a> Facts<'a> {
             reason,
             format!("approve {digest}: {message}"),
         ))
+    }
+
+    /// Whether something waits that would let people around a gate.
+    fn weakens_gate(&self) -> Option<Saying> {
+        let blocked = &self.outcome.planned.decision.plan.blocked;
+        let why: Vec<&str> = blocked
+            .iter()
+            .flat_map(|blocked| &blocked.brakes)
+            .filter(|brake| brake.rule == BrakeRule::WeakensGate)
+            .map(|brake| brake.message.as_str())
+            .collect();
+        let message = why.join("; ");
+        let saying = || {
+            Saying::new(
+                ConditionType::WeakensGate,
+                true,
+                Reason::AwaitingApproval,
+                message,
+            )
+        };
+        (!why.is_empty()).then(saying)
     }
 
     pub(super) fn plan(&self) -> Option<PlanStatus> {
