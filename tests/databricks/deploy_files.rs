@@ -122,6 +122,47 @@ async fn a_long_upload_goes_on_where_it_broke_off() {
 }
 
 #[tokio::test]
+async fn an_upload_that_breaks_off_after_every_single_write_comes_to_an_end() {
+    let stage = Stage::set().await;
+    let files = stage.deployment.files();
+    let step = files_step();
+    let broken = json!({"Refuse": {"status": 403, "error_code": "PERMISSION_DENIED", "message": "no"}});
+    let rule = json!({"method": "POST", "route": "/api/2.0/workspace*", "after": 1, "times": 1000, "action": broken});
+    let mut passes = 1;
+    loop {
+        stage.sim.control("POST", "faults", Some(rule.clone())).await;
+        let done = files.act(&key("code", 1), &step, &mut tree()).await.is_ok();
+        stage.sim.no_faults().await;
+        if done {
+            break;
+        }
+        passes += 1;
+        assert!(
+            passes < 40,
+            "25 files, 5 folders and 2 manifests are not 40 writes"
+        );
+    }
+    assert!(passes > 25, "nothing was broken off");
+    let outputs = done(files.observe(&step).await.unwrap());
+    files.verify(&outputs).await.unwrap();
+}
+
+#[tokio::test]
+async fn what_somebody_else_changed_while_an_upload_was_broken_off_is_sent_again() {
+    let stage = Stage::set().await;
+    let files = stage.deployment.files();
+    let step = files_step();
+    let full = json!({"Refuse": {"status": 400, "error_code": "QUOTA_EXCEEDED", "message": "full"}});
+    let rule = json!({"method": "POST", "route": IMPORT, "after": 20, "times": 1, "action": full});
+    stage.sim.control("POST", "faults", Some(rule)).await;
+    files.act(&key("code", 1), &step, &mut tree()).await.unwrap_err();
+    put(&stage, &format!("{DIRECTORY}/many/7.py"), "evil()\n").await;
+    files.act(&key("code", 1), &step, &mut tree()).await.unwrap();
+    let outputs = done(files.observe(&step).await.unwrap());
+    files.verify(&outputs).await.unwrap();
+}
+
+#[tokio::test]
 async fn a_directory_that_was_whole_before_is_used_and_never_deleted() {
     let stage = Stage::set().await;
     let files = stage.deployment.files();

@@ -9,7 +9,7 @@ use async_trait::async_trait;
 use futures::stream::{FuturesUnordered, StreamExt as _};
 use lockstep_core::domain::ports::{SystemError, SystemErrorKind};
 use lockstep_core::domain::promotion::code::tree::{
-    Form, MANIFEST, Manifest, Mark, TreeEntry, place, same_source, sha256,
+    Form, MANIFEST, Manifest, Mark, Placed, TreeEntry, place, same_source, sha256,
 };
 use lockstep_core::domain::promotion::machine::state::{Failure, FailureKind, Words};
 use lockstep_core::domain::promotion::ports::deployments::{
@@ -18,7 +18,7 @@ use lockstep_core::domain::promotion::ports::deployments::{
 
 use super::super::plane::Plane;
 use super::super::system::Inner;
-use super::folder::{self, Ground};
+use super::folder::{self, Below, Ground};
 use crate::clients::http::Call;
 
 /// Files under way at once: with the largest of them still far from what the process may use.
@@ -70,12 +70,25 @@ impl WorkspaceFiles {
         sent.map_err(|error| about(error, MANIFEST).into())
     }
 
-    /// One file of the tree; answers with where it lies and what it is.
-    async fn upload(&self, directory: &str, entry: TreeEntry) -> Result<(String, Mark), DeployError> {
+    /// One file of the tree, unless it lies there as it should; answers with where it lies and what it is.
+    async fn bring(
+        &self,
+        directory: &str,
+        entry: TreeEntry,
+        is_there: bool,
+    ) -> Result<(String, Mark), DeployError> {
         let placed = place(&entry).map_err(DeployError::Fails)?;
         let source = &entry.path;
-        let call = folder::put(&format!("{directory}/{source}"), placed.bytes.to_vec());
-        self.patiently(call).await.map_err(|error| about(error, source))?;
+        let at = format!("{directory}/{}", placed.path);
+        let before = if is_there {
+            self.read(&at, source).await?
+        } else {
+            None
+        };
+        let back = match before.filter(|before| is_as_sent(&placed, before)) {
+            Some(before) => Some(before),
+            None => self.upload(directory, source, &placed).await?,
+        };
         let mut mark = Mark {
             source: source.clone(),
             form: placed.form,
@@ -83,38 +96,60 @@ impl WorkspaceFiles {
             stored: None,
             size: placed.bytes.len(),
         };
-        if placed.form != Form::File {
-            let at = format!("{directory}/{}", placed.path);
-            let back = folder::export(self.plane(), &at)
-                .await
-                .map_err(|error| about(error, source))?;
-            let back = back.ok_or_else(|| {
-                DeployError::fails(
-                    FailureKind::Refused,
-                    format!("{source} is a notebook, and the workspace did not make one of it at {at}"),
-                )
-            })?;
+        if let Some(back) = back.filter(|_| placed.form != Form::File) {
             // Jupyter's format comes back as source, so only what was stored can be compared later.
-            if placed.form == Form::Source && !same_source(placed.bytes, &back) {
-                let message = format!("{source}: the workspace holds another text than was sent");
-                return Err(DeployError::fails(FailureKind::CodeTampered, message));
-            }
             mark.stored = Some(sha256(&back)).filter(|stored| *stored != mark.sha256);
         }
         Ok((placed.path.to_owned(), mark))
     }
 
-    /// Uploads what is not there yet by what the begun manifest says, and fills the manifest in as it goes, so that an
-    /// upload longer than one pass comes to an end. That the manifest speaks the truth is seen when all is verified.
+    async fn read(&self, at: &str, source: &str) -> Result<Option<Vec<u8>>, SystemError> {
+        folder::export(self.plane(), at)
+            .await
+            .map_err(|error| about(error, source))
+    }
+
+    /// Sends one file; of a notebook it answers with what the workspace has made of it.
+    async fn upload(
+        &self,
+        directory: &str,
+        source: &str,
+        placed: &Placed<'_>,
+    ) -> Result<Option<Vec<u8>>, DeployError> {
+        let call = folder::put(&format!("{directory}/{source}"), placed.bytes.to_vec());
+        self.patiently(call).await.map_err(|error| about(error, source))?;
+        if placed.form == Form::File {
+            return Ok(None);
+        }
+        let at = format!("{directory}/{}", placed.path);
+        let Some(back) = self.read(&at, source).await? else {
+            let message = format!("{source} is a notebook, and the workspace did not make one of it at {at}");
+            return Err(DeployError::fails(FailureKind::Refused, message));
+        };
+        if placed.form == Form::Source && !same_source(placed.bytes, &back) {
+            let message = format!("{source}: the workspace holds another text than was sent");
+            return Err(DeployError::fails(FailureKind::CodeTampered, message));
+        }
+        Ok(Some(back))
+    }
+
+    /// Uploads what is not there yet, and fills the begun manifest in as it goes, so that an upload longer than one pass
+    /// comes to an end. What the manifest names need not be looked at again: that it speaks the truth is seen when all
+    /// is verified. What lies there beside it was sent after the manifest was last saved, and is compared.
     async fn upload_all(
         &self,
         directory: &str,
         manifest: &mut Manifest,
+        there: Below,
         tree: &mut dyn Tree,
     ) -> Result<(), DeployError> {
         let before = std::mem::take(&mut manifest.files);
         let mut taken: BTreeMap<String, String> = BTreeMap::new();
-        let mut folders: BTreeSet<String> = BTreeSet::new();
+        let Below {
+            mut folders,
+            files: there,
+            others: _,
+        } = there;
         let mut under_way = FuturesUnordered::new();
         let mut sent = 0_usize;
         while let Some(entry) = tree.next().await? {
@@ -148,7 +183,8 @@ impl WorkspaceFiles {
                     self.put_manifest(directory, manifest).await?;
                 }
             }
-            under_way.push(self.upload(directory, entry));
+            let is_there = there.contains(&at);
+            under_way.push(self.bring(directory, entry, is_there));
         }
         while let Some(done) = under_way.next().await {
             let (at, mark) = done?;
@@ -159,25 +195,11 @@ impl WorkspaceFiles {
 
     /// What every file below a directory of ours holds now, the manifest left out.
     async fn digests(&self, directory: &str) -> Result<BTreeMap<String, String>, DeployError> {
-        let root = format!("{}/", folder::bare(directory));
-        let (mut folders, mut files) = (vec![directory.to_owned()], Vec::new());
-        let mut found = BTreeMap::new();
-        while let Some(next) = folders.pop() {
-            for row in folder::list(self.plane(), &next).await?.unwrap_or_default() {
-                let relative = folder::bare(&row.path)
-                    .strip_prefix(&root)
-                    .unwrap_or(&row.path)
-                    .to_owned();
-                match row.object_type.as_str() {
-                    "DIRECTORY" => folders.push(format!("{directory}/{relative}")),
-                    "FILE" | "NOTEBOOK" if relative == MANIFEST => {}
-                    "FILE" | "NOTEBOOK" => files.push(relative),
-                    other => {
-                        found.insert(relative, other.to_owned());
-                    }
-                }
-            }
-        }
+        let Below {
+            folders: _,
+            files,
+            others: mut found,
+        } = folder::below(self.plane(), directory).await?;
         let reads = futures::stream::iter(files).map(|file| async move {
             let bytes = folder::export(self.plane(), &format!("{directory}/{file}")).await?;
             Ok::<_, SystemError>((file, bytes.map(|bytes| sha256(&bytes))))
@@ -202,6 +224,15 @@ impl WorkspaceFiles {
             return Err(DeployError::fails(FailureKind::Refused, message));
         }
         Ok(manifest.complete)
+    }
+}
+
+/// Whether what was read back is what would be sent. Jupyter's format comes back as source, which nobody can compare.
+fn is_as_sent(placed: &Placed<'_>, back: &[u8]) -> bool {
+    match placed.form {
+        Form::File => placed.bytes == back,
+        Form::Source => same_source(placed.bytes, back),
+        Form::Jupyter => false,
     }
 }
 
@@ -251,22 +282,32 @@ impl Files for WorkspaceFiles {
     async fn act(&self, key: &Key, step: &FilesStep, tree: &mut dyn Tree) -> Result<(), DeployError> {
         checked(&step.directory)?;
         let begun = match folder::ground(self.plane(), &step.directory).await? {
-            Ground::Nothing | Ground::Empty => BTreeMap::new(),
+            Ground::Nothing => {
+                folder::make(self.plane(), &step.directory).await?;
+                None
+            }
+            Ground::Empty => None,
             Ground::Ours { manifest, .. } if Self::is_whole(&manifest, step)? => return Ok(()),
-            Ground::Ours { manifest, .. } => manifest.files,
+            Ground::Ours { manifest, .. } => Some(manifest),
             Ground::Foreign(why) => return Err(foreign(why)),
         };
-        folder::make(self.plane(), &step.directory).await?;
+        let there = match &begun {
+            Some(_) => folder::below(self.plane(), &step.directory).await?,
+            None => Below::default(),
+        };
         let mut manifest = Manifest {
             format: Manifest::FORMAT,
             promotion: key.promotion.clone(),
             revision: step.revision.clone(),
             tree: step.tree.clone(),
             complete: false,
-            files: begun,
+            files: begun.iter().flat_map(|begun| begun.files.clone()).collect(),
         };
-        self.put_manifest(&step.directory, &manifest).await?;
-        self.upload_all(&step.directory, &mut manifest, tree).await?;
+        if begun.as_ref() != Some(&manifest) {
+            self.put_manifest(&step.directory, &manifest).await?;
+        }
+        self.upload_all(&step.directory, &mut manifest, there, tree)
+            .await?;
         manifest.complete = true;
         self.put_manifest(&step.directory, &manifest).await
     }

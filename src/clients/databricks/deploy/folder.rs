@@ -1,6 +1,8 @@
 //! A folder of the workspace: what stands there, what its files hold, putting and deleting. Whether a folder is ours
 //! is decided by the manifest in it, never by its name.
 
+use std::collections::{BTreeMap, BTreeSet};
+
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use bytes::Bytes;
@@ -91,6 +93,41 @@ pub async fn list(plane: &Plane, directory: &str) -> Result<Option<Vec<Row>>, Sy
     let call = Call::get(path, path, Family::Other.name()).query("path", directory);
     let found: Option<Listing> = plane.find(call).await?;
     Ok(found.map(|listing| listing.objects))
+}
+
+/// Everything below a directory of ours, by path from it; the manifest left out.
+#[derive(Debug, Default)]
+pub(super) struct Below {
+    pub folders: BTreeSet<String>,
+    /// Files and notebooks.
+    pub files: BTreeSet<String>,
+    /// What is neither, with its type.
+    pub others: BTreeMap<String, String>,
+}
+
+pub(super) async fn below(plane: &Plane, directory: &str) -> Result<Below, SystemError> {
+    let root = format!("{}/", bare(directory));
+    let (mut open, mut found) = (vec![directory.to_owned()], Below::default());
+    while let Some(next) = open.pop() {
+        for row in list(plane, &next).await?.unwrap_or_default() {
+            let path = bare(&row.path);
+            let relative = path.strip_prefix(&root).unwrap_or(&row.path).to_owned();
+            match row.object_type.as_str() {
+                "DIRECTORY" => {
+                    open.push(format!("{directory}/{relative}"));
+                    found.folders.insert(relative);
+                }
+                "FILE" | "NOTEBOOK" if relative == MANIFEST => {}
+                "FILE" | "NOTEBOOK" => {
+                    found.files.insert(relative);
+                }
+                other => {
+                    found.others.insert(relative, other.to_owned());
+                }
+            }
+        }
+    }
+    Ok(found)
 }
 
 /// What a file holds, a notebook as source; `None`: it is not there. Asked as JSON, because a login page would pass
