@@ -51,6 +51,18 @@ async fn every_end_of_a_run_is_told_in_our_words() {
         let why = failed(settled(&stage.deployment, &key, &step).await);
         assert_eq!(why.kind, kind, "{result}: {why:?}");
         assert!(why.message.contains("run "), "{why:?}");
+        assert_eq!(
+            why.message.contains("; task train"),
+            !["CANCELED", "TIMEDOUT"].contains(&result),
+            "{result}: {why:?}"
+        );
+        // Only a task that ran has words of its own.
+        let own = ["FAILED", "SUCCESS_WITH_FAILURES"].contains(&result);
+        assert_eq!(
+            why.message.contains("; task train: no data"),
+            own,
+            "{result}: {why:?}"
+        );
     }
     step.accept_failures = true;
     stage

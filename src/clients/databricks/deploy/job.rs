@@ -20,7 +20,7 @@ use super::super::limits::Family;
 use super::super::plane::Plane;
 use super::super::system::Inner;
 use super::jobs::{self, Job};
-use super::run_state::{Standing, standing};
+use super::run_state::{Standing, culprit, standing};
 use super::settled::{ABSENT, THERE, frame, is_ours, restoration, saved_settings, was_absent};
 use super::{pages, runs};
 use crate::clients::http::{Call, Effect};
@@ -208,6 +208,19 @@ impl WorkspaceJobs {
         })
     }
 
+    /// A failure with what the task at fault says itself. A run that has ended is not kept waiting for its words.
+    async fn explained(&self, run: &Value, mut why: Failure) -> Failure {
+        let Some((task, id)) = culprit(run) else {
+            return why;
+        };
+        let error = match runs::error(self.plane(), &id).await {
+            Ok(error) => error.map(|error| format!(": {error}")).unwrap_or_default(),
+            Err(error) => format!(", whose output could not be read: {error}"),
+        };
+        why.message = format!("{}; task {task}{error}", why.message);
+        why
+    }
+
     async fn cancel_all(&self, promotion: &PromotionName, job: &Job) -> Result<(), SystemError> {
         for run in runs::active(self.plane(), &job.id, &promotion.0).await? {
             runs::cancel(self.plane(), &run).await?;
@@ -304,12 +317,13 @@ impl Jobs for WorkspaceJobs {
         .into();
         match standing(&run) {
             Standing::Going => Ok(Progress::Going(known)),
-            Standing::Failed(why) => Ok(Progress::Failed(why)),
+            Standing::Failed(why) => Ok(Progress::Failed(self.explained(&run, why).await)),
             Standing::WithFailures if !step.accept_failures => {
                 let message = format!(
                     "run {id} ended with SUCCESS_WITH_FAILURES, which the step does not accept ({link})"
                 );
-                Ok(Progress::Failed(Failure::new(FailureKind::Failed, message)))
+                let why = Failure::new(FailureKind::Failed, message);
+                Ok(Progress::Failed(self.explained(&run, why).await))
             }
             Standing::Succeeded | Standing::WithFailures if !has_tasks => {
                 let message = format!("run {id} does not say which tasks it ran");

@@ -27,6 +27,38 @@ fn kind(termination: &str, result: &str) -> FailureKind {
     }
 }
 
+/// The first task of a run that failed by itself: its key, and the id under which its output is asked for. Those that
+/// only went down with it, or that a person stopped, have nothing to say.
+pub(super) fn culprit(run: &Value) -> Option<(&str, String)> {
+    let failed = |task: &&Value| {
+        let text = |pointer: &str| task.pointer(pointer).and_then(Value::as_str).unwrap_or_default();
+        let code = match text("/status/termination_details/code") {
+            "" => text("/state/result_state"),
+            code => code,
+        };
+        let innocent = [
+            "",
+            "SUCCESS",
+            "SUCCESS_WITH_FAILURES",
+            "SKIPPED",
+            "DISABLED",
+            "EXCLUDED",
+        ];
+        let stopped = [
+            "USER_CANCELED",
+            "CANCELED",
+            "UPSTREAM_FAILED",
+            "UPSTREAM_CANCELED",
+        ];
+        !innocent.contains(&code) && !stopped.contains(&code)
+    };
+    let tasks = run.get("tasks")?.as_array()?;
+    let ended = |task: &&Value| task.get("end_time").and_then(Value::as_i64).unwrap_or(i64::MAX);
+    let task = tasks.iter().filter(failed).min_by_key(ended)?;
+    let key = task.get("task_key")?.as_str()?;
+    Some((key, super::pages::id(task.get("run_id"))?))
+}
+
 /// What `runs/get` and `runs/list` say of a run.
 pub fn standing(run: &Value) -> Standing {
     let text = |pointer: &str| run.pointer(pointer).and_then(Value::as_str).unwrap_or_default();
@@ -108,6 +140,20 @@ mod tests {
             assert_eq!(why.kind, kind, "{run}");
             assert!(why.message.starts_with("run 7 ended"), "{why:?}");
         }
+    }
+
+    #[test]
+    fn the_task_that_failed_first_by_itself_is_to_blame() {
+        let task = |key: &str, id: u64, code: &str, end: u64| json!({"task_key": key, "run_id": id, "end_time": end, "status": {"termination_details": {"code": code}}});
+        let run = json!({"tasks": [
+            task("load", 1, "SUCCESS", 1), task("last", 4, "UPSTREAM_FAILED", 2), task("late", 3, "DRIVER_ERROR", 9),
+            task("train", 2, "RUN_EXECUTION_ERROR", 5),
+        ]});
+        assert_eq!(culprit(&run), Some(("train", "2".to_owned())));
+        let older = json!({"tasks": [{"task_key": "a", "run_id": 7, "state": {"result_state": "FAILED"}}]});
+        assert_eq!(culprit(&older), Some(("a", "7".to_owned())));
+        let cancelled = json!({"tasks": [task("train", 2, "USER_CANCELED", 5)]});
+        assert_eq!((culprit(&cancelled), culprit(&json!({}))), (None, None));
     }
 
     #[test]

@@ -14,6 +14,8 @@ use crate::clients::http::{Call, Effect};
 
 /// The vendor's largest page of runs.
 const PAGE: &str = "25";
+/// Letters of a task's own error that are told.
+const ERROR: usize = 500;
 /// By how much the vendor's clock may be behind ours when we look for what we began.
 const SLACK: SignedDuration = SignedDuration::from_mins(10);
 
@@ -72,6 +74,26 @@ pub async fn whole(plane: &Plane, run: &str) -> Result<Option<Value>, SystemErro
     pages::whole(plane, &call, None).await
 }
 
+/// What a task's run says went wrong, in its own words; `None`: nothing.
+pub(super) async fn error(plane: &Plane, task: &str) -> Result<Option<String>, SystemError> {
+    let path = "/api/2.2/jobs/runs/get-output";
+    let call = Call::get(path, path, Family::Other.name()).query("run_id", task);
+    let output = plane.find::<Value>(call).await?;
+    let error = output.as_ref().and_then(|output| output.get("error")?.as_str());
+    Ok(error.map(short).filter(|error| !error.is_empty()))
+}
+
+/// One line of a sane length, its end kept: that is where the words stand that matter.
+fn short(text: &str) -> String {
+    let line = text.split_whitespace().collect::<Vec<_>>().join(" ");
+    let length = line.chars().count();
+    if length <= ERROR {
+        return line;
+    }
+    let end: String = line.chars().skip(length - ERROR).collect();
+    format!("... {end}")
+}
+
 /// Asks a run to end; one that is over, or gone, has ended.
 pub async fn cancel(plane: &Plane, run: &str) -> Result<(), SystemError> {
     let path = "/api/2.2/jobs/runs/cancel";
@@ -91,4 +113,17 @@ pub async fn cancel(plane: &Plane, run: &str) -> Result<(), SystemError> {
 pub fn moment(value: Option<&Value>) -> Option<Timestamp> {
     let milliseconds = value?.as_i64().filter(|milliseconds| *milliseconds > 0)?;
     Timestamp::from_millisecond(milliseconds).ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn of_a_long_error_the_end_is_told_in_one_line() {
+        assert_eq!(short("ValueError:\n  no data\n"), "ValueError: no data");
+        let long = short(&format!("{} the end", "x ".repeat(1_000)));
+        assert!(long.starts_with("... ") && long.ends_with("the end"), "{long}");
+        assert_eq!(long.chars().count(), ERROR + 4);
+    }
 }
