@@ -203,7 +203,7 @@ async fn files_are_what_the_commit_holds() {
     assert_eq!(mirror.content(&files[0], 100).await.unwrap(), b"print(1)\n");
     assert_eq!(mirror.content(&files[1], 100).await.unwrap(), b"/etc/passwd");
     let error = mirror.content(&files[0], 3).await.unwrap_err();
-    assert!(error.message.contains("has 9 bytes, more than 3"), "{error}");
+    assert!(error.message.contains("has 9 bytes, more than the 3"), "{error}");
     let tree = mirror.tree(&change.commit).await.unwrap();
     assert_eq!(tree.0, y.git(&["rev-parse", "HEAD^{tree}"]));
 

@@ -47,16 +47,18 @@ impl<'a> Doing<'a> {
             Ok(seen) => return seen,
             Err(error) => error,
         };
-        if let DeployError::System(error) = &error {
-            tracing::warn!(%error, step, "a step could not go on");
-            self.error = Some(error.to_string());
-        }
-        match effect {
+        let what = error.to_string();
+        let seen = match effect {
             Effect::Prepare { .. } | Effect::Act { .. } | Effect::Stop { .. } | Effect::Undo { .. } => {
                 error.of_write()
             }
             Effect::Look { .. } | Effect::LookUndone { .. } => error.of_look(),
+        };
+        if seen == Seen::Unknown {
+            tracing::warn!(error = what, step, "a step could not go on");
+            self.error = Some(what);
         }
+        seen
     }
 
     async fn try_to(&self, effect: Effect, at: usize, kept: &mut Kept) -> Result<Seen, DeployError> {

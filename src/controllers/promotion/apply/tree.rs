@@ -52,8 +52,7 @@ impl CommitTree {
     }
 
     async fn file(&self, entry: &Listed) -> Result<Content, SystemError> {
-        // One byte more than can be deployed, so that what is too long is refused by the size it shows.
-        let limit = u64::try_from(LARGEST).unwrap_or(u64::MAX).saturating_add(1);
+        let limit = u64::try_from(LARGEST).unwrap_or(u64::MAX);
         Ok(Content::File(self.repository.content(entry, limit).await?))
     }
 }

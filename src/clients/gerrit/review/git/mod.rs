@@ -180,8 +180,10 @@ impl Repository for Mirror {
 
     async fn content(&self, entry: &TreeEntry, limit: u64) -> Result<Vec<u8>, SystemError> {
         let entry = entry.clone();
-        self.work(move |directory| tree::content(&open(directory)?, &entry, limit))
-            .await
+        let content = self
+            .work(move |directory| tree::content(&open(directory)?, &entry, limit))
+            .await?;
+        content.map_err(|why| self.system.rest.http.error(SystemErrorKind::Refused, why))
     }
 }
 

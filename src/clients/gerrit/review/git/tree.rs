@@ -39,7 +39,7 @@ pub(super) fn content(
     repository: &gix::Repository,
     entry: &TreeEntry,
     limit: u64,
-) -> Result<Vec<u8>, String> {
+) -> Result<Result<Vec<u8>, String>, String> {
     let TreeEntry { path, kind, id } = entry;
     if *kind == EntryKind::Gitlink {
         return Err(format!(
@@ -49,7 +49,10 @@ pub(super) fn content(
     let id = gix::ObjectId::from_hex(id.as_bytes()).map_err(text)?;
     let size = repository.find_header(id).map_err(text)?.size();
     if size > limit {
-        return Err(format!("{path} has {size} bytes, more than {limit}"));
+        // Not the mirror's fault: reading it again changes nothing.
+        return Ok(Err(format!(
+            "{path} has {size} bytes, more than the {limit} that can be taken: make it shorter, or keep it elsewhere"
+        )));
     }
-    Ok(repository.find_blob(id).map_err(text)?.take_data())
+    Ok(Ok(repository.find_blob(id).map_err(text)?.take_data()))
 }
