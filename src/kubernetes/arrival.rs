@@ -51,7 +51,7 @@ impl Kind for PromotionPolicy {
 }
 
 impl Kind for Promotion {
-    const KEPT: &'static [&'static str] = &["machine", "taken"];
+    const KEPT: &'static [&'static str] = &["machine", "taken", "glass"];
 }
 
 impl Kind for AccessBinding {

@@ -60,6 +60,11 @@ impl Word {
         Self::of(&["unfinished"])
     }
 
+    /// What a promotion is called by those that lift its findings.
+    pub fn lifted(name: &Name) -> Self {
+        Self::of(&["lifted", name.namespace(), name.name()])
+    }
+
     /// What an object is called by those who approve its plan.
     pub fn plan_of(uid: &str) -> Self {
         Self::of(&["plan", uid])

@@ -71,6 +71,18 @@ fn standing(promotion: &Promotion) -> Option<Standing<'_>> {
     })
 }
 
+/// The promotion whose findings it lifts, if it is an override.
+fn lifts(name: &Name, promotion: &Promotion) -> Option<Name> {
+    let wish = promotion.spec.override_.as_ref()?;
+    Some(Name::new(name.namespace(), &wish.promotion))
+}
+
+/// What of an override concerns the promotion that it lifts.
+fn glass(promotion: &Promotion) -> Option<(bool, Option<PromotionPhase>)> {
+    let glass = promotion.status.as_ref()?.glass.as_ref()?;
+    Some((glass.lifted_at.is_some(), glass.ended))
+}
+
 fn has_ended(promotion: &Promotion) -> bool {
     let phase = promotion.status.as_ref().and_then(|status| status.phase);
     phase.is_some_and(|phase| match phase {
@@ -175,6 +187,7 @@ impl Wiring {
             };
             let policy = policy(promotion);
             let mut words = BTreeSet::from([Word::policy(&policy)]);
+            words.extend(lifts(name, promotion).map(|lifted| Word::lifted(&lifted)));
             if !has_ended(promotion) {
                 words.extend([Word::unfinished_of(&policy), Word::unfinished()]);
             }
@@ -185,11 +198,16 @@ impl Wiring {
         if asked || torn {
             self.wake(subject);
         }
+        let Some(promotion) = new.or(old) else { return };
         // The turn in an environment is its policy's to give.
-        if (asked || old.map(standing) != new.map(standing))
-            && let Some(promotion) = new.or(old)
-        {
+        if asked || old.map(standing) != new.map(standing) {
             self.wake(Subject::new(KindName::PromotionPolicy, policy(promotion)));
+            self.wake_word(Word::lifted(name));
+        }
+        if (asked || old.map(glass) != new.map(glass))
+            && let Some(lifted) = lifts(name, promotion)
+        {
+            self.wake(Subject::new(KindName::Promotion, lifted));
         }
     }
 

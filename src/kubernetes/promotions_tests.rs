@@ -79,6 +79,16 @@ impl Caches {
         )
     }
 
+    fn override_of(&mut self, target: &str, status: Value) -> BTreeSet<String> {
+        let wish = json!({"promotion": target, "findings": ["Frozen"], "reason": "it burns"});
+        let spec = json!({"policyRef": {"name": "fraud"}, "environment": "prod", "override": wish});
+        self.show(
+            |store| &store.promotions,
+            "glass",
+            json!({"spec": spec, "status": status}),
+        )
+    }
+
     fn freeze(&mut self) -> BTreeSet<String> {
         let spec = json!({"reason": "quarter end", "until": "2026-04-01T00:00:00Z"});
         self.show(|store| &store.freezes, "freeze", json!({"spec": spec}))
@@ -192,4 +202,25 @@ async fn a_freeze_concerns_whoever_has_not_ended() {
     caches.promotion("waiting", json!({"phase": "Waiting"}));
     caches.promotion("done", json!({"phase": "Refused"}));
     assert_eq!(caches.freeze(), names(["freeze", "fraud", "waiting"]));
+}
+
+#[tokio::test]
+async fn an_override_and_what_it_lifts_wake_each_other() {
+    let mut caches = Caches::new();
+    caches.promotion("one", json!({}));
+    assert_eq!(
+        caches.override_of("one", json!({})),
+        names(["glass", "fraud", "one"])
+    );
+    assert_eq!(
+        caches.promotion("other", json!({"phase": "Waiting"})),
+        names(["other", "fraud"])
+    );
+    assert_eq!(
+        caches.promotion("one", json!({"phase": "Waiting"})),
+        names(["fraud", "glass"])
+    );
+    let lifted = json!({"glass": {"liftedAt": "2026-01-01T00:00:00Z"}});
+    assert_eq!(caches.override_of("one", lifted.clone()), names(["one"]));
+    assert_eq!(caches.override_of("one", lifted), names([]));
 }

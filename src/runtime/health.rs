@@ -9,9 +9,13 @@ use axum::extract::State;
 use axum::http::{StatusCode, header};
 use axum::response::IntoResponse;
 use axum::routing::get;
+use lockstep_core::api::Promotion;
+use lockstep_core::domain::ports::Clock as _;
+use lockstep_core::domain::promotion::gate::break_glass::{Unreviewed, unreviewed};
 use lockstep_core::domain::unattended::Unattended;
 use tokio::net::TcpListener;
 
+use super::clock::SystemClock;
 use super::metrics::Metrics;
 use crate::kubernetes::{KindName, Store};
 
@@ -47,6 +51,12 @@ async fn metrics(State(health): State<Arc<Health>>) -> impl IntoResponse {
     for why in Unattended::ALL {
         let (_, unattended) = store.bindings.count(|binding| why.is(binding));
         health.metrics.unattended(why, unattended);
+    }
+    let now = SystemClock.now();
+    for review in Unreviewed::ALL {
+        let is = |promotion: &Promotion| unreviewed(promotion, now) == Some(review);
+        let (_, count) = store.promotions.count(is);
+        health.metrics.unreviewed(review, count);
     }
     let kind = "application/openmetrics-text; version=1.0.0; charset=utf-8";
     ([(header::CONTENT_TYPE, kind)], health.metrics.text())

@@ -5,6 +5,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use lockstep_core::domain::ports::{ConnectionKind, Tally};
+use lockstep_core::domain::promotion::gate::break_glass::Unreviewed;
 use lockstep_core::domain::unattended::Unattended;
 use prometheus_client::encoding::EncodeLabelSet;
 use prometheus_client::encoding::text::encode;
@@ -45,6 +46,11 @@ struct Webhook {
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct Review {
+    review: String,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct Why {
     why: String,
 }
@@ -71,6 +77,7 @@ pub struct Metrics {
     ready: Family<Held, Gauge>,
     drift: Family<Outside, Counter>,
     unattended: Family<Why, Gauge>,
+    unreviewed: Family<Review, Gauge>,
     webhooks: Family<Webhook, Counter>,
     clients: Arc<HttpMetrics>,
 }
@@ -94,6 +101,7 @@ impl Default for Metrics {
             ready: Family::default(),
             drift: Family::default(),
             unattended: Family::default(),
+            unreviewed: Family::default(),
             webhooks: Family::default(),
             clients,
         };
@@ -164,6 +172,11 @@ impl Default for Metrics {
             metrics.unattended.clone(),
         );
         registry.register(
+            "lockstep_overrides_unreviewed",
+            "Overrides that nobody has looked at afterwards",
+            metrics.unreviewed.clone(),
+        );
+        registry.register(
             "lockstep_webhooks",
             "Requests to the webhook address, by what became of them",
             metrics.webhooks.clone(),
@@ -195,6 +208,13 @@ impl Metrics {
     pub(super) fn unattended(&self, why: Unattended, count: usize) {
         let why = why.to_string();
         self.unattended.get_or_create(&Why { why }).set(whole(count));
+    }
+
+    pub(super) fn unreviewed(&self, review: Unreviewed, count: usize) {
+        let review = review.to_string();
+        self.unreviewed
+            .get_or_create(&Review { review })
+            .set(whole(count));
     }
 
     pub(super) fn webhook(&self, received: Received) {
@@ -255,6 +275,7 @@ mod tests {
         metrics.panicked("AccessBinding");
         metrics.drifted(ConnectionKind::Gerrit);
         metrics.unattended(Unattended::Orphan, 2);
+        metrics.unreviewed(Unreviewed::Overdue, 1);
         let text = metrics.text();
         for line in [
             r#"controller_runtime_reconcile_total{controller="AccessBinding",result="success"} 1"#,
@@ -263,6 +284,7 @@ mod tests {
             "workqueue_depth 0",
             r#"lockstep_drift_total{system_kind="gerrit"} 1"#,
             r#"lockstep_bindings_unattended{why="Orphan"} 2"#,
+            r#"lockstep_overrides_unreviewed{review="Overdue"} 1"#,
         ] {
             assert!(text.contains(line), "{line} is missing in\n{text}");
         }

@@ -14,6 +14,7 @@ pub enum ConditionType {
     Blocked,
     WeakensGate,
     Hardened,
+    Reviewed,
 }
 
 impl fmt::Display for ConditionType {
@@ -85,6 +86,8 @@ pub enum Reason {
     Undoing,
     Cancelled,
     Held,
+    AfterReviewDue,
+    AfterReviewOverdue,
     Unexplained,
     BaselineMoved,
     InForce,

@@ -7,8 +7,8 @@ use serde::{Deserialize, Serialize};
 use super::{promotion_shapes as shapes, schema};
 
 pub use super::promotion_status::{
-    EvidenceRow, FindingRow, PromotionPhase, PromotionStatus, RangeCommit, RangeStatus, StepRow,
-    StepRowState, VerdictStatus, VoteRow,
+    ApprovalRow, EvidenceRow, FindingRow, GlassStatus, PromotionPhase, PromotionStatus, RangeCommit,
+    RangeStatus, StepRow, StepRowState, VerdictStatus, VoteRow,
 };
 
 /// One attempt to bring one commit to one environment. Immutable.

@@ -79,6 +79,9 @@ pub struct PromotionStatus {
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 8))]
     pub plans: Vec<PendingPlan>,
+    /// Of an override: who let it go on, and who looked at it afterwards. Written before anything goes on because of it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub glass: Option<GlassStatus>,
     /// The newest value of `lockstep.dev/retry` that made a next attempt.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 1024))]
@@ -276,4 +279,48 @@ pub struct StepRow {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 2_048))]
     pub message: Option<String>,
+}
+
+/// What became of breaking the glass.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct GlassStatus {
+    /// Who let it go on.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 2))]
+    pub approvals: Vec<ApprovalRow>,
+    /// Since when the findings are lifted; unset: they are not.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub lifted_at: Option<Timestamp>,
+    /// What it came to, as the promotion that it lifts did; unset: that has not ended.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ended: Option<PromotionPhase>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ended_at: Option<Timestamp>,
+    /// Why it came to that.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 4_096))]
+    pub message: Option<String>,
+    /// By when a third person must have looked at it; unset: nothing went on because of it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub review_due: Option<Timestamp>,
+    /// Who did.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reviewed: Option<ApprovalRow>,
+}
+
+/// One PlanApproval that was used.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct ApprovalRow {
+    /// Its name.
+    #[schemars(length(max = 253))]
+    pub approval: String,
+    #[schemars(length(max = 256))]
+    pub approver: String,
+    /// When it was used.
+    pub at: Timestamp,
+    /// The entry of the record that says so.
+    #[schemars(length(max = 128))]
+    pub entry: String,
 }

@@ -53,6 +53,21 @@ pub fn find<'a>(
     Err(refused)
 }
 
+/// Every approval that counts, and why those that name this object and do not count do not.
+pub fn counting<'a>(
+    approvals: impl IntoIterator<Item = &'a PlanApproval>,
+    asked: Asked<'_>,
+) -> (Vec<&'a PlanApproval>, Vec<Refused>) {
+    let (mut counting, mut refused) = (Vec::new(), Vec::new());
+    for approval in approvals {
+        match find([approval], asked) {
+            Ok(approval) => counting.push(approval),
+            Err(why) => refused.extend(why),
+        }
+    }
+    (counting, refused)
+}
+
 /// Why an approval does not count, in the order in which people are told.
 type Check = fn(&PlanApproval, Asked<'_>) -> Option<(Reason, String)>;
 const CHECKS: [Check; 7] = [
@@ -183,12 +198,13 @@ fn oneself(approval: &PlanApproval, asked: Asked<'_>) -> Option<(Reason, String)
 /// the names of their identity provider: `oidc:ada@example.com`, `https://issuer#ada@example.com`,
 /// `arn:aws:sts::1234:assumed-role/Role/ada@example.com`. Whatever prefix an administrator chose, a name that ends in
 /// the other behind a mark is taken for it: to refuse one approver too many costs less than one too few.
-fn is_same_person(one: &str, other: &str) -> bool {
+pub fn is_same_person(one: &str, other: &str) -> bool {
     let (one, other) = (bare(one), bare(other));
     ends_in(&one, &other) || ends_in(&other, &one)
 }
 
-fn bare(name: &str) -> String {
+/// A user name without what a cluster puts before the names of its identity provider.
+pub fn bare(name: &str) -> String {
     let name = name.trim().to_lowercase();
     match name.rsplit([':', '#', '/']).next() {
         Some(last) if !last.is_empty() => last.to_owned(),

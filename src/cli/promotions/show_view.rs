@@ -108,6 +108,13 @@ fn head(detail: &Detail, now: Timestamp) -> String {
         "says",
         &format!("{}{colon}{}", detail.reason, detail.message),
     );
+    let approvers: Vec<&str> = detail.approvals.iter().map(|row| row.approver.as_str()).collect();
+    line(&mut text, "approved by", &approvers.join(" and "));
+    line(
+        &mut text,
+        "after-review",
+        detail.review.as_deref().unwrap_or_default(),
+    );
     if detail.cancelled {
         line(&mut text, "cancelled", "a person asked it to stop");
     }
@@ -180,6 +187,7 @@ fn verdict(detail: &Detail, now: Timestamp) -> String {
         let words = match (detail.passes, detail.kind) {
             (true, _) => "none: it passes the gate",
             (false, Some(Kind::Rollback)) => "a rollback asks Gerrit nothing",
+            (false, Some(Kind::Override)) => "an override is not judged: look at the promotion that it lifts",
             (false, _) => "not judged yet",
         };
         let _ = writeln!(text, "  {words}");

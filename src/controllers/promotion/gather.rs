@@ -9,7 +9,7 @@ use lockstep_core::api::{Promotion, PromotionPolicy};
 use lockstep_core::domain::ports::SystemError;
 use lockstep_core::domain::promotion::gate::freeze::Freeze;
 use lockstep_core::domain::promotion::machine::attempt::PromotionName;
-use lockstep_core::domain::promotion::machine::kept::{self, Found};
+use lockstep_core::domain::promotion::machine::kept::{self, Found, Lifted};
 use lockstep_core::domain::promotion::machine::queue::{self, Contenders};
 use lockstep_core::domain::promotion::machine::state::Phase;
 
@@ -17,6 +17,7 @@ use super::super::Context;
 use super::super::branches::Branches;
 use super::super::promotion_policy::reading::{self, Declared};
 use super::asked::{Asked, Unjudged};
+use super::glass;
 use super::judge::Judged;
 use super::way_back::{self, NoWay, WayBack};
 
@@ -31,6 +32,8 @@ pub struct Gathered {
     pub freezes: Vec<Freeze>,
     /// Only as long as it waits.
     pub judged: Option<Result<Judged, SystemError>>,
+    /// What people have lifted of its findings, as long as it waits.
+    pub lifted: Option<Lifted>,
     /// Only of a rollback that waits.
     pub way_back: Option<WayBack>,
     /// Why it cannot be judged or go on.
@@ -67,6 +70,7 @@ pub async fn gather(branches: &Branches, promotion: &Promotion, context: &Contex
         contenders,
         freezes: context.objects.freezes(),
         judged: None,
+        lifted: None,
         way_back: None,
         problem: None,
         policy,
@@ -105,7 +109,13 @@ pub async fn gather(branches: &Branches, promotion: &Promotion, context: &Contex
             freezes: &gathered.freezes,
         };
         match asked.judge(branches, deploy, context).await {
-            Ok(judged) => gathered.judged = Some(Ok(judged)),
+            Ok(mut judged) => {
+                gathered.lifted = glass::lifted(&siblings, &promotion.name_any(), &spec.environment);
+                if let Some(lifted) = &gathered.lifted {
+                    judged.verdict = judged.verdict.lifting(&lifted.findings);
+                }
+                gathered.judged = Some(Ok(judged));
+            }
             Err(Unjudged::Error(error)) => gathered.judged = Some(Err(error)),
             Err(Unjudged::NotYet(message)) => gathered.problem = Some((Reason::Progressing, message)),
         }

@@ -3,10 +3,12 @@
 //! The recipe, one file a step: [`gather`] reads, [`plan`] says what everybody wants of it now, [`apply`] alone writes
 //! outside, one move after the other and each written down before it is made, [`report`] owns the rest of status. What
 //! [`gather`] reads is two things: [`asked`] puts a change before the gate, [`way_back`] finds where a rollback leads.
+//! An override does nothing itself, and has a recipe of its own: [`glass`].
 
 mod apply;
 mod asked;
 mod gather;
+mod glass;
 mod judge;
 mod plan;
 mod report;
@@ -56,6 +58,9 @@ impl Reconcile for Controller {
         let deleting = promotion.metadata.deletion_timestamp.is_some();
         if deleting && !promotion.finalizers().iter().any(|held| held == FINALIZER) {
             return Next::AwaitChange;
+        }
+        if let Some(wish) = &promotion.spec.override_ {
+            return glass::reconcile(&promotion, wish, context).await;
         }
         let gathered = gather::gather(&self.branches, &promotion, context).await;
         let planned = plan::plan(&promotion, &gathered, context.clock.now());

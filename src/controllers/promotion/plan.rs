@@ -54,6 +54,7 @@ pub fn plan(promotion: &Promotion, gathered: &Gathered, now: Timestamp) -> Plann
     }
     if let Some(Ok(judged)) = &gathered.judged {
         kept.brought.clone_from(&judged.brought);
+        kept.lifted.clone_from(&gathered.lifted);
         course = gathered.declared.as_ref().map(|declared| Course {
             recipe: declared.environment.recipe.clone(),
             gerrit: declared.gerrit.clone(),
@@ -72,7 +73,7 @@ pub fn plan(promotion: &Promotion, gathered: &Gathered, now: Timestamp) -> Plann
         // Whoever owns the connection has the last word, whatever has begun.
         return Planned::Stuck(*reason, message.clone());
     }
-    let orders = orders(promotion, gathered, &name, now);
+    let orders = orders(promotion, gathered, &name, kept.passes_freezes(), now);
     Planned::Go(Box::new(Going { kept, course, orders }))
 }
 
@@ -102,13 +103,19 @@ fn begin(promotion: &Promotion, gathered: &Gathered) -> Result<Kept, (Reason, St
     }
     let subject = kept::subject(&promotion.spec, &uid).ok_or_else(|| {
         let message =
-            "override is not followed by this version: lift what it waits for, or deploy another change";
+            "it neither deploys nor rolls back: exactly one of deploy, rollback and override must be set";
         (Reason::InvalidSpec, message.to_owned())
     })?;
     Ok(kept::begun_from(name, subject, recipe.on_failure, recipe.begin()))
 }
 
-fn orders(promotion: &Promotion, gathered: &Gathered, name: &PromotionName, now: Timestamp) -> Orders {
+fn orders(
+    promotion: &Promotion,
+    gathered: &Gathered,
+    name: &PromotionName,
+    passes_freezes: bool,
+    now: Timestamp,
+) -> Orders {
     let gate = match &gathered.judged {
         // A person asked for it, and the record answers for where it leads.
         None if gathered.way_back.is_some() && !stands_still(gathered, true, now) => Gate::Passes,
@@ -137,8 +144,9 @@ fn orders(promotion: &Promotion, gathered: &Gathered, name: &PromotionName, now:
         // Whoever deletes it wants it to stop; it goes when nothing of it acts any more.
         cancel: promotion.annotations().contains_key(CANCEL)
             || promotion.metadata.deletion_timestamp.is_some(),
-        frozen: stands_still(gathered, rolls_back, now),
-        undo_frozen: stands_still(gathered, true, now),
+        // What people let pass a freeze passes it on its way back as well.
+        frozen: !passes_freezes && stands_still(gathered, rolls_back, now),
+        undo_frozen: !passes_freezes && stands_still(gathered, true, now),
     }
 }
 

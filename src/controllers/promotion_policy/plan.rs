@@ -12,6 +12,7 @@ use lockstep_core::api::reference::Mode;
 use lockstep_core::api::{CHANGED_BY, Promotion, PromotionPolicy, PromotionSpec, RETRY};
 use lockstep_core::domain::defaults;
 use lockstep_core::domain::promotion::arrivals::Arrival;
+use lockstep_core::domain::promotion::gate::break_glass;
 use lockstep_core::domain::promotion::gate::evidence::{ChangeNumber, CommitId};
 use lockstep_core::domain::promotion::gate::range::{Acceptance, Baseline};
 use lockstep_core::domain::promotion::gate::rules::Rules;
@@ -419,7 +420,7 @@ fn forgotten(environment: &Environment, keep: usize) -> Vec<String> {
             let name = PromotionName(promotion.name_any());
             let contender = environment.contenders.get(&name);
             let ended = contender.is_some_and(|contender| matches!(contender.phase, Phase::Ended(_)));
-            ended && needed.iter().flatten().all(|needed| **needed != name)
+            (ended || break_glass::is_over(promotion)) && needed.iter().flatten().all(|needed| **needed != name)
         })
         .map(|promotion| (kept::place(&promotion.spec), promotion.name_any()))
         .collect();

@@ -3,7 +3,8 @@
 use jiff::Timestamp;
 use kube::ResourceExt as _;
 use lockstep_core::api::promotion::{
-    EvidenceRow, FindingRow, OverridableFinding, PromotionPhase, Purpose, RangeStatus, StepRow, VoteRow,
+    ApprovalRow, EvidenceRow, FindingRow, OverridableFinding, PromotionPhase, Purpose, RangeStatus, StepRow,
+    VoteRow,
 };
 use lockstep_core::api::promotion_policy::AcceptedCommit;
 use lockstep_core::api::{CANCEL, CHANGED_BY, Promotion, PromotionPolicy, RETRY};
@@ -11,7 +12,7 @@ use serde::Serialize;
 
 use super::pending::{Pending, pending_of_promotion};
 use super::rows::why;
-use super::{Kind, change, made, phase};
+use super::{Kind, change, made, phase, review};
 
 /// The whole answer.
 #[derive(Clone, Debug, PartialEq, Serialize)]
@@ -50,6 +51,12 @@ pub struct Detail {
     /// Commits that nobody reviewed and a person accepted, without which it would not pass.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub exceptions: Vec<AcceptedCommit>,
+    /// Who let it go on, of an override.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub approvals: Vec<ApprovalRow>,
+    /// Whether somebody has looked at what the glass was broken for.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub review: Option<String>,
     /// Digest of the rules that judged it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub rules: Option<String>,
@@ -141,6 +148,8 @@ pub fn detail(promotion: &Promotion, policy: Option<&PromotionPolicy>) -> Detail
         findings: verdict.findings,
         overridden: verdict.overridden,
         exceptions: verdict.exceptions,
+        approvals: status.glass.map(|glass| glass.approvals).unwrap_or_default(),
+        review: review(promotion).map(|(_, message)| message.to_owned()),
         rules: status.rules,
         changes: status
             .evidence

@@ -118,11 +118,18 @@ fn newness(promotion: &Promotion) -> impl Ord + use<> {
 
 /// Reason and message of its Ready condition.
 fn said(promotion: &Promotion) -> Option<(&str, &str)> {
+    says(promotion, ConditionType::Ready)
+}
+
+/// Whether somebody has looked at what the glass was broken for, of an override that came to an end.
+fn review(promotion: &Promotion) -> Option<(&str, &str)> {
+    says(promotion, ConditionType::Reviewed)
+}
+
+fn says(promotion: &Promotion, kind: ConditionType) -> Option<(&str, &str)> {
     let conditions = &promotion.status.as_ref()?.conditions;
-    let ready = conditions
-        .iter()
-        .find(|said| ConditionType::Ready.is(&said.type_))?;
-    Some((&ready.reason, &ready.message))
+    let said = conditions.iter().find(|said| kind.is(&said.type_))?;
+    Some((&said.reason, &said.message))
 }
 
 /// The step it is at: the first that is not done.

@@ -5,10 +5,11 @@ use std::collections::{BTreeMap, BTreeSet};
 use jiff::Timestamp;
 use kube::ResourceExt as _;
 use lockstep_core::api::Promotion;
+use lockstep_core::api::condition::Reason;
 use lockstep_core::api::promotion::PromotionPhase;
 use serde::Serialize;
 
-use super::{Kind, Sight, change, made, newness, phase, recorded, said};
+use super::{Kind, Sight, change, made, newness, phase, recorded, review, said};
 
 /// One promotion.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -115,11 +116,14 @@ pub(super) fn why(promotion: &Promotion) -> (String, String) {
         .flat_map(|verdict| &verdict.findings);
     let findings: Vec<&str> = findings.map(|finding| finding.kind.as_str()).collect();
     let (reason, message) = said(promotion).unwrap_or_default();
-    let reason = if findings.is_empty() {
+    let mut reason = if findings.is_empty() {
         reason.to_owned()
     } else {
         findings.join(", ")
     };
+    if let Some((review, _)) = review(promotion).filter(|(review, _)| !Reason::Succeeded.is(review)) {
+        reason = format!("{reason}, {review}");
+    }
     (reason, message.to_owned())
 }
 
@@ -187,6 +191,23 @@ mod tests {
         assert_eq!(reasons, ["", "Soaking, OutsideWindow", "Succeeded"]);
         assert_eq!(rows[0].phase, None);
         assert_eq!(rows[2].made, Some(at("09:00")));
+    }
+
+    #[test]
+    fn an_override_that_nobody_has_looked_at_says_so() {
+        let spec = json!({"policyRef": {"name": "fraud"}, "environment": "prod", "override":
+            {"promotion": "fraud.prod.42.89abcdef", "findings": ["Soaking"], "reason": "it burns"}});
+        let condition = |kind: &str, reason: &str| {
+            json!({"type": kind, "status": "False", "reason": reason, "message": "m",
+                   "lastTransitionTime": "2026-07-04T09:00:00Z"})
+        };
+        let reason = |review: &str| {
+            let conditions = [condition("Ready", "Succeeded"), condition("Reviewed", review)];
+            let made = Made::new("glass", spec.clone()).status(json!({"conditions": conditions}));
+            why(&made.object()).0
+        };
+        assert_eq!(reason("AfterReviewOverdue"), "Succeeded, AfterReviewOverdue");
+        assert_eq!(reason("Succeeded"), "Succeeded");
     }
 
     #[test]

@@ -2,9 +2,9 @@
 //! deployed. Saying it again says nothing new.
 
 use lockstep_core::domain::ports::{ConnectionKey, SystemError};
-use lockstep_core::domain::promotion::machine::kept::Kept;
+use lockstep_core::domain::promotion::machine::kept::{Kept, Lifted};
 use lockstep_core::domain::promotion::machine::ready::Course;
-use lockstep_core::domain::promotion::machine::state::{End, Promotion};
+use lockstep_core::domain::promotion::machine::state::End;
 use lockstep_core::domain::promotion::ports::deployments::words;
 use lockstep_core::domain::promotion::ports::reviews::{ChangeRef, Saying, Written};
 
@@ -30,8 +30,7 @@ pub(super) async fn tell(
     let Some(end) = kept.promotion.ended() else {
         return Ok(());
     };
-    let (Some(text), Some((connection, project))) =
-        (words_of(&kept.promotion, end, judged), place(course, gathered))
+    let (Some(text), Some((connection, project))) = (words_of(kept, end, judged), place(course, gathered))
     else {
         return Ok(());
     };
@@ -60,7 +59,8 @@ pub(super) async fn tell(
 }
 
 /// The message; `None`: it is not worth one.
-fn words_of(promotion: &Promotion, end: &End, judged: Option<&Judged>) -> Option<String> {
+fn words_of(kept: &Kept, end: &End, judged: Option<&Judged>) -> Option<String> {
+    let promotion = &kept.promotion;
     let subject = &promotion.subject;
     let environment = &subject.environment;
     let short = subject.revision.short();
@@ -86,6 +86,15 @@ fn words_of(promotion: &Promotion, end: &End, judged: Option<&Judged>) -> Option
         }
         End::Cancelled => lines.push(format!("{short} was cancelled on its way to {environment}.")),
         End::Superseded(_) => return None,
+    }
+    if let Some(Lifted { by, findings }) = kept.lifted.as_ref().filter(|_| !end.without_effect()) {
+        let by: Vec<&str> = by.iter().map(|name| name.0.as_str()).collect();
+        let findings: Vec<String> = findings.iter().map(ToString::to_string).collect();
+        lines.push(format!(
+            "People lifted {} by Promotion {}.",
+            findings.join(", "),
+            by.join(", ")
+        ));
     }
     for step in &promotion.steps {
         if let Some(link) = step.outputs.get(words::LINK).filter(|link| !link.is_empty()) {

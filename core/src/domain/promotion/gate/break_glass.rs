@@ -2,12 +2,15 @@
 //! got around review cannot be lifted by anybody.
 
 use std::collections::BTreeSet;
+use std::fmt;
 
 use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
 
 use super::finding::{FindingKind, Verdict};
-use super::people::{Email, People, Person};
+use super::people::{Email, People};
+use crate::api::Promotion;
+use crate::domain::approval::is_same_person;
 
 /// Hours within which somebody else must have looked at it.
 pub const AFTER_REVIEW: i64 = 24;
@@ -51,13 +54,8 @@ pub enum NotLifted {
     NotEnoughPeople { has: usize },
 }
 
-/// The verdict with what two people lifted. What is not named, or cannot be lifted, still stands in it.
-pub fn lift(
-    verdict: Verdict,
-    wish: &Override,
-    yes: &BTreeSet<Yes>,
-    people: &People,
-) -> Result<Verdict, NotLifted> {
+/// The two who let it go on, if there are two who count.
+pub fn approvers(wish: &Override, yes: &BTreeSet<Yes>, people: &People) -> Result<Vec<Yes>, NotLifted> {
     let Override {
         findings,
         reason,
@@ -72,27 +70,36 @@ pub fn lift(
     if reason.trim().is_empty() {
         return Err(NotLifted::NoReason);
     }
-    let asks = requested_by.as_ref().map(|email| people.writing_as(email));
-    let has = persons(yes, people)
-        .iter()
-        .filter(|person| asks.as_ref().is_none_or(|asks| !asks.is(person)))
-        .count();
-    if has < APPROVERS {
-        return Err(NotLifted::NotEnoughPeople { has });
-    }
-    Ok(verdict.lifting(findings))
-}
-
-/// Who said yes: one human with two addresses is one.
-fn persons(yes: &BTreeSet<Yes>, people: &People) -> Vec<Person> {
-    let mut persons: Vec<Person> = Vec::new();
+    let mut known: Vec<&Email> = requested_by.iter().collect();
+    let mut counted: Vec<Yes> = Vec::new();
     for yes in yes {
-        let person = people.writing_as(&yes.approver);
-        if !persons.iter().any(|known| known.is(&person)) {
-            persons.push(person);
+        if !known.iter().any(|other| is_one(other, &yes.approver, people)) {
+            known.push(&yes.approver);
+            counted.push(yes.clone());
         }
     }
-    persons
+    if counted.len() < APPROVERS {
+        return Err(NotLifted::NotEnoughPeople { has: counted.len() });
+    }
+    counted.truncate(APPROVERS);
+    Ok(counted)
+}
+
+/// The verdict with what two people lifted. What is not named, or cannot be lifted, still stands in it.
+pub fn lift(
+    verdict: Verdict,
+    wish: &Override,
+    yes: &BTreeSet<Yes>,
+    people: &People,
+) -> Result<Verdict, NotLifted> {
+    approvers(wish, yes, people)?;
+    Ok(verdict.lifting(&wish.findings))
+}
+
+/// Whether two names mean one human: one with two addresses is one, by whatever name their cluster knows them.
+fn is_one(one: &Email, other: &Email, people: &People) -> bool {
+    is_same_person(&one.to_string(), &other.to_string())
+        || people.writing_as(one).is(&people.writing_as(other))
 }
 
 /// Where the look afterwards stands.
@@ -116,11 +123,9 @@ pub fn after_review(
     people: &People,
     now: Timestamp,
 ) -> AfterReview {
-    let mut known = persons(before, people);
-    known.extend(requested_by.map(|email| people.writing_as(email)));
     let involved = |who: &Email| {
-        let who = people.writing_as(who);
-        known.iter().any(|known| known.is(&who))
+        let mut known = before.iter().map(|yes| &yes.approver).chain(requested_by);
+        known.any(|known| is_one(known, who, people))
     };
     if let Some(third) = after.iter().find(|yes| !involved(&yes.approver)) {
         return AfterReview::Done(third.clone());
@@ -133,4 +138,40 @@ pub fn after_review(
     } else {
         AfterReview::Overdue(due)
     }
+}
+
+/// What the look afterwards is waiting for, of an override that was followed by something.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Unreviewed {
+    Due,
+    Overdue,
+}
+
+impl Unreviewed {
+    pub const ALL: [Self; 2] = [Self::Due, Self::Overdue];
+}
+
+impl fmt::Display for Unreviewed {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Debug::fmt(self, f)
+    }
+}
+
+/// Whether a third person has yet to look at what the glass was broken for.
+pub fn unreviewed(promotion: &Promotion, now: Timestamp) -> Option<Unreviewed> {
+    let glass = promotion.status.as_ref()?.glass.as_ref()?;
+    let due = glass.review_due.filter(|_| glass.reviewed.is_none())?;
+    Some(if now < due {
+        Unreviewed::Due
+    } else {
+        Unreviewed::Overdue
+    })
+}
+
+/// Whether nothing more is to be expected of an override, nor of anybody because of it.
+pub fn is_over(promotion: &Promotion) -> bool {
+    let glass = promotion.status.as_ref().and_then(|status| status.glass.as_ref());
+    glass.is_some_and(|glass| {
+        glass.ended.is_some() && (glass.review_due.is_none() || glass.reviewed.is_some())
+    })
 }

@@ -1,7 +1,7 @@
 //! What survives a crash: one promotion in its status, and one policy in its own. Whoever comes after reads it back and
 //! goes on; what cannot be read is never taken for what was never begun.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
@@ -36,6 +36,9 @@ pub struct Kept {
     /// What steps left that this promotion does not do again: those of the promotion that a rollback goes back to.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub given: BTreeMap<StepName, Words>,
+    /// What people lifted of its findings.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub lifted: Option<Lifted>,
     /// The changes that it brings, [`BROUGHT`] at most; nothing once it ended without success.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub brought: Vec<Success>,
@@ -49,12 +52,27 @@ pub struct Kept {
 }
 
 impl Kept {
+    /// Whether people lifted what a freeze says of it.
+    pub fn passes_freezes(&self) -> bool {
+        let lifted = self.lifted.as_ref();
+        lifted.is_some_and(|lifted| lifted.findings.contains(&FindingKind::Frozen))
+    }
+
     /// What every step has left, by name.
     pub fn outputs(&self) -> BTreeMap<StepName, Words> {
         let own = self.promotion.steps.iter();
         let own = own.map(|step| (step.name.clone(), step.outputs.clone()));
         self.given.clone().into_iter().chain(own).collect()
     }
+}
+
+/// What was lifted of one promotion's findings, and by which override. It stands once the promotion has begun, whatever
+/// becomes of the override.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Lifted {
+    pub by: BTreeSet<PromotionName>,
+    pub findings: BTreeSet<FindingKind>,
 }
 
 /// What a status says of a promotion's machine.
@@ -132,6 +150,7 @@ pub fn begun_from(name: PromotionName, subject: Subject, on_failure: OnFailure, 
         },
         ready: BTreeMap::new(),
         given: BTreeMap::new(),
+        lifted: None,
         brought: Vec::new(),
         started: None,
         ended: None,

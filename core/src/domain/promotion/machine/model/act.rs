@@ -39,6 +39,8 @@ pub enum Action {
     Hand(usize),
     Freeze(Frozen),
     Cancel(usize),
+    /// Two people break the glass.
+    Lift(usize),
     Forget(usize),
     Tick,
 }
@@ -76,6 +78,9 @@ impl Checked for Model {
                 if scene.gates {
                     out.extend([Gate::Waits, Gate::Passes].map(|gate| Action::Gate(n, gate)));
                     out.push(Action::Gate(n, Gate::Refuses));
+                }
+                if scene.lifts && actor.promotion.phase == Phase::Waiting && actor.gate == Gate::Waits {
+                    out.push(Action::Lift(n));
                 }
                 if scene.cancels && faulty && !actor.cancel {
                     out.push(Action::Cancel(n));
@@ -237,6 +242,10 @@ impl Model {
             Action::Cancel(n) => {
                 world.faults += 1;
                 world.actors[n].cancel = true;
+            }
+            Action::Lift(n) => {
+                world.actors[n].lifted = true;
+                world.actors[n].gate = Gate::Passes;
             }
             Action::Forget(n) => world.actors[n].forgotten = true,
             Action::Tick => {

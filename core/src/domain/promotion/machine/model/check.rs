@@ -30,6 +30,7 @@ fn scene(wants: Vec<Want>) -> Scene {
         hands: false,
         cancels: false,
         freezes: false,
+        lifts: false,
         gates: false,
         forgets: false,
     }
@@ -89,6 +90,17 @@ fn scenes() -> BTreeMap<&'static str, Scene> {
                 freezes: true,
                 crashes: true,
                 ..scene(vec![deploy(1)])
+            },
+        ),
+        (
+            "glass broken for one of two",
+            Scene {
+                freezes: true,
+                gates: true,
+                lifts: true,
+                faults: 2,
+                ticks: 0,
+                ..scene(vec![deploy(1), deploy(2)])
             },
         ),
         (

@@ -80,6 +80,8 @@ pub struct Actor {
     pub forgotten: bool,
     pub gate: Gate,
     pub cancel: bool,
+    /// People let it pass freezes, before it began.
+    pub lifted: bool,
     /// The effect that the pass is about to have.
     pub pending: Option<Effect>,
 }
@@ -120,6 +122,8 @@ pub struct Scene {
     pub hands: bool,
     pub cancels: bool,
     pub freezes: bool,
+    /// Whether people may lift freezes and what else only asks to wait.
+    pub lifts: bool,
     pub gates: bool,
     pub forgets: bool,
 }
@@ -167,6 +171,7 @@ impl Model {
                 forgotten: false,
                 gate: if scene.gates { Gate::Waits } else { Gate::Passes },
                 cancel: false,
+                lifted: false,
                 pending: None,
             })
             .collect();
@@ -211,8 +216,8 @@ impl Model {
                 self.guards,
             ),
             cancel: actor.cancel,
-            frozen: world.frozen != Frozen::No,
-            undo_frozen: world.frozen == Frozen::All,
+            frozen: !actor.lifted && world.frozen != Frozen::No,
+            undo_frozen: !actor.lifted && world.frozen == Frozen::All,
         }
     }
 }
@@ -312,7 +317,7 @@ impl World {
         }
         match effect {
             Some(Effect::Act { .. }) => {
-                if self.frozen != Frozen::No {
+                if self.frozen != Frozen::No && !actor.lifted {
                     found.push(Accident::ActedWhileFrozen);
                 }
                 if orders.cancel {
@@ -320,7 +325,7 @@ impl World {
                 }
             }
             Some(Effect::Undo { step }) => {
-                if self.frozen == Frozen::All {
+                if self.frozen == Frozen::All && !actor.lifted {
                     found.push(Accident::UndidWhileFrozen);
                 }
                 if self
