@@ -4,7 +4,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use lockstep_core::domain::hint::Hint;
 use lockstep_core::domain::ports::{ConnectionKey, SystemError, SystemErrorKind};
 use lockstep_core::domain::promotion::gate::evidence::{ChangeNumber, CommitId, Evidence};
@@ -14,6 +14,9 @@ use lockstep_core::domain::promotion::ports::reviews::{Merges, Review, Watched};
 /// Changes whose evidence is kept at most, so that memory does not grow with history. A range of more can not be
 /// judged.
 const REMEMBERED: usize = 6_000;
+
+/// How long Gerrit's index may take to list a change as merged whose commit stands in the branch already.
+pub const LATE: SignedDuration = SignedDuration::from_secs(20);
 
 /// Where the branches of one connection stand.
 #[derive(Clone, Debug)]
@@ -36,6 +39,10 @@ pub struct History {
     pub merged: BTreeMap<CommitId, ChangeNumber>,
     /// Merges that were seen when it was read: newer ones may explain what nobody could then.
     watermark: Timestamp,
+    /// When the tip was first read.
+    first: Timestamp,
+    /// Of which time the tips are for which the changes were last asked for.
+    asked: Timestamp,
     known: BTreeSet<CommitId>,
 }
 
@@ -113,21 +120,28 @@ impl Branches {
         })?;
         let slot = slot(&self.histories, &(connection.clone(), on.clone()));
         let mut slot = slot.lock().await;
-        if let Some(history) = slot.as_ref() {
-            let same = history.tip == *tip && history.known == *known;
-            if same && (history.watermark >= tips.watermark || history.explains_all()) {
-                return Ok(history.clone());
-            }
+        let before = slot
+            .as_ref()
+            .filter(|history| history.tip == *tip && history.known == *known);
+        if let Some(history) = before.filter(|history| history.says_enough(tips)) {
+            return Ok(history.clone());
         }
-        let repository = review.repository(on);
-        repository.fetch(tip).await?;
-        let graph = repository.history(tip, known).await?;
+        let graph = match before {
+            Some(history) => history.graph.clone(),
+            None => {
+                let repository = review.repository(on);
+                repository.fetch(tip).await?;
+                repository.history(tip, known).await?
+            }
+        };
         let commits = graph.keys().cloned().collect();
         let history = Arc::new(History {
             tip: tip.clone(),
             merged: review.system().changes_of(on, &commits).await?,
             graph,
             watermark: tips.watermark,
+            first: before.map_or(tips.taken, |history| history.first),
+            asked: tips.taken,
             known: known.clone(),
         });
         *slot = Some(history.clone());
@@ -211,6 +225,13 @@ impl Branches {
 }
 
 impl History {
+    /// Whether asking again would tell nothing new: every commit has its change, or nothing merged since, and the index
+    /// has had the time to list what did.
+    fn says_enough(&self, tips: &Tips) -> bool {
+        let settled = tips.taken <= self.asked || self.asked.duration_since(self.first) > LATE;
+        self.explains_all() || (self.watermark >= tips.watermark && settled)
+    }
+
     /// The same as it would be with one more change on top of the tip.
     #[must_use]
     pub fn with(&self, own: CommitId, node: Commit, change: ChangeNumber) -> Self {
@@ -222,6 +243,8 @@ impl History {
             graph,
             merged,
             watermark: self.watermark,
+            first: self.first,
+            asked: self.asked,
             known: self.known.clone(),
         }
     }

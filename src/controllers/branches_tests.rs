@@ -177,3 +177,43 @@ async fn of_all_who_ask_about_a_change_one_reads() {
     branches.turn(&key, ChangeNumber(3));
     assert_eq!(branches.turns.lock().unwrap().len(), 1, "nobody reads any more");
 }
+
+#[test]
+fn what_no_change_accounts_for_is_asked_for_again_as_long_as_the_index_may_be_behind() {
+    let (base, tip) = (CommitId("base".into()), CommitId("tip".into()));
+    let node = Commit {
+        parents: vec![base.clone()],
+        tree: lockstep_core::domain::promotion::gate::evidence::TreeId("t".into()),
+        automatic_merge: None,
+        reverts: None,
+        hands: BTreeSet::new(),
+    };
+    let says = |merged: bool, asked: i64, taken: i64, watermark: i64| {
+        let history = History {
+            tip: tip.clone(),
+            graph: [(tip.clone(), node.clone())].into(),
+            merged: merged
+                .then(|| (tip.clone(), ChangeNumber(1)))
+                .into_iter()
+                .collect(),
+            watermark: second(5),
+            first: second(10),
+            asked: second(asked),
+            known: [base.clone()].into(),
+        };
+        history.says_enough(&Tips {
+            taken: second(taken),
+            tips: BTreeMap::new(),
+            watermark: second(watermark),
+            watched: BTreeSet::new(),
+        })
+    };
+    assert!(says(true, 10, 11, 9), "everything is accounted for");
+    assert!(says(false, 10, 10, 5), "of one reading it is asked once");
+    assert!(
+        !says(false, 10, 11, 5) && !says(false, 29, 32, 5),
+        "the index may be behind"
+    );
+    assert!(says(false, 32, 60, 5), "it had its time");
+    assert!(!says(false, 32, 60, 6), "something merged since");
+}

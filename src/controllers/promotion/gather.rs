@@ -3,10 +3,12 @@
 
 use std::sync::Arc;
 
+use jiff::Timestamp;
 use kube::ResourceExt as _;
 use lockstep_core::api::condition::Reason;
 use lockstep_core::api::{Promotion, PromotionPolicy};
 use lockstep_core::domain::ports::SystemError;
+use lockstep_core::domain::promotion::gate::finding::FindingKind;
 use lockstep_core::domain::promotion::gate::freeze::Freeze;
 use lockstep_core::domain::promotion::machine::attempt::PromotionName;
 use lockstep_core::domain::promotion::machine::kept::{self, Found, Lifted};
@@ -14,7 +16,7 @@ use lockstep_core::domain::promotion::machine::queue::{self, Contenders};
 use lockstep_core::domain::promotion::machine::state::Phase;
 
 use super::super::Context;
-use super::super::branches::Branches;
+use super::super::branches::{Branches, LATE};
 use super::super::promotion_policy::reading::{self, Declared};
 use super::asked::{Asked, Unjudged};
 use super::glass;
@@ -36,6 +38,8 @@ pub struct Gathered {
     pub lifted: Option<Lifted>,
     /// Only of a rollback that waits.
     pub way_back: Option<WayBack>,
+    /// What speaks against it may be gone in a moment.
+    pub late: bool,
     /// Why it cannot be judged or go on.
     pub problem: Option<(Reason, String)>,
 }
@@ -72,6 +76,7 @@ pub async fn gather(branches: &Branches, promotion: &Promotion, context: &Contex
         judged: None,
         lifted: None,
         way_back: None,
+        late: false,
         problem: None,
         policy,
         kept,
@@ -110,6 +115,11 @@ pub async fn gather(branches: &Branches, promotion: &Promotion, context: &Contex
         };
         match asked.judge(branches, deploy, context).await {
             Ok(mut judged) => {
+                if let Some(message) = late(promotion, &judged, context.clock.now()) {
+                    gathered.problem = Some((Reason::Progressing, message));
+                    gathered.late = true;
+                    return gathered;
+                }
                 gathered.lifted = glass::lifted(&siblings, &promotion.name_any(), &spec.environment);
                 if let Some(lifted) = &gathered.lifted {
                     judged.verdict = judged.verdict.lifting(&lifted.findings);
@@ -121,6 +131,26 @@ pub async fn gather(branches: &Branches, promotion: &Promotion, context: &Contex
         }
     }
     gathered
+}
+
+/// Whether the index may not list yet what accounts for a commit: nothing is refused that only comes late.
+fn late(promotion: &Promotion, judged: &Judged, now: Timestamp) -> Option<String> {
+    if !judged.verdict.has(FindingKind::UnreviewedAncestor) {
+        return None;
+    }
+    let made = promotion.metadata.creation_timestamp.as_ref()?.0;
+    let until = made.checked_add(LATE).ok().filter(|until| now < *until)?;
+    let finding = judged
+        .verdict
+        .findings
+        .iter()
+        .find(|finding| finding.kind == FindingKind::UnreviewedAncestor);
+    let message = finding
+        .map(|finding| finding.message.as_str())
+        .unwrap_or_default();
+    Some(format!(
+        "Gerrit is asked again until {until}, as it may list a merged change late: {message}"
+    ))
 }
 
 /// Promotions of one environment as the queue sees them.
