@@ -8,10 +8,12 @@ use lockstep_core::api::condition::Reason;
 use lockstep_core::api::reference::Mode;
 use lockstep_core::api::{CANCEL, Promotion};
 use lockstep_core::domain::defaults;
-use lockstep_core::domain::promotion::gate::freeze::applying;
+use lockstep_core::domain::promotion::gate::finding::{Finding, Verdict};
+use lockstep_core::domain::promotion::gate::findings::moment;
 use lockstep_core::domain::promotion::machine::attempt::PromotionName;
 use lockstep_core::domain::promotion::machine::kept::{self, Found, Kept};
 use lockstep_core::domain::promotion::machine::ready::Course;
+use lockstep_core::domain::promotion::machine::state::Phase;
 use lockstep_core::domain::promotion::machine::steps::{Gate, Orders};
 
 use super::gather::Gathered;
@@ -152,9 +154,33 @@ fn orders(
 
 /// Whether a freeze stops it now.
 fn stands_still(gathered: &Gathered, rollback: bool, now: Timestamp) -> bool {
+    frozen(gathered, rollback, now).is_some()
+}
+
+/// What stops it now, if a freeze does.
+fn frozen(gathered: &Gathered, rollback: bool, now: Timestamp) -> Option<Finding> {
+    let policy = gathered.policy.as_deref()?;
     let none = BTreeMap::new();
-    gathered.policy.as_deref().is_some_and(|policy| {
-        let labels = policy.metadata.labels.as_ref().unwrap_or(&none);
-        !applying(&gathered.freezes, &stopped(policy, labels, rollback), now).is_empty()
+    let labels = policy.metadata.labels.as_ref().unwrap_or(&none);
+    moment::frozen_by(&gathered.freezes, &stopped(policy, labels, rollback), now)
+}
+
+/// Whether it is a rollback that has not begun, and for now cannot.
+pub fn has_no_way(promotion: &Promotion, gathered: &Gathered) -> bool {
+    let waits = match &gathered.kept {
+        Found::Nothing => true,
+        Found::Kept(kept) => kept.0.promotion.phase == Phase::Waiting,
+        Found::Unreadable(_) => false,
+    };
+    promotion.spec.rollback.is_some() && waits && gathered.way_back.is_none()
+}
+
+/// What is said of a way back, which no gate judges: it may be gone unless a freeze stops it. `None`: it was begun, or
+/// is not known.
+pub fn verdict_on_way_back(gathered: &Gathered, now: Timestamp) -> Option<Verdict> {
+    gathered.way_back.as_ref()?;
+    Some(Verdict {
+        findings: frozen(gathered, true, now).into_iter().collect(),
+        ..Verdict::default()
     })
 }

@@ -11,6 +11,7 @@ use lockstep_core::api::promotion::{Deploy, PromotionPhase};
 use lockstep_core::api::{Promotion, REQUESTED_AT};
 use lockstep_core::domain::outcome::{Saying, conditions};
 use lockstep_core::domain::ports::{ErrorClass, Note};
+use lockstep_core::domain::promotion::gate::finding::Verdict;
 use lockstep_core::domain::promotion::machine::kept;
 use lockstep_core::domain::promotion::machine::state::{End, Phase, Step, StepState};
 use serde_json::{Value, json};
@@ -19,7 +20,7 @@ use super::super::promotion_policy::reading;
 use super::super::{Context, Next};
 use super::apply::Outcome;
 use super::gather::Gathered;
-use super::{Judged, key};
+use super::{Judged, key, plan};
 
 /// How soon what goes on outside is looked at again: what has just begun often ends at once, and what has gone on for
 /// long goes on a little longer.
@@ -52,7 +53,10 @@ pub async fn report(
             }
         }
     }
-    let (reason, message, ready) = said(gathered, &outcome, judged);
+    // No gate judges a way back; who gives the turn goes by this all the same.
+    let on_way_back = plan::verdict_on_way_back(gathered, now);
+    let verdict = judged.map(|judged| &judged.verdict).or(on_way_back.as_ref());
+    let (reason, message, ready) = said(gathered, &outcome, verdict);
     let mut sayings = vec![Saying::new(ConditionType::Ready, ready, reason, message.clone())];
     let ends = outcome
         .kept
@@ -68,7 +72,11 @@ pub async fn report(
             message.clone(),
         ));
     }
-    let status = status(promotion, &outcome, judged, &sayings, now);
+    let mut status = status(promotion, &outcome, judged, verdict, &sayings, now);
+    if plan::has_no_way(promotion, gathered) {
+        // It must not get the turn by what was known of it before.
+        status["verdict"] = json!({"passes": false});
+    }
     note(promotion, reason, &message, ready, context).await;
     if let Err(error) = context.cluster.write_status(&key(promotion), status).await {
         tracing::warn!(%error, "status could not be written");
@@ -82,14 +90,14 @@ pub async fn report(
             ErrorClass::WaitForChange | ErrorClass::WaitSlow => Next::After(Duration::from_mins(5)),
         };
     }
-    next(gathered, &outcome, judged, now)
+    next(gathered, &outcome, verdict, now)
 }
 
 fn after(at: Timestamp, now: Timestamp) -> Next {
     Next::After(Duration::try_from(at.duration_since(now)).unwrap_or(Duration::from_millis(200)))
 }
 
-fn next(gathered: &Gathered, outcome: &Outcome, judged: Option<&Judged>, now: Timestamp) -> Next {
+fn next(gathered: &Gathered, outcome: &Outcome, verdict: Option<&Verdict>, now: Timestamp) -> Next {
     if outcome.error.is_some() {
         return Next::Backoff;
     }
@@ -110,8 +118,10 @@ fn next(gathered: &Gathered, outcome: &Outcome, judged: Option<&Judged>, now: Ti
             ErrorClass::RetryAt(at) => after(at, now),
             ErrorClass::WaitForChange | ErrorClass::WaitSlow => Next::After(WAIT),
         },
+        // What Gerrit may list late is asked for again soon.
+        (Phase::Waiting, None) if gathered.late => Next::After(LOOK),
         // Whose turn it is, and what is upstream, is the policy's to say; only a clock needs watching here.
-        (Phase::Waiting, _) => match judged.and_then(|judged| judged.verdict.again()) {
+        (Phase::Waiting, _) => match verdict.and_then(Verdict::again) {
             Some(at) if at < now + WAIT => after(at, now),
             _ => Next::After(WAIT),
         },
@@ -130,7 +140,7 @@ fn look(steps: &[Step], now: Timestamp) -> Duration {
 }
 
 /// What the promotion is at, in one line.
-fn said(gathered: &Gathered, outcome: &Outcome, judged: Option<&Judged>) -> (Reason, String, bool) {
+fn said(gathered: &Gathered, outcome: &Outcome, verdict: Option<&Verdict>) -> (Reason, String, bool) {
     if let Some((reason, message)) = &outcome.stuck {
         return (*reason, message.clone(), false);
     }
@@ -141,8 +151,8 @@ fn said(gathered: &Gathered, outcome: &Outcome, judged: Option<&Judged>) -> (Rea
         return (Reason::Progressing, format!("it goes on soon: {error}"), false);
     }
     let findings = || {
-        let findings = judged
-            .map(|judged| judged.verdict.findings.as_slice())
+        let findings = verdict
+            .map(|verdict| verdict.findings.as_slice())
             .unwrap_or_default();
         let reason = findings
             .first()
@@ -154,7 +164,7 @@ fn said(gathered: &Gathered, outcome: &Outcome, judged: Option<&Judged>) -> (Rea
         Phase::Waiting => match (&gathered.judged, &gathered.problem) {
             (Some(Err(error)), _) => (error.reason(), format!("it could not be judged: {error}"), false),
             (None, Some((reason, message))) => (*reason, message.clone(), false),
-            (Some(Ok(judged)), _) if judged.verdict.passes() => {
+            (Some(Ok(_)), _) if verdict.is_some_and(Verdict::passes) => {
                 if let Some(why) = conflict(gathered) {
                     return (
                         Reason::ClaimedByAnother,
@@ -168,6 +178,10 @@ fn said(gathered: &Gathered, outcome: &Outcome, judged: Option<&Judged>) -> (Rea
                     |held| format!("it passes the gate; the environment is held: {}", held.reason),
                 );
                 (held.map_or(Reason::Waiting, |_| Reason::Held), why, false)
+            }
+            (None, None) if verdict.is_some_and(Verdict::passes) => {
+                let message = "the record shows the way, and it waits for its turn".to_owned();
+                (Reason::Waiting, message, false)
             }
             _ => {
                 let (reason, message) = findings();
@@ -215,6 +229,7 @@ fn status(
     promotion: &Promotion,
     outcome: &Outcome,
     judged: Option<&Judged>,
+    verdict: Option<&Verdict>,
     sayings: &[Saying],
     now: Timestamp,
 ) -> Value {
@@ -240,12 +255,12 @@ fn status(
         "startedAt": kept.and_then(|kept| kept.started),
         "endedAt": kept.and_then(|kept| kept.ended),
         // A verdict that was reached stays beside what became of the promotion.
-        "verdict": judged.map_or_else(|| json!(before.verdict), |judged| json!(rows::verdict(&judged.verdict))),
+        "verdict": verdict.map_or_else(|| json!(before.verdict), |verdict| json!(rows::verdict(verdict))),
         "range": judged.map_or_else(|| json!(before.range), |judged| json!(rows::range(&judged.range))),
         "evidence": judged.map_or_else(|| json!(before.evidence), |judged| json!(rows::evidence(&judged.evidence))),
         "rules": judged.map_or_else(|| json!(before.rules), |judged| json!(judged.rules)),
-        "judgedAt": before.judged_at.or_else(|| judged.map(|_| now)),
-        "nextAction": judged.and_then(|judged| judged.verdict.again()),
+        "judgedAt": before.judged_at.or_else(|| verdict.map(|_| now)),
+        "nextAction": verdict.and_then(Verdict::again),
     });
     if let Some(fields) = fields.as_object_mut() {
         fields.retain(|_, value| !value.is_null() && !value.as_array().is_some_and(Vec::is_empty));

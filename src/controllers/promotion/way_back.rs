@@ -56,8 +56,9 @@ pub async fn find(
     let plan = plan.map_err(|why| NoWay::Refused(Reason::Refused, why.to_string()))?;
     let known = |name: &StepName| recipe.steps.iter().any(|step| step.name == *name);
     if let Some((gone, _)) = plan.steps.iter().find(|(name, _)| !known(name)) {
-        let message =
-            format!("the policy has no step {gone} any more, which {to} had: put it back, or choose another");
+        let message = format!(
+            "spec.steps of the policy has no {gone} any more, which {to} had: name the step so again, or choose another promotion"
+        );
         return Err(NoWay::Refused(Reason::InvalidSpec, message));
     }
     let recorded = record.into_iter().filter(|recorded| recorded.promotion == to);

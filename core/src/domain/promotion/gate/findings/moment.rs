@@ -2,10 +2,16 @@
 
 use super::super::Moment;
 use super::super::finding::{Finding, FindingKind};
-use super::super::freeze;
+use super::super::freeze::{self, Freeze, Stopped};
+use jiff::Timestamp;
 
 pub fn frozen(moment: &Moment<'_>) -> Option<Finding> {
-    let applying = freeze::applying(moment.freezes, moment.stopped, moment.now);
+    frozen_by(moment.freezes, moment.stopped, moment.now)
+}
+
+/// What freezes say to whom they stop.
+pub fn frozen_by(freezes: &[Freeze], stopped: &Stopped<'_>, now: Timestamp) -> Option<Finding> {
+    let applying = freeze::applying(freezes, stopped, now);
     let over = applying.iter().map(|freeze| freeze.until).max();
     let names: Vec<String> = applying
         .iter()
