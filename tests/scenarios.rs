@@ -25,6 +25,8 @@ mod deletion;
 mod drift;
 #[path = "scenarios/executed.rs"]
 mod executed;
+#[path = "scenarios/glass.rs"]
+mod glass;
 #[path = "scenarios/hardened.rs"]
 mod hardened;
 #[path = "scenarios/hints.rs"]
@@ -45,12 +47,20 @@ mod people;
 mod policies;
 #[path = "scenarios/promotions.rs"]
 mod promotions;
+#[path = "scenarios/promotions_back.rs"]
+mod promotions_back;
 #[path = "scenarios/promotions_crowd.rs"]
 mod promotions_crowd;
 #[path = "scenarios/promotions_killed.rs"]
 mod promotions_killed;
+#[path = "scenarios/promotions_runs.rs"]
+mod promotions_runs;
+#[path = "scenarios/promotions_served.rs"]
+mod promotions_served;
 #[path = "scenarios/promotions_sweep.rs"]
 mod promotions_sweep;
+#[path = "scenarios/promotions_together.rs"]
+mod promotions_together;
 #[path = "scenarios/quiet.rs"]
 mod quiet;
 #[path = "scenarios/requirements.rs"]

@@ -420,7 +420,8 @@ fn forgotten(environment: &Environment, keep: usize) -> Vec<String> {
             let name = PromotionName(promotion.name_any());
             let contender = environment.contenders.get(&name);
             let ended = contender.is_some_and(|contender| matches!(contender.phase, Phase::Ended(_)));
-            (ended || break_glass::is_over(promotion)) && needed.iter().flatten().all(|needed| **needed != name)
+            (ended || break_glass::is_over(promotion))
+                && needed.iter().flatten().all(|needed| **needed != name)
         })
         .map(|promotion| (kept::place(&promotion.spec), promotion.name_any()))
         .collect();

@@ -359,6 +359,15 @@ impl Reviewed {
 
     pub fn propose_as(&self, who: &str, file: &str, content: &str) -> Change {
         self.start_from("prod");
+        self.propose_here(who, file, content)
+    }
+
+    /// Ada proposes a file on top of what was proposed last.
+    pub fn propose_on_top(&self, file: &str, content: &str) -> Change {
+        self.propose_here("ada", file, content)
+    }
+
+    fn propose_here(&self, who: &str, file: &str, content: &str) -> Change {
         self.write(file, content);
         self.propose_written(who, &format!("Change {file}"))
     }

@@ -10,6 +10,7 @@ pub mod gerrit;
 pub mod operator;
 pub mod promoting;
 pub mod secrets;
+pub mod serving;
 pub mod sim;
 pub mod stack;
 pub mod sweeping;

@@ -159,6 +159,27 @@ impl Reviewed {
         .await;
     }
 
+    /// Name of the promotion that a command says it made.
+    pub fn made(&self, said: &str) -> String {
+        let rest = said.split_once(&format!("Promotion {}/", self.prefix));
+        let name = rest.and_then(|(_, rest)| rest.split_once(" created"));
+        name.unwrap_or_else(|| panic!("{said}")).0.to_owned()
+    }
+
+    /// A lead lets the held environment go on.
+    pub async fn resume(&self) {
+        let plan = self.asked(PlanSubject::Resume).await;
+        self.yes("lead@example.com", &plan).await;
+        self.until_policy("nothing is held", |policy| {
+            let rows = policy
+                .status
+                .as_ref()
+                .and_then(|status| status.environments.clone());
+            rows.is_some_and(|rows| rows.iter().all(|row| row.held.is_none()))
+        })
+        .await;
+    }
+
     /// Wipes what is remembered of the policy, as a restored backup does.
     pub async fn wipe(&self) {
         let nothing = json!({"status": {"environments": null, "gate": null, "pins": null, "conditions": []}});
