@@ -322,6 +322,7 @@ pub fn world(outside: &Outside, me: &Claimant, others: &[Claimant], intents: &[I
         located,
         observed: targets.into_iter().map(observe).collect(),
         labels: BTreeMap::new(),
+        governed: Vec::new(),
         failures: BTreeMap::new(),
         frozen: BTreeSet::new(),
     }

@@ -46,20 +46,18 @@ impl Governed {
         };
         let permission = permission.to_lowercase();
         match permission.as_str() {
-            "push" | "delete" | "owner" | "submitas" => {
-                on("refs/heads/") || self.rules_over(ref_name, privilege)
-            }
+            "push" | "delete" | "owner" | "submitas" => on("refs/heads/") || rules_over(ref_name, privilege),
             // Merging what was reviewed is what people are for; with a push for review it merges what was not.
-            "submit" => on("refs/for/refs/heads/") || self.rules_over(ref_name, privilege),
+            "submit" => on("refs/for/refs/heads/") || rules_over(ref_name, privilege),
             other if other.starts_with("forge") || other.starts_with("labelas-") => on("refs/heads/"),
-            _ => self.rules_over(ref_name, privilege),
+            _ => rules_over(ref_name, privilege),
         }
     }
+}
 
-    /// Whether the right changes the rules themselves.
-    fn rules_over(&self, ref_name: &str, privilege: &Privilege) -> bool {
-        ref_patterns_overlap(ref_name, "refs/meta/config") && rules_over_refs(ref_name, privilege)
-    }
+/// Whether the right changes the rules themselves.
+fn rules_over(ref_name: &str, privilege: &Privilege) -> bool {
+    ref_patterns_overlap(ref_name, "refs/meta/config") && rules_over_refs(ref_name, privilege)
 }
 
 /// Why a change opens a way around a gate, one sentence for each policy.

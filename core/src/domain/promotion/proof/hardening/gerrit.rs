@@ -271,13 +271,13 @@ fn required<'a>(
         .collect()
 }
 
-fn plain(kind: HoleKind, place: &str, fix: String) -> Option<Hole> {
-    Some(Hole {
+fn plain(kind: HoleKind, place: &str, fix: String) -> Hole {
+    Hole {
         kind,
         place: place.to_owned(),
         who: Vec::new(),
         fix,
-    })
+    }
 }
 
 fn overridable_requirement(branch: &Branch<'_>) -> Option<Hole> {
@@ -295,7 +295,11 @@ fn overridable_requirement(branch: &Branch<'_>) -> Option<Hole> {
         "take the override expression out of submit requirement {}",
         names.join(", ")
     );
-    plain(HoleKind::OverridableRequirement, &branch.rules.project, fix)
+    Some(plain(
+        HoleKind::OverridableRequirement,
+        &branch.rules.project,
+        fix,
+    ))
 }
 
 fn redefinable_requirement(branch: &Branch<'_>) -> Option<Hole> {
@@ -313,7 +317,11 @@ fn redefinable_requirement(branch: &Branch<'_>) -> Option<Hole> {
         "set canOverrideInChildProjects of submit requirement {} to false where it is defined",
         names.join(", ")
     );
-    plain(HoleKind::RedefinableRequirement, &branch.rules.project, fix)
+    Some(plain(
+        HoleKind::RedefinableRequirement,
+        &branch.rules.project,
+        fix,
+    ))
 }
 
 fn whole_topics(branch: &Branch<'_>) -> Option<Hole> {
@@ -322,7 +330,7 @@ fn whole_topics(branch: &Branch<'_>) -> Option<Hole> {
     }
     let fix =
         "set change.submitWholeTopic to false: one submit brings in changes of other projects".to_owned();
-    plain(HoleKind::WholeTopics, "the server", fix)
+    Some(plain(HoleKind::WholeTopics, "the server", fix))
 }
 
 #[cfg(test)]
