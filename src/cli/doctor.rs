@@ -202,6 +202,24 @@ fn installation(installed: &Installation) -> Vec<Check> {
         Seen::Hidden(why) => (Mark::Note, format!("not seen: {why}")),
     };
     say("approvals", mark, says);
+    let (mark, says) = match &installed.deploys {
+        Seen::Found(true) => (
+            Mark::Good,
+            "nobody but the operator makes promotions that deploy".into(),
+        ),
+        Seen::Found(false) => (
+            Mark::Bad,
+            "the policy is there but does not do what the chart's does: anybody who may create promotions can deploy"
+                .into(),
+        ),
+        Seen::Absent => (
+            Mark::Bad,
+            "no admission policy: anybody who may create promotions can deploy; set promotions.protect in the chart"
+                .into(),
+        ),
+        Seen::Hidden(why) => (Mark::Note, format!("not seen: {why}")),
+    };
+    say("deploys", mark, says);
     let (mark, says) = match &installed.changed_by {
         Seen::Found(_) => (
             Mark::Good,

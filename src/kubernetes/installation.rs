@@ -11,7 +11,7 @@ use kube::core::{ApiResource, GroupVersionKind};
 use kube::{Api, Client, ResourceExt as _};
 use lockstep_core::api::crd;
 
-use super::protection::{POLICY, protects};
+use super::protection::{DEPLOYS_POLICY, POLICY, protects, reserves_deploys};
 
 /// Name of the policy that stamps who changed a spec, of its binding, and of the one that guards the stamp.
 pub const CHANGED_BY_POLICY: &str = "lockstep-changed-by";
@@ -42,6 +42,8 @@ pub struct Installation {
     pub definitions: Vec<(String, Seen<bool>)>,
     /// Whether the policy that ties approvers to their names is in force.
     pub approvals: Seen<bool>,
+    /// Whether nobody but the operator can make a Promotion that deploys.
+    pub deploys: Seen<bool>,
     /// Whether who changed a spec is stamped.
     pub changed_by: Seen<bool>,
     pub leader: Seen<Leader>,
@@ -58,15 +60,17 @@ fn seen<T>(answer: kube::Result<Option<T>>) -> Seen<T> {
 
 impl Installation {
     pub async fn read(client: &Client, operator_namespace: &str, lease: &str, now: Timestamp) -> Self {
-        let (definitions, approvals, changed_by, leader) = futures::join!(
+        let (definitions, approvals, deploys, changed_by, leader) = futures::join!(
             definitions(client),
-            approvals(client),
+            Box::pin(admission(client, POLICY, protects)),
+            Box::pin(admission(client, DEPLOYS_POLICY, reserves_deploys)),
             changed_by(client),
             leader(client, operator_namespace, lease, now),
         );
         Self {
             definitions,
             approvals,
+            deploys,
             changed_by,
             leader,
         }
@@ -99,13 +103,18 @@ fn is_current(wanted: &CustomResourceDefinition, there: &CustomResourceDefinitio
     })
 }
 
-async fn approvals(client: &Client) -> Seen<bool> {
+/// Whether a policy and a binding of that name do what they must.
+async fn admission(
+    client: &Client,
+    name: &str,
+    meets: fn(Option<&ValidatingAdmissionPolicy>, Option<&ValidatingAdmissionPolicyBinding>) -> bool,
+) -> Seen<bool> {
     let policies: Api<ValidatingAdmissionPolicy> = Api::all(client.clone());
     let bindings: Api<ValidatingAdmissionPolicyBinding> = Api::all(client.clone());
-    let (policy, binding) = futures::join!(policies.get_opt(POLICY), bindings.get_opt(POLICY));
+    let (policy, binding) = futures::join!(policies.get_opt(name), bindings.get_opt(name));
     match (seen(policy), seen(binding)) {
         (Seen::Hidden(why), _) | (_, Seen::Hidden(why)) => Seen::Hidden(why),
-        (Seen::Found(policy), Seen::Found(binding)) => Seen::Found(protects(Some(&policy), Some(&binding))),
+        (Seen::Found(policy), Seen::Found(binding)) => Seen::Found(meets(Some(&policy), Some(&binding))),
         _ => Seen::Absent,
     }
 }

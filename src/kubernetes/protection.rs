@@ -23,7 +23,31 @@ pub const POLICY: &str = "lockstep-approvals";
 /// something else protects nobody, whoever put it there.
 pub const RULE: &str = "object.spec.approver == request.userInfo.username \
     || (request.operation == 'UPDATE' && object.spec == oldObject.spec)";
-const RESOURCE: &str = "planapprovals";
+/// Name of the policy that lets nobody but the operator make a Promotion that deploys, and of its binding.
+pub const DEPLOYS_POLICY: &str = "lockstep-deploys";
+/// What that policy must demand, as the chart has it; whom it lets is the chart's to say.
+pub const DEPLOYS_RULE: &str = "!has(object.spec.deploy) || request.userInfo.username in variables.deployers";
+
+/// What an admission policy must do, whatever else it does.
+struct Demand {
+    name: &'static str,
+    rule: &'static str,
+    resource: &'static str,
+    operations: &'static [&'static str],
+}
+
+const APPROVALS: Demand = Demand {
+    name: POLICY,
+    rule: RULE,
+    resource: "planapprovals",
+    operations: &["CREATE", "UPDATE"],
+};
+const DEPLOYS: Demand = Demand {
+    name: DEPLOYS_POLICY,
+    rule: DEPLOYS_RULE,
+    resource: "promotions",
+    operations: &["CREATE"],
+};
 
 impl Kind for ValidatingAdmissionPolicy {}
 impl Kind for ValidatingAdmissionPolicyBinding {}
@@ -79,8 +103,25 @@ pub(super) fn since(
     made(&policy?.metadata).max(made(&binding?.metadata))
 }
 
-/// Whether both exist, belong together, fail closed and deny, for every approval whatever its namespace and labels.
+/// Whether approvers are held to their names.
 pub(super) fn protects(
+    policy: Option<&ValidatingAdmissionPolicy>,
+    binding: Option<&ValidatingAdmissionPolicyBinding>,
+) -> bool {
+    is_met(&APPROVALS, policy, binding)
+}
+
+/// Whether nobody but those whom the policy names makes a Promotion that deploys.
+pub(super) fn reserves_deploys(
+    policy: Option<&ValidatingAdmissionPolicy>,
+    binding: Option<&ValidatingAdmissionPolicyBinding>,
+) -> bool {
+    is_met(&DEPLOYS, policy, binding)
+}
+
+/// Whether both exist, belong together, fail closed and deny, for every object whatever its namespace and labels.
+fn is_met(
+    demand: &Demand,
     policy: Option<&ValidatingAdmissionPolicy>,
     binding: Option<&ValidatingAdmissionPolicyBinding>,
 ) -> bool {
@@ -89,7 +130,7 @@ pub(super) fn protects(
     };
     let going = policy.metadata.deletion_timestamp.is_some() || binding.metadata.deletion_timestamp.is_some();
     let bound = &binding.spec;
-    let denies = bound.policy_name == POLICY
+    let denies = bound.policy_name == demand.name
         && bound.validation_actions.iter().any(|action| action == "Deny")
         && bound.param_ref.is_none()
         && bound.match_resources.as_ref().is_none_or(|narrowed| {
@@ -100,10 +141,13 @@ pub(super) fn protects(
         spec.failure_policy.as_deref().unwrap_or("Fail") == "Fail"
             && spec.match_conditions.as_ref().is_none_or(Vec::is_empty)
             && spec.param_kind.is_none()
-            && spec.match_constraints.as_ref().is_some_and(covers)
+            && spec
+                .match_constraints
+                .as_ref()
+                .is_some_and(|constraints| covers(demand, constraints))
             && rules
                 .map(|rule| words(&rule.expression))
-                .any(|rule| rule == words(RULE))
+                .any(|rule| rule == words(demand.rule))
     });
     demands && denies && !going
 }
@@ -113,16 +157,18 @@ fn words(expression: &str) -> Vec<&str> {
     expression.split_whitespace().collect()
 }
 
-/// Whether every making and changing of an approval is looked at.
-fn covers(constraints: &MatchResources) -> bool {
+/// Whether everything that the demand is about is looked at.
+fn covers(demand: &Demand, constraints: &MatchResources) -> bool {
     let looked_at = |operation: &str| {
         let rules = constraints.resource_rules.iter().flatten();
-        rules.into_iter().any(|rule| names(rule, operation))
+        rules
+            .into_iter()
+            .any(|rule| names(rule, demand.resource, operation))
     };
-    looked_at("CREATE") && looked_at("UPDATE") && selects_all(constraints)
+    demand.operations.iter().all(|operation| looked_at(operation)) && selects_all(constraints)
 }
 
-fn names(rule: &NamedRuleWithOperations, operation: &str) -> bool {
+fn names(rule: &NamedRuleWithOperations, resource: &str, operation: &str) -> bool {
     let NamedRuleWithOperations {
         api_groups,
         api_versions,
@@ -139,7 +185,7 @@ fn names(rule: &NamedRuleWithOperations, operation: &str) -> bool {
     has(api_groups, GROUP)
         && has(api_versions, "*")
         && has(operations, operation)
-        && has(resources, RESOURCE)
+        && has(resources, resource)
         && resource_names.as_ref().is_none_or(Vec::is_empty)
         && scope.as_deref() != Some("Cluster")
 }
@@ -260,5 +306,28 @@ mod tests {
         let more = json!([{"expression": "size(object.spec.reason) > 5"}, {"expression": folded}]);
         assert!(with("/spec/validations", "", more));
         assert!(!protects(None, None));
+    }
+
+    #[test]
+    fn deploys_are_reserved_by_the_shipped_policy_alone() {
+        let reserved = |rule: &str, operation: &str| {
+            let policy = json!({"metadata": {"name": DEPLOYS_POLICY}, "spec": {
+                "failurePolicy": "Fail",
+                "matchConstraints": {"resourceRules": [{
+                    "apiGroups": ["lockstep.dev"], "apiVersions": ["*"], "operations": [operation],
+                    "resources": ["promotions"],
+                }]},
+                "variables": [{"name": "deployers", "expression": "['system:serviceaccount:lockstep:lockstep']"}],
+                "validations": [{"expression": rule}],
+            }});
+            let binding = json!({"metadata": {"name": DEPLOYS_POLICY},
+                "spec": {"policyName": DEPLOYS_POLICY, "validationActions": ["Deny"]}});
+            let policy: ValidatingAdmissionPolicy = serde_json::from_value(policy).unwrap();
+            let binding: ValidatingAdmissionPolicyBinding = serde_json::from_value(binding).unwrap();
+            reserves_deploys(Some(&policy), Some(&binding))
+        };
+        assert!(reserved(DEPLOYS_RULE, "CREATE"));
+        assert!(!reserved("true", "CREATE"));
+        assert!(!reserved(DEPLOYS_RULE, "DELETE"));
     }
 }
