@@ -5,8 +5,8 @@ use lockstep_core::domain::ports::ConnectionKind;
 use lockstep_core::domain::promotion::gate::GerritVersion;
 use lockstep_core::domain::promotion::gate::evidence::LabelDefinition;
 use lockstep_core::domain::promotion::ports::reviews::{
-    ChangeName, ChangeRef, Ground, Inquiry, Lineage, Listed, Repository, RequirementChanges, Requirements,
-    ReviewSystem, Saying, Written,
+    ChangeName, ChangeRef, Ground, Inquiry, Lineage, Listed, Remote, Repository, RequirementChanges,
+    Requirements, ReviewSystem, Saying, Written,
 };
 
 use super::*;
@@ -69,6 +69,12 @@ impl ReviewSystem for Quiet {
         unasked()
     }
     async fn requirements(&self, _: &str) -> Result<Requirements, SystemError> {
+        unasked()
+    }
+    async fn remote(&self, _: &str, _: &str) -> Result<Option<Remote>, SystemError> {
+        unasked()
+    }
+    async fn write_remote(&self, _: &str, _: &str, _: Option<&Remote>) -> Result<Written, SystemError> {
         unasked()
     }
     async fn ground(&self, _: &str, _: Timestamp) -> Result<Ground, SystemError> {

@@ -47,7 +47,14 @@ impl Kind for PartialObjectMeta<Secret> {
 }
 
 impl Kind for PromotionPolicy {
-    const KEPT: &'static [&'static str] = &["environments", "gate", "requirements", "intents", "pins"];
+    const KEPT: &'static [&'static str] = &[
+        "environments",
+        "gate",
+        "requirements",
+        "webhook",
+        "intents",
+        "pins",
+    ];
 }
 
 impl Kind for Promotion {

@@ -1,9 +1,10 @@
 //! Ways around the gate: said of the policy, and held up where a binding would open one.
 
+use kube::api::{Api, DeleteParams, Patch, PatchParams};
 use lockstep_core::api::promotion_policy::HoleRow;
-use lockstep_core::api::{AccessBinding, PromotionPolicy};
+use lockstep_core::api::{AccessBinding, GerritConnection, PromotionPolicy};
 use reqwest::Method;
-use serde_json::json;
+use serde_json::{Value, json};
 
 use crate::support::approvals::protect;
 use crate::support::changes::Reviewed;
@@ -11,6 +12,8 @@ use crate::support::gerrit::encode;
 use crate::support::promoting::POLICY;
 use crate::support::team::Team;
 use crate::support::waiting::condition;
+use crate::support::world::GERRIT_USER;
+use crate::support::{PATIENCE, becomes, eventually};
 
 /// Those who get around review by this kind of hole.
 fn through<'a>(holes: &'a [HoleRow], kind: &str) -> Option<&'a [String]> {
@@ -37,6 +40,26 @@ impl Reviewed {
             all.extend(rules.into_iter().flatten().map(|(group, _)| group.clone()));
         }
         all
+    }
+
+    /// The project's webhook configuration; empty where there is none.
+    async fn webhooks(&self) -> String {
+        let path = format!(
+            "/projects/{}/branches/refs%2Fmeta%2Fconfig/files/webhooks.config/content",
+            encode(&self.project)
+        );
+        match self.gerrit.get(&path).await {
+            (200, text) => text.as_str().unwrap().to_owned(),
+            _ => String::new(),
+        }
+    }
+
+    async fn tell(&self, webhook: Value) {
+        let all: Api<GerritConnection> = self.all();
+        let patch = Patch::Merge(json!({"spec": {"events": {"webhook": webhook}}}));
+        all.patch("gerrit", &PatchParams::default(), &patch)
+            .await
+            .unwrap();
     }
 }
 
@@ -106,4 +129,55 @@ async fn a_binding_gives_no_push_around_the_gate_before_a_person_says_so() {
     assert_eq!(team.pushers().await.len(), before.len() + 1);
     let binding: AccessBinding = team.all().get("pushers").await.unwrap();
     assert!(condition(&binding.status.unwrap().conditions, "WeakensGate").is_none());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_project_tells_what_happens_while_somebody_wants_to_hear_it() {
+    let Some(team) = Reviewed::new("remote").await else {
+        return;
+    };
+    team.spare_configuration().await;
+    // Gerrit lets nobody without an address propose a change.
+    let path = format!("/accounts/{GERRIT_USER}/emails/{GERRIT_USER}%40example.com");
+    let body = json!({"no_confirmation": true});
+    let (status, answer) = team.gerrit.call(Method::PUT, &path, Some(body)).await;
+    assert!(status == 201 || status == 409, "{status} {answer}");
+    team.policy(&[team.code()], json!({})).await;
+    assert_eq!(team.webhooks().await, "");
+    let public = "https://lockstep.example.com/hooks";
+    team.tell(json!({"publicUrl": public})).await;
+    let header = format!("[remote \"lockstep-{}-gerrit\"]", team.prefix);
+    let file = eventually("the project tells us", PATIENCE, || async {
+        let file = team.webhooks().await;
+        if file.contains(&header) {
+            return Ok(file);
+        }
+        let policy: PromotionPolicy = team.all().get(POLICY).await.unwrap();
+        Err(format!("{file} {}", json!(policy.status.unwrap().webhook)))
+    })
+    .await;
+    let connection: GerritConnection = team.all().get("gerrit").await.unwrap();
+    let path = connection.status.unwrap().webhook_path.unwrap();
+    assert!(file.contains(&format!("url = \"{public}{path}\"")), "{file}");
+    assert!(
+        file.contains("event = change-merged") && file.contains("sslVerify = true"),
+        "{file}"
+    );
+
+    team.tell(Value::Null).await;
+    becomes("nobody is told any more", String::new(), || team.webhooks()).await;
+
+    team.tell(json!({"publicUrl": public})).await;
+    becomes("somebody is told again", true, || async {
+        team.webhooks().await.contains(&header)
+    })
+    .await;
+    team.until_policy("it knows what it set", |policy| {
+        let webhook = policy.status.clone().unwrap_or_default().webhook;
+        webhook.is_some_and(|webhook| webhook.problem.is_none())
+    })
+    .await;
+    let all: Api<PromotionPolicy> = team.all();
+    all.delete(POLICY, &DeleteParams::default()).await.unwrap();
+    becomes("it goes with its policy", String::new(), || team.webhooks()).await;
 }

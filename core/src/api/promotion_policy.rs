@@ -14,8 +14,8 @@ use super::{promotion_shapes as shapes, schema};
 
 pub use super::promotion_policy_status::{
     AcceptedCommit, CountedStatus, CurrentStatus, EnvironmentStatus, GateStatus, HardeningStatus, HoldStatus,
-    HoleRow, OccurrenceRow, PendingPlan, PlanSubject, PromotionPolicyStatus, ReachedStatus, RequirementRow,
-    RunsStatus, UnseenRow,
+    HoleRow, OccurrenceRow, PendingPlan, PlanSubject, PromotionPolicyStatus, ReachedStatus, RemoteRow,
+    RequirementRow, RunsStatus, UnseenRow,
 };
 
 /// A reviewed change, and nothing else, runs.

@@ -30,6 +30,9 @@ pub struct PromotionPolicyStatus {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 16))]
     pub requirements: Option<Vec<RequirementRow>>,
+    /// The webhook that was set in the project on behalf of this policy.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub webhook: Option<RemoteRow>,
     /// Writes that were begun and whose outcome is not yet known.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 16))]
@@ -306,6 +309,23 @@ pub struct RequirementRow {
     /// When it was written, while no fresh reading has shown it yet.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub confirming: Option<Timestamp>,
+}
+
+/// A webhook that stands in Gerrit through Lockstep.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct RemoteRow {
+    /// Canonical address of the project it stands in.
+    #[schemars(length(max = 2048))]
+    pub target: String,
+    /// Name of the remote in `webhooks.config`.
+    #[schemars(length(max = 255))]
+    pub name: String,
+    pub since: Timestamp,
+    /// Why it is not as it should be.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 4_096))]
+    pub problem: Option<String>,
 }
 
 /// What a person is asked to say yes to.

@@ -99,6 +99,22 @@ impl Rest {
         self.send(call).await
     }
 
+    /// Puts a text under a path. The caller judges the status.
+    pub async fn put_text(
+        &self,
+        route: &'static str,
+        path: String,
+        text: &str,
+    ) -> Result<Answer, SystemError> {
+        let call = Call::new(Method::PUT, route, path, WRITE, Effect::Repeatable)
+            .bytes(text.as_bytes().to_vec())
+            .header(
+                CONTENT_TYPE,
+                HeaderValue::from_static("text/plain; charset=UTF-8"),
+            );
+        self.send(call).await
+    }
+
     /// What git answers to a fetch, written to a file: it may be larger than memory.
     pub async fn upload_pack(
         &self,

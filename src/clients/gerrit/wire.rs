@@ -85,6 +85,8 @@ pub struct ProjectAccess {
     pub is_owner: bool,
     pub owner_of: Vec<String>,
     pub groups: BTreeMap<String, NamedGroup>,
+    /// Whether the site demands review of changes of configuration.
+    pub require_change_for_config_update: bool,
     /// The root has none.
     pub inherits_from: Option<ProjectInfo>,
 }

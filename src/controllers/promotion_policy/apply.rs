@@ -1,15 +1,14 @@
 //! Writes to the cluster what was decided: first what must be remembered, then what rests on it.
 
 use kube::ResourceExt as _;
-use lockstep_core::api::PromotionPolicy;
-use lockstep_core::api::promotion_policy::RequirementRow;
+use lockstep_core::api::promotion_policy::{RemoteRow, RequirementRow};
+use lockstep_core::api::{FINALIZER, PromotionPolicy};
 use lockstep_core::domain::ports::{Entry, Event, KeepError, ObjectKey};
 use serde_json::json;
 
 use super::super::{Context, promotion};
 use super::key;
 use super::plan::Planned;
-use super::requirements;
 
 /// Writes.
 pub async fn apply(policy: &PromotionPolicy, planned: &Planned, context: &Context) -> Result<(), KeepError> {
@@ -56,7 +55,7 @@ pub async fn apply(policy: &PromotionPolicy, planned: &Planned, context: &Contex
         };
         context.record.append(entry).await?;
     }
-    keep(policy, planned, &requirements::held(policy), context).await?;
+    keep(policy, planned, &Kept::of(policy, context), context).await?;
     for (name, spec) in &planned.make {
         context.objects.make(policy, name, spec.clone()).await?;
     }
@@ -70,16 +69,58 @@ pub async fn apply(policy: &PromotionPolicy, planned: &Planned, context: &Contex
     Ok(())
 }
 
-/// Keeps what must survive a crash, all of it.
+/// What is held in Gerrit on behalf of a policy.
+#[derive(Clone, Debug, Default)]
+pub struct Kept {
+    pub requirements: Vec<RequirementRow>,
+    pub webhook: Option<RemoteRow>,
+}
+
+impl Kept {
+    /// As it was kept last, be it in this very pass.
+    pub fn of(policy: &PromotionPolicy, context: &Context) -> Self {
+        let object = key(policy);
+        let newest = context.objects.policy(&object.namespace, &object.name);
+        let newest = newest.filter(|newest| newest.metadata.uid == policy.metadata.uid);
+        let status = newest
+            .as_deref()
+            .unwrap_or(policy)
+            .status
+            .clone()
+            .unwrap_or_default();
+        Self {
+            requirements: status.requirements.unwrap_or_default(),
+            webhook: status.webhook,
+        }
+    }
+
+    /// Whether nothing of ours is there.
+    pub fn is_nothing(&self) -> bool {
+        self.requirements.is_empty() && self.webhook.is_none()
+    }
+}
+
+/// Keeps what must survive a crash, all of it. A policy that holds something in Gerrit does not go without taking it back.
 pub async fn keep(
     policy: &PromotionPolicy,
     planned: &Planned,
-    requirements: &[RequirementRow],
+    held: &Kept,
     context: &Context,
 ) -> Result<(), KeepError> {
-    let mut kept = json!({"environments": planned.environments, "gate": planned.gate});
-    if !requirements.is_empty() {
-        kept["requirements"] = json!(requirements);
+    let object = key(policy);
+    if !held.is_nothing() {
+        context.cluster.add_finalizer(&object, FINALIZER).await?;
     }
-    context.objects.keep(&key(policy), kept).await
+    let mut kept = json!({"environments": planned.environments, "gate": planned.gate});
+    if !held.requirements.is_empty() {
+        kept["requirements"] = json!(held.requirements);
+    }
+    if let Some(webhook) = &held.webhook {
+        kept["webhook"] = json!(webhook);
+    }
+    context.objects.keep(&object, kept).await?;
+    if held.is_nothing() {
+        context.cluster.remove_finalizer(&object, FINALIZER).await?;
+    }
+    Ok(())
 }

@@ -25,6 +25,8 @@ pub struct Told {
     pub fields: Map<String, Value>,
     /// Something was written outside.
     pub wrote: bool,
+    /// Where events are posted.
+    pub remote: Option<String>,
 }
 
 impl Told {

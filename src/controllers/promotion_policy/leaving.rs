@@ -20,7 +20,8 @@ use serde_json::json;
 use sha2::{Digest as _, Sha256};
 
 use super::super::{Context, Next};
-use super::requirements::{entry, held, project_of};
+use super::remote::is_shared;
+use super::requirements::{address, entry, held, project_of, project_there};
 use super::{aside, key};
 
 /// Takes back what the policy wrote, and lets it go.
@@ -95,8 +96,58 @@ async fn take_back(policy: &PromotionPolicy, context: &Context) -> Result<Kept, 
             };
         }
     }
+    if let Some(error) = stop_telling(policy, &object, context).await? {
+        return Ok(Some((error, None)));
+    }
     context.cluster.remove_finalizer(&object, FINALIZER).await?;
     Ok(None)
+}
+
+/// Takes the webhook away, unless another policy of the project lives by it or nobody could reach it any more.
+async fn stop_telling(
+    policy: &PromotionPolicy,
+    object: &ObjectKey,
+    context: &Context,
+) -> Result<Option<SystemError>, KeepError> {
+    let Some(row) = policy.status.as_ref().and_then(|status| status.webhook.clone()) else {
+        return Ok(None);
+    };
+    let gerrit = defaults::connection(
+        ConnectionKind::Gerrit,
+        &policy.spec.gerrit.connection_ref,
+        &object.namespace,
+    );
+    let known = context.cluster.gerrit_connection(&gerrit.namespace, &gerrit.name);
+    let server = known.and_then(|known| known.status.as_ref()?.server.clone());
+    let here = server.map(|server| address(&server, &policy.spec.gerrit.project));
+    let project = here.and_then(|here| project_there(&row.target, &here));
+    let line = format!("{}: remove webhook {}", row.target, row.name);
+    let Some(project) = project.filter(|_| !is_shared(policy, &gerrit, context)) else {
+        let note = format!("webhook {} of {} stays", row.name, row.target);
+        context
+            .record
+            .append(entry(object, Event::Abandoned, &note, context))
+            .await?;
+        return Ok(None);
+    };
+    context
+        .record
+        .append(entry(object, Event::Intent, &line, context))
+        .await?;
+    let review = match context.reviews.open(&gerrit).await {
+        Ok(review) => review,
+        Err(error) => return Ok(Some(error)),
+    };
+    match review.system().write_remote(&project, &row.name, None).await {
+        Err(error) if error.kind != SystemErrorKind::NotFound => Ok(Some(error)),
+        _ => {
+            context
+                .record
+                .append(entry(object, Event::Succeeded, &line, context))
+                .await?;
+            Ok(None)
+        }
+    }
 }
 
 fn by_target(rows: &[RequirementRow]) -> BTreeMap<String, Vec<String>> {

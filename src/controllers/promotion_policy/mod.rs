@@ -14,6 +14,7 @@ mod hardened;
 mod leaving;
 mod plan;
 pub mod reading;
+mod remote;
 mod report;
 mod requirements;
 mod rules;
@@ -46,6 +47,8 @@ pub struct Controller {
     requirements: Aside,
     /// Which ways around the gate are open.
     hardened: Aside,
+    /// Whether the project tells us what happens.
+    remote: Aside,
 }
 
 /// What the names of one gate meant.
@@ -63,6 +66,7 @@ impl Controller {
             looked: Mutex::default(),
             requirements: Aside::default(),
             hardened: Aside::default(),
+            remote: Aside::default(),
         }
     }
 
@@ -116,6 +120,7 @@ impl Reconcile for Controller {
         if policy.metadata.deletion_timestamp.is_some() {
             self.requirements.forget(&policy);
             self.hardened.forget(&policy);
+            self.remote.forget(&policy);
             return leaving::leave(&policy, context).await;
         }
         let now = context.clock.now();
@@ -140,6 +145,7 @@ impl Reconcile for Controller {
             told =
                 requirements::follow(&self.requirements, &policy, &gathered, &planned, anew, context).await;
             let open = hardened::follow(&self.hardened, &policy, &gathered, &planned, anew, context).await;
+            remote::follow(&self.remote, &policy, &gathered, &planned, anew, context).await;
             told = told.and(open);
         }
         report::report(&policy, &gathered, &planned, told, applied, context).await

@@ -9,7 +9,7 @@ use kube::ResourceExt as _;
 use lockstep_core::api::condition::{ConditionType, Reason};
 use lockstep_core::api::promotion_policy::{PendingPlan, PlanSubject, RequirementRow, SubmitRequirements};
 use lockstep_core::api::reference::Mode;
-use lockstep_core::api::{CHANGED_BY, FINALIZER, PlanApproval, PromotionPolicy};
+use lockstep_core::api::{CHANGED_BY, PlanApproval, PromotionPolicy};
 use lockstep_core::domain::access::grant::Target;
 use lockstep_core::domain::approval::{Asked, Refused, find};
 use lockstep_core::domain::defaults;
@@ -24,10 +24,11 @@ use serde_json::json;
 use sha2::{Digest as _, Sha256};
 
 use super::super::Context;
+use super::apply::{Kept, keep};
 use super::aside::{self, Aside, Told};
 use super::gather::Gathered;
+use super::key;
 use super::plan::Planned;
-use super::{apply, key};
 
 /// What a pass is about.
 struct Here<'a> {
@@ -44,7 +45,7 @@ struct Here<'a> {
 }
 
 /// The address under which a project's requirements are held.
-fn address(server: &str, project: &str) -> String {
+pub fn address(server: &str, project: &str) -> String {
     let target = Target::GerritRef {
         server: server.to_owned(),
         project: project.to_owned(),
@@ -61,6 +62,18 @@ pub fn project_of(row: &RequirementRow, server: &str) -> Option<String> {
             project,
             ..
         }) if there == server => Some(project),
+        _ => None,
+    }
+}
+
+/// The project of an address, if it is on the same server as another address.
+pub fn project_there(address: &str, other: &str) -> Option<String> {
+    match (address.parse(), other.parse()) {
+        (Ok(Target::GerritRef { server, project, .. }), Ok(Target::GerritRef { server: here, .. }))
+            if server == here =>
+        {
+            Some(project)
+        }
         _ => None,
     }
 }
@@ -242,12 +255,7 @@ impl Here<'_> {
         if writes {
             self.record(Event::Intent, &decision.lines.join("; ")).await?;
         }
-        if !rows.is_empty() {
-            self.context
-                .cluster
-                .add_finalizer(&self.object, FINALIZER)
-                .await?;
-        }
+
         self.keep(&rows).await?;
         if writes {
             self.note_drift(&decision).await;
@@ -285,12 +293,7 @@ impl Here<'_> {
             rows.retain(|held| held != row);
             self.keep(&rows).await?;
         }
-        if rows.is_empty() && !writes {
-            self.context
-                .cluster
-                .remove_finalizer(&self.object, FINALIZER)
-                .await?;
-        }
+
         Ok(())
     }
 
@@ -334,7 +337,11 @@ impl Here<'_> {
     }
 
     async fn keep(&self, rows: &[RequirementRow]) -> Result<(), KeepError> {
-        apply::keep(self.policy, self.planned, rows, self.context).await
+        let held = Kept {
+            requirements: rows.to_vec(),
+            ..Kept::of(self.policy, self.context)
+        };
+        keep(self.policy, self.planned, &held, self.context).await
     }
 
     async fn note_drift(&self, decision: &Decision) {

@@ -13,6 +13,7 @@ mod groups;
 mod merges;
 mod people;
 mod query;
+mod remote;
 mod requirements;
 mod say;
 mod tips;
@@ -29,7 +30,7 @@ use lockstep_core::domain::ports::SystemError;
 use lockstep_core::domain::promotion::gate::GerritVersion;
 use lockstep_core::domain::promotion::gate::evidence::{ChangeNumber, CommitId, Evidence, LabelDefinition};
 use lockstep_core::domain::promotion::ports::reviews::{
-    ChangeName, ChangeRef, Ground, Inquiry, Lineage, Listed, Merges, Repository, RequirementChanges,
+    ChangeName, ChangeRef, Ground, Inquiry, Lineage, Listed, Merges, Remote, Repository, RequirementChanges,
     Requirements, Review, ReviewSystem, Saying, Watched, Written,
 };
 
@@ -122,6 +123,19 @@ impl ReviewSystem for GerritSystem {
 
     async fn requirements(&self, project: &str) -> Result<Requirements, SystemError> {
         self.read_requirements(project).await
+    }
+
+    async fn remote(&self, project: &str, name: &str) -> Result<Option<Remote>, SystemError> {
+        self.read_remote(project, name).await
+    }
+
+    async fn write_remote(
+        &self,
+        project: &str,
+        name: &str,
+        wanted: Option<&Remote>,
+    ) -> Result<Written, SystemError> {
+        self.change_remote(project, name, wanted).await
     }
 
     async fn ground(&self, project: &str, fresh: Timestamp) -> Result<Ground, SystemError> {

@@ -170,6 +170,16 @@ pub struct Ground {
     pub whole_topic: Option<bool>,
 }
 
+/// Where a server posts what happens in a project.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Remote {
+    pub url: String,
+    /// As Gerrit spells them: `change-merged`.
+    pub events: BTreeSet<String>,
+    /// Whether the certificate of the other side is checked.
+    pub verifies: bool,
+}
+
 /// One system where changes are reviewed. Errors are those of [`crate::domain::ports::AccessSystem`].
 #[async_trait]
 pub trait ReviewSystem: Send + Sync {
@@ -222,6 +232,18 @@ pub trait ReviewSystem: Send + Sync {
 
     /// Who may do what with a project's branches; rights are no older than `fresh`.
     async fn ground(&self, project: &str, fresh: Timestamp) -> Result<Ground, SystemError>;
+
+    /// The remote of that name in a project's own webhook configuration.
+    async fn remote(&self, project: &str, name: &str) -> Result<Option<Remote>, SystemError>;
+
+    /// Makes the remote of that name so; `None`: there is none. Others stay as they are. Where we may not submit a change of
+    /// configuration, or the site demands its review, it is made for people to submit, and the error says so until it is.
+    async fn write_remote(
+        &self,
+        project: &str,
+        name: &str,
+        wanted: Option<&Remote>,
+    ) -> Result<Written, SystemError>;
 
     /// Makes a project's own submit requirements so, in one commit, and reads them back. Where the site demands review
     /// of its configuration a change is made for people to submit, and the error says so until it is.
