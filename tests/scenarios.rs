@@ -17,6 +17,8 @@ mod brakes;
 mod checks;
 #[path = "scenarios/claims.rs"]
 mod claims;
+#[path = "scenarios/completeness.rs"]
+mod completeness;
 #[path = "scenarios/credentials.rs"]
 mod credentials;
 #[path = "scenarios/deletion.rs"]
@@ -61,6 +63,8 @@ mod promotions_served;
 mod promotions_sweep;
 #[path = "scenarios/promotions_together.rs"]
 mod promotions_together;
+#[path = "scenarios/promotions_twins.rs"]
+mod promotions_twins;
 #[path = "scenarios/quiet.rs"]
 mod quiet;
 #[path = "scenarios/requirements.rs"]

@@ -1,16 +1,21 @@
-//! What the record says of promotions: baselines and environments as they were last said to be, and where the entries
-//! of ended promotions stand. Those are large, and are read back when somebody asks.
+//! What the record says of promotions: baselines, environments and ledgers as they were last said to be, who acted when
+//! (`trail`), and where the entries of ended promotions stand. Those are large, and are read back when somebody asks.
 
+use std::collections::BTreeSet;
 use std::collections::btree_map::{BTreeMap, Entry};
 use std::path::Path;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use lockstep_core::domain::ports::{KeepError, NEWEST};
+use jiff::Timestamp;
+use lockstep_core::domain::ports::{self, KeepError, NEWEST, ObjectKey};
 use lockstep_core::domain::promotion::gate::evidence::CommitId;
 use lockstep_core::domain::promotion::gate::range::{Acceptance, BaselineKey};
+use lockstep_core::domain::promotion::machine::attempt::{IdempotencyToken, PromotionName};
 use lockstep_core::domain::promotion::machine::queue::Environment;
 use lockstep_core::domain::promotion::machine::rollback::Recorded;
+use lockstep_core::domain::promotion::proof::explanation::Acted;
 use lockstep_core::domain::promotion::proof::fact::{GateFact, PromotionFact};
+use lockstep_core::domain::promotion::proof::ledger::Ledger;
 use serde::de::IgnoredAny;
 use serde::{Deserialize, Deserializer};
 use serde_json::{Value, json};
@@ -19,6 +24,7 @@ use tokio::sync::OnceCell;
 use super::fold::read;
 use super::line::{LineHash, Place};
 use super::segments::{line_at, segment};
+use super::trail::Trail;
 
 /// As much of a fact as is folded. A version that knows less than the one that wrote the rest can still read it.
 #[derive(Clone, Debug, Deserialize)]
@@ -38,15 +44,46 @@ pub(super) struct Told {
     /// Read when it is asked for.
     #[serde(default)]
     gate: Option<Value>,
+    #[serde(default)]
+    step: Option<Announced>,
+    #[serde(default, deserialize_with = "is_there")]
+    ended: bool,
+    #[serde(default)]
+    ledger: Option<Ledger>,
 }
 
 #[derive(Clone, Debug, Deserialize)]
 struct Policy {
+    name: String,
     uid: String,
+}
+
+/// A try of a step.
+#[derive(Clone, Debug, Deserialize)]
+struct Announced {
+    token: IdempotencyToken,
 }
 
 fn is_there<'de, D: Deserializer<'de>>(deserializer: D) -> Result<bool, D::Error> {
     Option::<IgnoredAny>::deserialize(deserializer).map(|found| found.is_some())
+}
+
+/// Whose entry it is, and of when.
+#[derive(Clone, Debug)]
+pub(super) struct Whose {
+    namespace: String,
+    name: String,
+    time: Timestamp,
+}
+
+impl From<&ports::Entry> for Whose {
+    fn from(entry: &ports::Entry) -> Self {
+        Self {
+            namespace: entry.object.namespace.clone(),
+            name: entry.object.name.clone(),
+            time: entry.time,
+        }
+    }
 }
 
 impl From<&PromotionFact> for Told {
@@ -57,16 +94,18 @@ impl From<&PromotionFact> for Told {
             change: _,
             revision: _,
             verdict: _,
-            step: _,
-            ended: _,
+            step,
+            ended,
             recorded,
             environment_state,
             baseline,
             accepted,
             gate,
+            ledger,
         } = fact;
         Self {
             policy: Policy {
+                name: policy.name.clone(),
                 uid: policy.uid.clone(),
             },
             environment: environment.clone(),
@@ -76,6 +115,11 @@ impl From<&PromotionFact> for Told {
             accepted: accepted.clone(),
             // Plain values: serialising them cannot fail.
             gate: gate.as_ref().map(|gate| json!(gate)),
+            step: step.as_ref().map(|step| Announced {
+                token: step.token.clone(),
+            }),
+            ended: ended.is_some(),
+            ledger: ledger.clone(),
         }
     }
 }
@@ -88,6 +132,8 @@ struct Telling {
 
 #[derive(Deserialize)]
 struct TellingEntry {
+    time: Timestamp,
+    object: ObjectKey,
     #[serde(default)]
     promotion: Option<Told>,
 }
@@ -109,7 +155,7 @@ struct WholeFact {
 }
 
 /// Policy uid and environment.
-type Where = (String, String);
+pub(super) type Where = (String, String);
 
 /// What is kept in memory; each with the number of the entry that said it, because entries come in any order.
 #[derive(Debug, Default)]
@@ -121,20 +167,39 @@ struct Folded {
     gates: BTreeMap<Where, (u64, Value)>,
     /// By namespace of the policy.
     gates_of_places: BTreeMap<(String, BaselineKey), (u64, Value)>,
+    trail: Trail,
+    /// By namespace, policy and environment: a policy that was made anew goes on where the last one ended.
+    ledgers: BTreeMap<(String, String, String), (u64, Ledger)>,
 }
 
 impl Folded {
-    fn take_in(&mut self, place: Place, told: Told) {
+    fn take_in(&mut self, place: Place, whose: Whose, told: Told) {
         let Told {
-            policy: Policy { uid },
+            policy: Policy { name: policy, uid },
             environment,
             recorded,
             environment_state,
             baseline,
             accepted,
             gate,
+            step,
+            ended,
+            ledger,
         } = told;
+        if let Some(ledger) = ledger {
+            let of = (whose.namespace, policy, environment.clone());
+            keep_newest(&mut self.ledgers, of, place.tip.seq, ledger);
+        }
         let at = (uid, environment);
+        let promotion = PromotionName(whose.name);
+        if let Some(Announced { token }) = step {
+            self.trail
+                .announced(place.tip.seq, &at, &promotion, token, whose.time);
+        }
+        // Who leaves nothing on record never acted.
+        if ended && recorded {
+            self.trail.ended(&at, &promotion, whose.time);
+        }
         let seq = place.tip.seq;
         if recorded {
             let all = self.promotions.entry(at.clone()).or_default();
@@ -203,14 +268,25 @@ impl Facts {
     }
 
     /// An entry was written.
-    pub(super) fn hear(&self, place: Place, told: Told) {
-        self.folded().take_in(place, told);
+    pub(super) fn hear(&self, place: Place, (whose, told): (Whose, Told)) {
+        self.folded().take_in(place, whose, told);
     }
 
     fn scan(&self, directory: &Path) -> Result<(), KeepError> {
         read(directory, |place, _, Telling { entry }| {
-            if let Some(told) = entry.promotion.filter(|_| place.tip.seq <= self.opened) {
-                self.hear(place, told);
+            let TellingEntry {
+                time,
+                object,
+                promotion,
+            } = entry;
+            if let Some(told) = promotion.filter(|_| place.tip.seq <= self.opened) {
+                let ObjectKey { namespace, name, .. } = object;
+                let whose = Whose {
+                    namespace,
+                    name,
+                    time,
+                };
+                self.hear(place, (whose, told));
             }
             Ok(())
         })
@@ -279,6 +355,36 @@ impl Facts {
         Ok(found
             .map(|(commit, (_, acceptance))| (commit.clone(), acceptance.clone()))
             .collect())
+    }
+
+    pub(super) async fn announced(
+        self: &Arc<Self>,
+        tokens: &BTreeSet<IdempotencyToken>,
+        directory: &Path,
+    ) -> Result<BTreeMap<IdempotencyToken, PromotionName>, KeepError> {
+        Ok(self.all(directory).await?.trail.of(tokens))
+    }
+
+    pub(super) async fn acted_in(
+        self: &Arc<Self>,
+        policy_uid: &str,
+        environment: &str,
+        directory: &Path,
+    ) -> Result<Vec<Acted>, KeepError> {
+        let at = (policy_uid.to_owned(), environment.to_owned());
+        Ok(self.all(directory).await?.trail.acted_in(&at))
+    }
+
+    pub(super) async fn ledger_of(
+        self: &Arc<Self>,
+        namespace: &str,
+        policy: &str,
+        environment: &str,
+        directory: &Path,
+    ) -> Result<Option<Ledger>, KeepError> {
+        let at = (namespace.to_owned(), policy.to_owned(), environment.to_owned());
+        let all = self.all(directory).await?;
+        Ok(all.ledgers.get(&at).map(|(_, ledger)| ledger.clone()))
     }
 
     pub(super) async fn promotions_of(

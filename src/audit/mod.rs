@@ -11,6 +11,7 @@
 //! * `fold`: what an object holds, according to the record.
 //! * `heard`: who ever held anything, kept in memory.
 //! * `facts`: baselines, environments and ended promotions, kept in memory as far as they are small.
+//! * `trail`: which promotions were at work when.
 
 mod facts;
 mod fold;
@@ -18,6 +19,7 @@ mod heard;
 mod line;
 pub mod record;
 mod segments;
+mod trail;
 mod writer;
 
 pub use record::FileRecord;

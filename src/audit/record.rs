@@ -9,13 +9,16 @@ use lockstep_core::api::access_binding::InventoryRow;
 use lockstep_core::domain::ports::{Entry, EntryId, KeepError, Record};
 use lockstep_core::domain::promotion::gate::evidence::CommitId;
 use lockstep_core::domain::promotion::gate::range::{Acceptance, BaselineKey};
+use lockstep_core::domain::promotion::machine::attempt::{IdempotencyToken, PromotionName};
 use lockstep_core::domain::promotion::machine::queue::Environment;
 use lockstep_core::domain::promotion::machine::rollback::Recorded;
+use lockstep_core::domain::promotion::proof::explanation::Acted;
 use lockstep_core::domain::promotion::proof::fact::GateFact;
+use lockstep_core::domain::promotion::proof::ledger::Ledger;
 use tokio::sync::mpsc::Sender;
 use tokio::sync::oneshot;
 
-use super::facts::{Facts, Told};
+use super::facts::{self, Facts, Told};
 use super::fold::{Whose, inventories};
 use super::heard::{Heard, gaining};
 use super::segments::{Directory, OpenError, Recovered};
@@ -99,7 +102,8 @@ impl Record for FileRecord {
     async fn append(&self, entry: Entry) -> Result<EntryId, KeepError> {
         let whose = gaining(&entry);
         self.heard.hear(whose.as_ref());
-        let told = entry.promotion.as_ref().map(Told::from);
+        let told = entry.promotion.as_ref();
+        let told = told.map(|fact| (facts::Whose::from(&entry), Told::from(fact)));
         let entry = serde_json::to_string(&entry).map_err(|error| KeepError {
             what: "record",
             message: error.to_string(),
@@ -171,6 +175,30 @@ impl Record for FileRecord {
     ) -> Result<BTreeMap<CommitId, Acceptance>, KeepError> {
         self.facts
             .accepted_in(policy_uid, environment, &self.directory)
+            .await
+    }
+
+    async fn announced(
+        &self,
+        tokens: &BTreeSet<IdempotencyToken>,
+    ) -> Result<BTreeMap<IdempotencyToken, PromotionName>, KeepError> {
+        self.facts.announced(tokens, &self.directory).await
+    }
+
+    async fn acted_in(&self, policy_uid: &str, environment: &str) -> Result<Vec<Acted>, KeepError> {
+        self.facts
+            .acted_in(policy_uid, environment, &self.directory)
+            .await
+    }
+
+    async fn ledger_of(
+        &self,
+        namespace: &str,
+        policy: &str,
+        environment: &str,
+    ) -> Result<Option<Ledger>, KeepError> {
+        self.facts
+            .ledger_of(namespace, policy, environment, &self.directory)
             .await
     }
 

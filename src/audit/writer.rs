@@ -8,7 +8,7 @@ use lockstep_core::domain::ports::{EntryId, KeepError};
 use tokio::sync::mpsc::{Receiver, Sender, channel};
 use tokio::sync::oneshot;
 
-use super::facts::{Facts, Told};
+use super::facts::{Facts, Told, Whose};
 use super::line::{Place, Tip};
 use super::segments::{Directory, End};
 
@@ -18,7 +18,7 @@ const BATCH: usize = 512;
 /// An entry as JSON, what it says of promotions, and who waits for its id.
 pub(super) struct Append {
     pub(super) entry: String,
-    pub(super) told: Option<Told>,
+    pub(super) told: Option<(Whose, Told)>,
     pub(super) done: oneshot::Sender<Result<EntryId, KeepError>>,
 }
 

@@ -159,6 +159,9 @@ impl Wiring {
         };
         self.reindex(&subject, &words(old), &words(new));
         let asked = asked_again(old, new);
+        if asked {
+            self.tell_connections(name.namespace(), old, new);
+        }
         if asked || torn || lost_status(old, new) {
             self.wake(subject);
         }
@@ -168,6 +171,27 @@ impl Wiring {
             self.wake_word(Word::policy(name));
         } else if gate(old) != gate(new) || !before.iter().map(bounds).eq(after.iter().map(bounds)) {
             self.wake_word(Word::unfinished_of(name));
+        }
+    }
+
+    /// A connection is told of whoever may be its first user, and of whoever may have been its last: it holds a finalizer
+    /// in between.
+    fn tell_connections(
+        &self,
+        namespace: &str,
+        old: Option<&PromotionPolicy>,
+        new: Option<&PromotionPolicy>,
+    ) {
+        let named = |policy: Option<&PromotionPolicy>| {
+            policy.map_or_else(BTreeSet::new, |policy| connections(namespace, &policy.spec))
+        };
+        let (old, new) = (named(old), named(new));
+        let left = old.difference(&new).cloned();
+        let lacking = new
+            .iter()
+            .filter(|connection| self.is_without_finalizer(connection));
+        for connection in left.chain(lacking.cloned()) {
+            self.wake(connection);
         }
     }
 

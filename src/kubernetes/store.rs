@@ -245,6 +245,11 @@ impl Wiring {
         self.index.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// Whether one more user of a connection may be the first that counts.
+    pub(super) fn is_without_finalizer(&self, connection: &Subject) -> bool {
+        self.holding.lacks(connection)
+    }
+
     pub(super) fn wake(&self, subject: Subject) {
         // Nobody listens any more only while the process ends.
         let _ = self.wake.send(subject);

@@ -58,6 +58,7 @@ async fn metrics(State(health): State<Arc<Health>>) -> impl IntoResponse {
         let (_, count) = store.promotions.count(is);
         health.metrics.unreviewed(review, count);
     }
+    health.metrics.runs(&store.policies.all());
     let kind = "application/openmetrics-text; version=1.0.0; charset=utf-8";
     ([(header::CONTENT_TYPE, kind)], health.metrics.text())
 }

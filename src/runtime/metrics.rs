@@ -4,6 +4,8 @@
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
+use kube::ResourceExt as _;
+use lockstep_core::api::PromotionPolicy;
 use lockstep_core::domain::ports::{ConnectionKind, Tally};
 use lockstep_core::domain::promotion::gate::break_glass::Unreviewed;
 use lockstep_core::domain::unattended::Unattended;
@@ -55,6 +57,14 @@ struct Why {
     why: String,
 }
 
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct Ran {
+    namespace: String,
+    policy: String,
+    environment: String,
+    result: &'static str,
+}
+
 fn seconds() -> Histogram {
     // 5 ms to 160 s: from a pass that finds nothing to do to one beyond its deadline.
     Histogram::new(exponential_buckets(0.005, 2.0, 16))
@@ -79,6 +89,7 @@ pub struct Metrics {
     unattended: Family<Why, Gauge>,
     unreviewed: Family<Review, Gauge>,
     webhooks: Family<Webhook, Counter>,
+    runs: Family<Ran, Gauge>,
     clients: Arc<HttpMetrics>,
 }
 
@@ -103,6 +114,7 @@ impl Default for Metrics {
             unattended: Family::default(),
             unreviewed: Family::default(),
             webhooks: Family::default(),
+            runs: Family::default(),
             clients,
         };
         registry.register(
@@ -181,6 +193,11 @@ impl Default for Metrics {
             "Requests to the webhook address, by what became of them",
             metrics.webhooks.clone(),
         );
+        registry.register(
+            "lockstep_environment_runs",
+            "Runs and writes in an environment, whoever began them, by whether a promotion explains them",
+            metrics.runs.clone(),
+        );
         *metrics.registry.lock().unwrap_or_else(PoisonError::into_inner) = registry;
         metrics
     }
@@ -215,6 +232,33 @@ impl Metrics {
         self.unreviewed
             .get_or_create(&Review { review })
             .set(whole(count));
+    }
+
+    /// What ran in the environments of all policies; those that are no more are forgotten.
+    pub(super) fn runs(&self, policies: &[Arc<PromotionPolicy>]) {
+        self.runs.clear();
+        for policy in policies {
+            let rows = policy
+                .status
+                .as_ref()
+                .and_then(|status| status.environments.as_deref());
+            for row in rows.unwrap_or_default() {
+                let Some(runs) = &row.runs else { continue };
+                for (result, count) in [
+                    ("explained", runs.explained),
+                    ("acknowledged", runs.acknowledged),
+                    ("unexplained", runs.unexplained),
+                ] {
+                    let ran = Ran {
+                        namespace: policy.namespace().unwrap_or_default(),
+                        policy: policy.name_any(),
+                        environment: row.name.clone(),
+                        result,
+                    };
+                    self.runs.get_or_create(&ran).set(count);
+                }
+            }
+        }
     }
 
     pub(super) fn webhook(&self, received: Received) {

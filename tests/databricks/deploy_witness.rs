@@ -2,11 +2,11 @@
 
 use jiff::{SignedDuration, Timestamp};
 use lockstep_core::domain::promotion::ports::deployments::{Deployment as _, Population, words};
-use lockstep_core::domain::promotion::proof::completeness::Act;
+use lockstep_core::domain::promotion::proof::completeness::{Act, Runs};
 use serde_json::json;
 
 use crate::deploy::{DIRECTORY, MODEL, Stage, done, job_step, key, settled};
-use crate::sim::BOT;
+use crate::sim::{BOT, US};
 
 fn hour() -> (Timestamp, Timestamp) {
     let now = Timestamp::now();
@@ -49,40 +49,74 @@ async fn every_run_as_the_identity_is_seen_whoever_started_it() {
         .await;
     stage.sim.settings(json!({"emptyPages": true})).await;
     let (from, to) = hour();
-    let population = stage.deployment.witness().runs(BOT, from, to).await.unwrap();
+    let bot = [BOT.to_owned()].into();
+    let witness = stage.deployment.witness();
+    let found = witness.runs(&bot, from, to).await.unwrap();
     let theirs = format!("databricks://1234567890123456/runs/{}", theirs["run_id"]);
-    let mut expected = vec![ours[words::ADDRESS].as_str(), theirs.as_str()];
-    let mut found = addresses(&population);
+    let mut seen: Vec<_> = found
+        .seen
+        .iter()
+        .map(|run| {
+            let address = run.occurrence.address.as_str();
+            (address, run.run_as.as_str(), run.token.as_ref(), run.triggered)
+        })
+        .collect();
+    let mut expected = vec![
+        (ours[words::ADDRESS].as_str(), BOT, Some(&key.token), false),
+        (theirs.as_str(), BOT, None, false),
+    ];
+    seen.sort_unstable();
     expected.sort_unstable();
-    found.sort_unstable();
-    assert_eq!(found, expected);
-    assert_eq!(population.unseen.len(), 1, "{population:?}");
-    assert!(
-        population.unseen[0].what.contains("without a job"),
-        "{population:?}"
-    );
-    // What is gone is said to be unseen.
+    assert_eq!(seen, expected);
+    let starters: Vec<_> = found
+        .seen
+        .iter()
+        .map(|run| run.occurrence.by.as_deref())
+        .collect();
+    assert!(starters.contains(&Some(US)), "{starters:?}");
+    let job = job.to_string();
+    assert!(found.seen.iter().all(|run| run.job.as_ref() == Some(&job)));
+    assert!(found.seen.iter().all(|run| found.newest >= run.occurrence.at));
+    assert_eq!(found.hidden.len(), 1, "{found:?}");
+    assert!(found.hidden[0].why.contains("without a job"), "{found:?}");
+    assert_eq!(found.unseen, []);
+    // One listing serves whoever else is asked for.
+    let both = [BOT.to_owned(), "ada@example.com".to_owned()].into();
+    let more = witness.runs(&both, from, to).await.unwrap();
+    assert!(more.seen.len() > found.seen.len() || more == found, "{more:?}");
+    // Of what is gone nobody can say whom it ran as.
     stage
         .sim
-        .stranger("POST", "/api/2.2/jobs/delete", json!({"job_id": job}))
+        .stranger(
+            "POST",
+            "/api/2.2/jobs/delete",
+            json!({"job_id": job.parse::<u64>().unwrap()}),
+        )
         .await;
-    let population = stage.deployment.witness().runs(BOT, from, to).await.unwrap();
-    assert!(population.occurrences.is_empty(), "{population:?}");
-    assert!(
-        population
-            .unseen
-            .iter()
-            .any(|unseen| unseen.why.contains("the job is gone")),
-        "{population:?}"
-    );
+    let found = witness.runs(&bot, from, to).await.unwrap();
+    assert_eq!(found.seen, []);
+    let gone = found
+        .hidden
+        .iter()
+        .filter(|hidden| hidden.why == "the job is gone");
+    assert_eq!(gone.count(), 2, "{found:?}");
     let long_ago: Timestamp = "2020-01-01T00:00:00Z".parse().unwrap();
-    let population = stage
-        .deployment
-        .witness()
-        .runs(BOT, long_ago, long_ago)
+    let found = witness.runs(&bot, long_ago, long_ago).await.unwrap();
+    assert_eq!(found, Runs::default());
+}
+
+#[tokio::test]
+async fn a_model_that_is_not_there_is_said_to_be_unseen() {
+    let stage = Stage::set().await;
+    let (from, to) = hour();
+    let aliases = ["champion".to_owned()].into();
+    let witness = stage.deployment.witness();
+    let population = witness
+        .model("ml.fraud.nothing", &aliases, from, to)
         .await
         .unwrap();
-    assert_eq!(population, Population::default());
+    assert_eq!(population.occurrences, []);
+    assert_eq!(population.unseen[0].what, "model ml.fraud.nothing");
 }
 
 #[tokio::test]
@@ -112,10 +146,12 @@ async fn versions_aliases_configurations_and_files_are_seen_with_their_makers() 
     );
     assert_eq!(population.occurrences[0].by.as_deref(), Some("admin@example.com"));
     assert_eq!(witness.endpoint("nothing").await.unwrap(), Population::default());
-    let population = witness.files("/Workspace/lockstep/fraud").await.unwrap();
+    let population = witness.files("/Workspace/lockstep/fraud", "0123*").await.unwrap();
     assert_eq!(
         addresses(&population),
         [files[words::ADDRESS].as_str()],
         "{DIRECTORY}"
     );
+    let others = witness.files("/Workspace/lockstep/fraud", "9*").await.unwrap();
+    assert_eq!(others, Population::default());
 }

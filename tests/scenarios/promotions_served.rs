@@ -83,6 +83,11 @@ async fn a_model_of_another_hand_and_several_of_one_run_are_not_taken() {
     let Some(team) = served("unreviewed", json!({})).await else {
         return;
     };
+    // What nobody explains would hold what comes after it.
+    let reports = json!({"onFailure": "Rollback", "onUnexplained": "Report"});
+    let environments = json!([team.environment("prod", reports)]);
+    team.policy(&team.whole_way(json!({})), json!({"environments": environments}))
+        .await;
     // In the middle of the run, by somebody else.
     team.trains(json!([{"model": team.model(), "by": crate::support::world::APPLICATION}]))
         .await;

@@ -207,7 +207,10 @@ pub struct RunsStatus {
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 16))]
     pub unseen: Vec<UnseenRow>,
-    /// Up to when it was counted.
+    /// Since when: what ran before Lockstep looked is none of the population.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub since: Option<Timestamp>,
+    /// When it was last counted.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub counted: Option<Timestamp>,
 }

@@ -131,6 +131,19 @@ fn the_newest_directories_and_those_in_use_stay() {
     assert!(!disposable(&shared, 2, &in_use).contains("/w/p0"));
 }
 
+#[test]
+fn the_directory_of_a_failure_takes_the_place_of_none() {
+    let mut record: Vec<Recorded> = (0..4).map(|n| recorded(&format!("p{n}"), n)).collect();
+    record[2].succeeded = false;
+    record[3].succeeded = false;
+    let held = BTreeSet::from([name("p3")]);
+    let gone: Vec<String> = disposable(&record, 2, &held).into_iter().collect();
+    assert_eq!(gone, ["/w/p2"]);
+    // What a later try brought to its end is a success.
+    record[2].directory = Some("/w/p1".into());
+    assert!(disposable(&record, 2, &held).is_empty());
+}
+
 fn version(number: u64, by: &str, minute: i64) -> ModelVersion {
     ModelVersion {
         model: "ml.fraud.scorer".into(),

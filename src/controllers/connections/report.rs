@@ -11,7 +11,7 @@ use serde_json::json;
 
 use super::super::{Context, Next};
 use super::Connection;
-use super::gather::Gathered;
+use super::gather::{Dependants, Gathered};
 
 pub async fn report(connection: &Connection<'_>, gathered: Gathered, context: &Context) -> Next {
     let now = context.clock.now();
@@ -85,7 +85,7 @@ pub async fn report(connection: &Connection<'_>, gathered: Gathered, context: &C
     };
     if going {
         let message = format!(
-            "{} bindings still depend on it: delete or change them first",
+            "{} still depend on it: delete or change them first",
             gathered.dependants
         );
         sayings.push(Saying::new(
@@ -136,11 +136,11 @@ fn known(connection: &Connection<'_>, context: &Context) -> serde_json::Value {
 
 async fn look_after_finalizer(
     connection: &Connection<'_>,
-    dependants: usize,
+    dependants: Dependants,
     context: &Context,
 ) -> Result<(), KeepError> {
     let going = connection.meta.deletion_timestamp.is_some();
-    match (connection.has_finalizer(), dependants > 0, going) {
+    match (connection.has_finalizer(), dependants.any(), going) {
         (false, true, false) => {
             context
                 .cluster

@@ -7,8 +7,8 @@ use lockstep_core::domain::ports::{Entry, Event, KeepError, ObjectKey};
 use serde_json::json;
 
 use super::super::{Context, promotion};
-use super::key;
 use super::plan::Planned;
+use super::{directories, key};
 
 /// Writes.
 pub async fn apply(policy: &PromotionPolicy, planned: &Planned, context: &Context) -> Result<(), KeepError> {
@@ -54,6 +54,10 @@ pub async fn apply(policy: &PromotionPolicy, planned: &Planned, context: &Contex
             promotion: Some(fact.clone()),
         };
         context.record.append(entry).await?;
+    }
+    // Nobody is at work yet: the turn is given by what is kept below.
+    for (environment, old) in &planned.old {
+        directories::delete(policy, environment, old, context).await?;
     }
     keep(policy, planned, &Kept::of(policy, context), context).await?;
     for (name, spec) in &planned.make {

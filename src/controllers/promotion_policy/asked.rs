@@ -125,7 +125,7 @@ impl Ask {
     /// Why a policy says that it waits.
     pub fn reason(&self) -> Reason {
         match self.subject {
-            PlanSubject::Resume => Reason::Held,
+            PlanSubject::Resume | PlanSubject::Runs => Reason::Held,
             PlanSubject::MovedBaseline => Reason::BaselineMoved,
             PlanSubject::Commit => Reason::UnreviewedAncestor,
             _ => Reason::AwaitingApproval,

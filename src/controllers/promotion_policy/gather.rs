@@ -23,6 +23,7 @@ use super::super::Context;
 use super::super::branches::{Branches, History, Tips};
 use super::super::promotion;
 use super::claims::{self, Claims};
+use super::completeness::{self, Counting};
 use super::reading::{self, Declared, Problem, Remembered};
 use super::rules;
 
@@ -67,11 +68,14 @@ pub struct Environment {
     pub siblings: Vec<Arc<Promotion>>,
     /// Who wrote and who committed what lies between the baseline and the tip.
     pub hands: BTreeMap<CommitId, BTreeSet<Email>>,
+    /// What ran and was written there.
+    pub counted: Option<completeness::Counted>,
 }
 
 /// Reads; the names of the gate as well where it is not known what they mean.
 pub async fn gather(
     branches: &Branches,
+    counting: &Counting,
     object: &PromotionPolicy,
     rules: Option<Arc<BTreeMap<String, Rules>>>,
     context: &Context,
@@ -118,6 +122,7 @@ pub async fn gather(
                 contenders: promotion::contenders(&siblings, &name),
                 siblings,
                 hands: BTreeMap::new(),
+                counted: None,
                 name,
             }
         })
@@ -135,24 +140,38 @@ pub async fn gather(
     }
     // Before Gerrit is asked: whoever goes back needs a turn without it.
     claims::read(object, &policy, &mut gathered.environments, context);
-    let review = match context.reviews.open(&policy.gerrit).await {
-        Ok(review) => review,
-        Err(error) => {
-            gathered.errors.push(error);
-            return gathered;
+    match context.reviews.open(&policy.gerrit).await {
+        Err(error) => gathered.errors.push(error),
+        Ok(review) => {
+            let looking = Looking {
+                branches,
+                object,
+                policy: &policy,
+                review: &*review,
+                context,
+            };
+            if let Err(error) = look(&looking, &mut gathered).await {
+                gathered.errors.push(error);
+            }
         }
-    };
-    let looking = Looking {
-        branches,
-        object,
-        policy: &policy,
-        review: &*review,
-        context,
-    };
-    if let Err(error) = look(&looking, &mut gathered).await {
-        gathered.errors.push(error);
+    }
+    // What runs is asked of another system, which may be there when Gerrit is not.
+    if let Err(error) = count(counting, object, &mut gathered, context).await {
+        gathered.unkept = Some(error);
     }
     gathered
+}
+
+async fn count(
+    counting: &Counting,
+    object: &PromotionPolicy,
+    gathered: &mut Gathered,
+    context: &Context,
+) -> Result<(), KeepError> {
+    for environment in &mut gathered.environments {
+        environment.counted = counting.look(object, environment, context).await?;
+    }
+    Ok(())
 }
 
 /// What the status does not say any more, or never did, is asked of the record: re-creating a policy launders nothing.

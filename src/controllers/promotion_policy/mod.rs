@@ -2,12 +2,15 @@
 //!
 //! The recipe, one file a step: [`gather`] reads, [`plan`] decides purely, [`apply`] writes to the cluster what was
 //! decided, [`report`] owns the rest of status. Outside nothing is written but [`requirements`], which is [`leaving`]'s to
-//! take back; the rest is the promotions' part.
+//! take back, and nothing deleted but [`directories`] that nobody needs any more; the rest is the promotions' part. What ran
+//! in the environments, whoever began it, is counted by [`completeness`].
 
 mod apply;
 mod aside;
 mod asked;
 mod claims;
+mod completeness;
+mod directories;
 mod gate;
 mod gather;
 mod hardened;
@@ -18,7 +21,9 @@ mod remote;
 mod report;
 mod requirements;
 mod rules;
+mod unexplained;
 pub mod unreviewed;
+mod witnessed;
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -49,6 +54,7 @@ pub struct Controller {
     hardened: Aside,
     /// Whether the project tells us what happens.
     remote: Aside,
+    counting: completeness::Counting,
 }
 
 /// What the names of one gate meant.
@@ -67,6 +73,7 @@ impl Controller {
             requirements: Aside::default(),
             hardened: Aside::default(),
             remote: Aside::default(),
+            counting: completeness::Counting::default(),
         }
     }
 
@@ -129,7 +136,7 @@ impl Reconcile for Controller {
         }
         let known = self.known(&policy, now);
         let looks_up = known.is_none();
-        let gathered = gather::gather(&self.branches, &policy, known, context).await;
+        let gathered = gather::gather(&self.branches, &self.counting, &policy, known, context).await;
         if let Some(error) = &gathered.unkept {
             tracing::warn!(%error, "the record could not be asked");
             return Next::Backoff;
@@ -138,6 +145,11 @@ impl Reconcile for Controller {
         let applied = apply::apply(&policy, &planned, context).await;
         if let (true, Some(rules)) = (looks_up, &gathered.rules) {
             self.note(&policy, rules.clone(), now);
+        }
+        if applied.is_ok() {
+            for (environment, counted) in &planned.counted {
+                self.counting.keep(&policy, environment, counted.clone());
+            }
         }
         let mut told = Told::default();
         if applied.is_ok() {

@@ -7,7 +7,9 @@ use jiff::Timestamp;
 use kube::ResourceExt as _;
 use lockstep_core::api::condition::Reason;
 use lockstep_core::api::promotion::{Deploy, PolicyRef};
-use lockstep_core::api::promotion_policy::{CurrentStatus, EnvironmentStatus, GateStatus, PlanSubject};
+use lockstep_core::api::promotion_policy::{
+    CurrentStatus, EnvironmentStatus, GateStatus, OnUnexplained, PlanSubject,
+};
 use lockstep_core::api::reference::Mode;
 use lockstep_core::api::{CHANGED_BY, Promotion, PromotionPolicy, PromotionSpec, RETRY};
 use lockstep_core::domain::defaults;
@@ -24,12 +26,15 @@ use lockstep_core::domain::promotion::machine::steps::Gate;
 use lockstep_core::domain::promotion::policy::claims::{Settled, settle};
 use lockstep_core::domain::promotion::proof::fact::{PolicyId, PromotionFact};
 
+use super::completeness::{self, Counted};
+use super::directories::Old;
 use super::gate::{self, Gates};
 use super::gather::{Environment, Gathered};
 use serde_json::json;
 
 use super::asked::{Approvals, Ask, Wanted};
 use super::reading;
+use super::unexplained;
 use super::unreviewed::{self, unreviewed};
 
 /// Characters of a conflict that a status shows.
@@ -55,6 +60,10 @@ pub struct Planned {
     pub conflicts: Conflicts,
     /// What people are asked, and what they said.
     pub asks: Vec<Ask>,
+    /// Directories that nobody needs any more, by environment.
+    pub old: Vec<(String, Old)>,
+    /// Counts that are relied on, by environment.
+    pub counted: Vec<(String, Counted)>,
     /// More are to be made than one pass makes.
     pub more: bool,
 }
@@ -70,6 +79,8 @@ pub fn plan(object: &PromotionPolicy, gathered: &Gathered, now: Timestamp) -> Pl
         forget: Vec::new(),
         facts: Vec::new(),
         asks: Vec::new(),
+        old: Vec::new(),
+        counted: Vec::new(),
         more: false,
     };
     if gathered.policy.is_err() {
@@ -91,13 +102,7 @@ pub fn plan(object: &PromotionPolicy, gathered: &Gathered, now: Timestamp) -> Pl
         .as_ref()
         .map_or(usize::MAX, |policy| policy.history.keep);
     for environment in &gathered.environments {
-        let held = environment.remembered.environment.held.as_ref();
-        let held = held.map(|hold| approvals.ask(resumption(&environment.name, hold)));
-        let wishes = Wishes {
-            resume: held.as_ref().is_some_and(|held| held.approval.is_ok()),
-            unexplained: None,
-        };
-        planned.asks.extend(held);
+        let (counted, wishes) = count(environment, &approvals, &mut planned);
         let settled = environment.claims.as_ref().map(|claims| {
             settle(
                 &claims.own,
@@ -112,7 +117,23 @@ pub fn plan(object: &PromotionPolicy, gathered: &Gathered, now: Timestamp) -> Pl
         let moved = moved(environment).map(|wanted| approvals.ask(wanted));
         let moves = moved.as_ref().is_some_and(|ask| ask.approval.is_ok());
         planned.asks.extend(moved);
-        let (mut row, fact) = remember(object, environment, settled, moves, &wishes, now);
+        let (mut row, fact) = remember(
+            object,
+            environment,
+            counted.as_ref(),
+            settled,
+            moves,
+            &wishes,
+            now,
+        );
+        planned.old.extend(
+            counted
+                .as_ref()
+                .and_then(|counted| old(object, environment, counted)),
+        );
+        planned
+            .counted
+            .extend(counted.map(|counted| (environment.name.clone(), counted)));
         if let Some(why) = &row.conflict {
             planned
                 .conflicts
@@ -149,6 +170,53 @@ pub fn plan(object: &PromotionPolicy, gathered: &Gathered, now: Timestamp) -> Pl
     planned.facts.extend(facts);
     planned.asks.extend(ask);
     planned
+}
+
+/// The count, with what a person has accepted of it, and what people and the count want of the environment.
+fn count(
+    environment: &Environment,
+    approvals: &Approvals<'_>,
+    planned: &mut Planned,
+) -> (Option<Counted>, Wishes) {
+    let hold = environment.remembered.environment.held.as_ref();
+    let mut counted = environment.counted.clone();
+    let strange = counted
+        .as_ref()
+        .and_then(|counted| unexplained::wanted(&environment.name, &counted.ledger));
+    let strange = strange.map(|wanted| approvals.ask(wanted));
+    // One plan is enough for what is held because of them.
+    let held = hold.filter(|hold| strange.is_none() || !unexplained::is_held_for_it(Some(hold)));
+    let held = held.map(|hold| approvals.ask(resumption(&environment.name, hold)));
+    let declared = environment.declared.as_ref();
+    let on = declared.map_or(OnUnexplained::Hold, |declared| {
+        declared.environment.on_unexplained
+    });
+    let mut wishes = unexplained::wishes(
+        strange.as_ref(),
+        hold,
+        on,
+        counted.as_ref().map(|counted| &counted.ledger),
+    );
+    wishes.resume |= held.as_ref().is_some_and(|held| held.approval.is_ok());
+    if let (Some(counted), Some(Ok(_))) = (&mut counted, strange.as_ref().map(|ask| &ask.approval)) {
+        counted.acknowledge();
+    }
+    planned.asks.extend(held.into_iter().chain(strange));
+    planned.more |= counted.as_ref().is_some_and(|counted| counted.more);
+    (counted, wishes)
+}
+
+/// Directories that go, unless nothing is to be written outside.
+fn old(object: &PromotionPolicy, environment: &Environment, counted: &Counted) -> Option<(String, Old)> {
+    let declared = environment.declared.as_ref().ok()?;
+    let enforces = defaults::policy_mode(&object.spec) == Mode::Enforce;
+    (enforces && !counted.old.is_empty()).then(|| {
+        let old = Old {
+            databricks: declared.environment.recipe.databricks.clone(),
+            directories: counted.old.clone(),
+        };
+        (environment.name.clone(), old)
+    })
 }
 
 /// What is aimed at by others too, in sentences.
@@ -262,6 +330,7 @@ fn retried(
 fn remember(
     object: &PromotionPolicy,
     environment: &Environment,
+    counted: Option<&Counted>,
     settled: Option<Settled>,
     moves: bool,
     wishes: &Wishes,
@@ -286,6 +355,9 @@ fn remember(
     if let Some(Settled { holds, lost, kept: _ }) = settled {
         row.holds = holds.into_iter().collect();
         row.conflict = (!lost.is_empty()).then(|| lost.join("; ").chars().take(CONFLICT).collect());
+    }
+    if let Some(counted) = counted {
+        row.runs = Some(completeness::row(counted, row.runs.as_ref()));
     }
     let Ok(declared) = &environment.declared else {
         return (row, None);
@@ -315,7 +387,7 @@ fn remember(
         .as_ref()
         .and_then(|name| current(environment, &name.0))
         .or(row.current);
-    (row, fact(object, environment, baseline, next))
+    (row, fact(object, environment, counted, baseline, next))
 }
 
 pub(super) fn policy_id(object: &PromotionPolicy) -> PolicyId {
@@ -329,6 +401,7 @@ pub(super) fn policy_id(object: &PromotionPolicy) -> PolicyId {
 fn fact(
     object: &PromotionPolicy,
     environment: &Environment,
+    counted: Option<&Counted>,
     baseline: Option<&CommitId>,
     next: queue::Environment,
 ) -> Option<PromotionFact> {
@@ -339,7 +412,11 @@ fn fact(
     if environment.remembered.baseline.as_ref() != baseline {
         fact.baseline = environment.baseline_key.clone().zip(baseline.cloned());
     }
-    (fact.environment_state.is_some() || fact.baseline.is_some()).then_some(fact)
+    fact.ledger = counted
+        .filter(|counted| counted.news)
+        .map(|counted| counted.ledger.clone());
+    let says = fact.environment_state.is_some() || fact.baseline.is_some() || fact.ledger.is_some();
+    says.then_some(fact)
 }
 
 /// The newest that waits and may still run.

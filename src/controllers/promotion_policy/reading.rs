@@ -222,6 +222,22 @@ fn floor<'a>(entries: impl Iterator<Item = &'a DatabricksTenant>) -> Option<Floo
         })
 }
 
+/// Whether a policy depends on a connection: it names it, and its owner lets it promote through it, or something that it
+/// wrote goes back through it. Anybody may name any connection, and that alone must neither pin it nor count for anything.
+pub fn depends_on(cluster: &dyn Cluster, object: &PromotionPolicy, connection: &ConnectionKey) -> bool {
+    let namespace = object.namespace().unwrap_or_default();
+    let Ok(policy) = whole(object) else { return false };
+    let status = object.status.as_ref();
+    let wrote = status.and_then(|status| status.requirements.as_ref());
+    if wrote.is_some_and(|rows| !rows.is_empty()) && policy.gerrit == *connection {
+        return true;
+    }
+    policy.environments.iter().any(|environment| {
+        [&policy.gerrit, &environment.recipe.databricks].contains(&connection)
+            && admitted(&policy, environment, &namespace, cluster).is_ok()
+    })
+}
+
 /// Branches that all policies behind one connection watch together.
 pub fn watched(
     objects: &dyn Objects,

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 use lockstep_core::api::condition::{ConditionType, Reason};
-use lockstep_core::api::promotion_policy::PendingPlan;
+use lockstep_core::api::promotion_policy::{EnvironmentStatus, PendingPlan, PlanSubject};
 use lockstep_core::api::reference::Mode;
 use lockstep_core::api::{PromotionPolicy, REQUESTED_AT};
 use lockstep_core::domain::defaults;
@@ -52,6 +52,7 @@ pub async fn report(
     let fields = told.fields.clone();
     told.add_to(&mut sayings);
     note(policy, &sayings, context).await;
+    name_strangers(policy, planned, context).await;
     if let Err(error) = write(policy, &sayings, &plans, fields, context, now).await {
         tracing::warn!(%error, "status could not be written");
         return Next::Backoff;
@@ -146,7 +147,13 @@ fn sayings(policy: &PromotionPolicy, gathered: &Gathered, planned: &Planned) -> 
 /// What waits for people.
 fn blocked(policy: &PromotionPolicy, planned: &Planned) -> Option<Saying> {
     let me = key(policy);
-    let asked = planned.asks.iter();
+    // What is only reported blocks nothing.
+    let held = |ask: &&Ask| {
+        let of = |row: &&EnvironmentStatus| ask.environment.as_ref() == Some(&row.name);
+        let row = planned.environments.iter().find(of);
+        ask.subject != PlanSubject::Runs || row.is_some_and(|row| row.held.is_some())
+    };
+    let asked = planned.asks.iter().filter(held);
     let asked = asked.filter_map(|ask| Some((ask.reason(), ask.sentence(&me)?)));
     // What fails in this pass is asked for from the next one on.
     let begun = planned.environments.iter().filter(|row| {
@@ -188,6 +195,24 @@ async fn write(
         status.retain(|_, value| !value.is_null());
     }
     context.cluster.write_status(&key(policy), status).await
+}
+
+/// People are told of what nobody explains, whether it holds anything or not.
+async fn name_strangers(policy: &PromotionPolicy, planned: &Planned, context: &Context) {
+    let status = policy.status.as_ref();
+    let shown =
+        |digest: &str| status.is_some_and(|status| status.plans.iter().any(|plan| plan.digest == digest));
+    for ask in &planned.asks {
+        let waits = ask.subject == PlanSubject::Runs && ask.approval.is_err();
+        if waits && !shown(&ask.digest.0) {
+            let note = Note {
+                reason: Reason::Unexplained,
+                message: ask.message.clone(),
+                warning: true,
+            };
+            context.cluster.note(&key(policy), note).await;
+        }
+    }
 }
 
 /// People are told when something begins to stand in the way.

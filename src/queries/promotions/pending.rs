@@ -100,15 +100,17 @@ pub fn resumption(policy: &PromotionPolicy, environment: &str) -> Result<Pending
     {
         return Err(no_environment(policy, environment));
     }
-    let held = row(policy, environment).and_then(|row| row.held.as_ref());
-    if held.is_none() {
+    let Some(held) = row(policy, environment).and_then(|row| row.held.as_ref()) else {
         return Err(format!(
             "environment {environment} is not held: there is nothing to resume"
         ));
-    }
+    };
+    // What is held because of what nobody explains goes on once that is acknowledged.
+    let ends = |subject: PlanSubject| {
+        subject == PlanSubject::Resume || (subject == PlanSubject::Runs && held.promotion.is_none())
+    };
     let is_it = |pending: &Pending| {
-        pending.plan.subject == PlanSubject::Resume
-            && pending.plan.environment.as_deref() == Some(environment)
+        ends(pending.plan.subject) && pending.plan.environment.as_deref() == Some(environment)
     };
     pending_of_policy(policy).into_iter().find(is_it).ok_or_else(|| {
         format!(
@@ -144,6 +146,20 @@ mod tests {
         );
         assert!(resumption(&policy, "staging").unwrap_err().contains("not held"));
         assert!(resumption(&policy, "live").unwrap_err().contains("staging, prod"));
+    }
+
+    #[test]
+    fn what_is_held_because_nobody_explains_it_goes_on_when_that_is_acknowledged() {
+        let with = |hold: serde_json::Value| {
+            policy(json!({
+                "environments": [{"name": "prod", "held": hold}],
+                "plans": [{"subject": "Runs", "environment": "prod", "digest": "sha256:d"}],
+            }))
+        };
+        let strange = with(json!({"reason": "1 run that no promotion explains"}));
+        assert_eq!(resumption(&strange, "prod").unwrap().plan.digest, "sha256:d");
+        let failed = with(json!({"reason": "it failed", "promotion": "fraud.prod.1.a"}));
+        assert!(resumption(&failed, "prod").unwrap_err().contains("next pass"));
     }
 
     #[test]

@@ -1,6 +1,6 @@
 //! What must not be forgotten: the journal in an object's status, and the record.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use async_trait::async_trait;
 use jiff::Timestamp;
@@ -12,9 +12,12 @@ use crate::domain::access::trust::Through;
 use crate::domain::plan::{Change, EffectDigest};
 use crate::domain::promotion::gate::evidence::CommitId;
 use crate::domain::promotion::gate::range::{Acceptance, BaselineKey};
+use crate::domain::promotion::machine::attempt::{IdempotencyToken, PromotionName};
 use crate::domain::promotion::machine::queue;
 use crate::domain::promotion::machine::rollback;
+use crate::domain::promotion::proof::explanation::Acted;
 use crate::domain::promotion::proof::fact::{GateFact, PromotionFact};
+use crate::domain::promotion::proof::ledger::Ledger;
 
 /// An object of ours, as journal and record name it.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -106,6 +109,30 @@ pub trait Record: Send + Sync {
         _environment: &str,
     ) -> Result<Vec<rollback::Recorded>, KeepError> {
         Ok(Vec::new())
+    }
+
+    /// Which promotions announced these tries. Of the newest only: who asks does so soon after.
+    async fn announced(
+        &self,
+        _tokens: &BTreeSet<IdempotencyToken>,
+    ) -> Result<BTreeMap<IdempotencyToken, PromotionName>, KeepError> {
+        Ok(BTreeMap::new())
+    }
+
+    /// The newest promotions that were at work in this environment of this policy, in no order.
+    async fn acted_in(&self, _policy_uid: &str, _environment: &str) -> Result<Vec<Acted>, KeepError> {
+        Ok(Vec::new())
+    }
+
+    /// What was last said to be explained in an environment of the policy of this name, be it another one by now;
+    /// `None`: nothing ever was.
+    async fn ledger_of(
+        &self,
+        _namespace: &str,
+        _policy: &str,
+        _environment: &str,
+    ) -> Result<Option<Ledger>, KeepError> {
+        Ok(None)
     }
 }
 

@@ -275,6 +275,10 @@ impl Files for WorkspaceFiles {
         Ok([
             (words::WAS.to_owned(), was.to_owned()),
             (words::DIRECTORY.to_owned(), step.directory.clone()),
+            (
+                words::ADDRESS.to_owned(),
+                super::in_workspace(&self.0, "directories", folder::bare(&step.directory)).await?,
+            ),
         ]
         .into())
     }

@@ -5,7 +5,7 @@
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use lockstep_core::domain::ports::SystemError;
+use lockstep_core::domain::ports::{SystemError, SystemErrorKind};
 use lockstep_core::domain::promotion::machine::state::{Failure, FailureKind, Words};
 use lockstep_core::domain::promotion::ports::deployments::{
     AliasStep, DeployError, Models, Progress, Restoration, words,
@@ -51,6 +51,18 @@ pub(super) async fn versions(plane: &Plane, model: &str) -> Result<Vec<ModelVers
     let call = Call::get(VERSIONS, path, Family::Other.name()).query("max_results", "1000");
     let rows = pages::rows(plane, &call, "model_versions", |_| false).await?;
     Ok(rows.iter().filter_map(|row| described(model, row)).collect())
+}
+
+/// The same; `None`: there is no such model that we may see.
+pub(super) async fn versions_of(
+    plane: &Plane,
+    model: &str,
+) -> Result<Option<Vec<ModelVersion>>, SystemError> {
+    match versions(plane, model).await {
+        Ok(versions) => Ok(Some(versions)),
+        Err(error) if error.kind == SystemErrorKind::NotFound => Ok(None),
+        Err(error) => Err(error),
+    }
 }
 
 fn described(model: &str, row: &Value) -> Option<ModelVersion> {

@@ -84,6 +84,26 @@ pub async fn rows(
     Err(endless(plane, first))
 }
 
+/// All rows of a listing, each turned into what is wanted of it before the next page is asked for.
+pub(super) async fn each<T>(
+    plane: &Plane,
+    first: &Call,
+    items: &str,
+    read: impl Fn(&Value) -> T + Send,
+) -> Result<Vec<T>, SystemError> {
+    let (mut all, mut call) = (Vec::new(), first.clone());
+    for _ in 0..MOST_PAGES {
+        let page: Value = plane.read(call).await?;
+        let rows = page.get(items).and_then(Value::as_array);
+        all.extend(rows.into_iter().flatten().map(&read));
+        match next(&page) {
+            Some(token) => call = first.clone().query("page_token", token),
+            None => return Ok(all),
+        }
+    }
+    Err(endless(plane, first))
+}
+
 /// Ids are numbers or strings; numbers are longer than a double holds exactly, so they are never read as one.
 pub fn id(value: Option<&Value>) -> Option<String> {
     match value? {

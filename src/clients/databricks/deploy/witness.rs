@@ -7,8 +7,11 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use jiff::Timestamp;
 use lockstep_core::domain::ports::{SystemError, SystemErrorKind};
+use lockstep_core::domain::promotion::code::definition::KEY;
+use lockstep_core::domain::promotion::machine::attempt::IdempotencyToken;
+use lockstep_core::domain::promotion::paths;
 use lockstep_core::domain::promotion::ports::deployments::{DeployError, Population, Witness};
-use lockstep_core::domain::promotion::proof::completeness::{Act, Occurrence, Unseen};
+use lockstep_core::domain::promotion::proof::completeness::{Act, Hidden, Occurrence, Run, Runs, Unseen};
 use serde_json::Value;
 
 use super::super::plane::Plane;
@@ -21,8 +24,45 @@ pub(super) struct WorkspaceWitness(Arc<Inner>);
 /// Whom the runs of a job are run as.
 enum Identity {
     Known(String),
+    /// Whoever started them, if anybody is.
+    Starter,
     /// Why it cannot be told.
-    Hidden(String),
+    Hidden(&'static str),
+}
+
+/// As much of a run as is looked at.
+struct Listed {
+    id: String,
+    job: Option<String>,
+    by: Option<String>,
+    at: Option<Timestamp>,
+    token: Option<String>,
+    triggered: bool,
+}
+
+impl Listed {
+    fn of(run: &Value) -> Self {
+        // Started by the job itself: whatever else there is was started by somebody, or by another job.
+        let own = [
+            "PERIODIC",
+            "FILE_ARRIVAL",
+            "CONTINUOUS",
+            "CONTINUOUS_RESTART",
+            "TABLE",
+            "MODEL",
+        ];
+        Self {
+            id: pages::id(run.get("run_id")).unwrap_or_default(),
+            job: pages::id(run.get("job_id")),
+            by: text(run, "creator_user_name").map(ToOwned::to_owned),
+            at: runs::moment(run.get("start_time")),
+            // A job that a promotion has set has the parameter, and runs without one of ours leave it empty.
+            token: runs::parameter(run, KEY)
+                .filter(|token| !token.is_empty())
+                .map(ToOwned::to_owned),
+            triggered: text(run, "trigger").is_some_and(|trigger| own.contains(&trigger)),
+        }
+    }
 }
 
 impl WorkspaceWitness {
@@ -37,16 +77,39 @@ impl WorkspaceWitness {
     /// A run does not say whom it ran as; its job does.
     async fn identity(&self, job: &str) -> Result<Identity, SystemError> {
         match jobs::get(self.plane(), job).await {
-            Ok(None) => Ok(Identity::Hidden("the job is gone".into())),
-            Ok(Some(found)) => Ok(found.run_as.map_or_else(
-                || Identity::Hidden("the job does not say whom it runs as".into()),
+            Ok(None) => Ok(Identity::Hidden("the job is gone")),
+            Ok(Some(found)) => Ok(found.run_as.map_or(
+                Identity::Hidden("the job does not say whom it runs as"),
                 Identity::Known,
             )),
             Err(error) if error.kind == SystemErrorKind::Forbidden => {
-                Ok(Identity::Hidden("we may not see the job".into()))
+                Ok(Identity::Hidden("we may not see the job"))
             }
             Err(error) => Err(error),
         }
+    }
+
+    async fn run(&self, run: Listed, run_as: String) -> Result<Run, SystemError> {
+        let Listed {
+            id,
+            job,
+            by,
+            at,
+            token,
+            triggered,
+        } = run;
+        Ok(Run {
+            occurrence: Occurrence {
+                act: Act::Run,
+                address: super::in_workspace(&self.0, "runs", &id).await?,
+                by,
+                at,
+            },
+            run_as,
+            job,
+            token: token.map(IdempotencyToken),
+            triggered,
+        })
     }
 }
 
@@ -56,68 +119,59 @@ fn text<'a>(row: &'a Value, name: &str) -> Option<&'a str> {
         .filter(|text| !text.is_empty())
 }
 
-fn unseen(what: String, why: impl Into<String>) -> Unseen {
-    Unseen {
-        what,
-        why: why.into(),
-    }
-}
-
 #[async_trait]
 impl Witness for WorkspaceWitness {
-    async fn runs(&self, run_as: &str, from: Timestamp, to: Timestamp) -> Result<Population, DeployError> {
+    async fn runs(
+        &self,
+        identities: &BTreeSet<String>,
+        from: Timestamp,
+        to: Timestamp,
+    ) -> Result<Runs, DeployError> {
         let call = runs::listing()
             .query("start_time_from", from.as_millisecond().to_string())
             .query("start_time_to", to.as_millisecond().to_string());
-        let rows = pages::rows(self.plane(), &call, "runs", |_| false).await?;
-        let mut by_job: BTreeMap<Option<String>, Vec<&Value>> = BTreeMap::new();
-        for run in &rows {
-            by_job.entry(pages::id(run.get("job_id"))).or_default().push(run);
-        }
-        let mut population = Population::default();
+        // Trimmed as they come: a workspace runs more than one wants to hold.
+        let rows = pages::each(self.plane(), &call, "runs", Listed::of).await?;
+        let mut found = Runs {
+            newest: rows.iter().filter_map(|run| run.at).max(),
+            ..Runs::default()
+        };
         if !self.0.facts().await?.admin {
             let why = "we do not administer the workspace, and see the jobs that we were given only";
-            population
+            found
                 .unseen
-                .push(unseen("runs of jobs that others did not share".into(), why));
+                .push(Unseen::new("runs of jobs that others did not share", why));
+        }
+        let mut by_job: BTreeMap<Option<String>, Vec<Listed>> = BTreeMap::new();
+        for run in rows {
+            by_job.entry(run.job.clone()).or_default().push(run);
         }
         for (job, runs) in by_job {
-            let known = match &job {
-                None => None,
-                Some(job) => match self.identity(job).await? {
-                    Identity::Known(name) => Some(name),
-                    Identity::Hidden(why) => {
-                        let what = format!("whom {} runs of job {job} ran as", runs.len());
-                        population.unseen.push(unseen(what, why));
-                        continue;
-                    }
-                },
+            let identity = match &job {
+                Some(job) => self.identity(job).await?,
+                None => Identity::Starter,
             };
-            if known.as_deref().is_some_and(|known| known != run_as) {
-                continue;
-            }
-            let mut others = 0;
             for run in runs {
-                let by = text(run, "creator_user_name");
-                // A run without a job shows only who submitted it.
-                if known.is_none() && by != Some(run_as) {
-                    others += 1;
-                    continue;
+                let run_as = match &identity {
+                    Identity::Known(name) => Some(name.clone()),
+                    // A run without a job shows only who submitted it.
+                    Identity::Starter => run.by.clone().filter(|by| identities.contains(by)),
+                    Identity::Hidden(_) => None,
+                };
+                match (run_as, &identity) {
+                    (Some(run_as), _) if identities.contains(&run_as) => {
+                        found.seen.push(self.run(run, run_as).await?);
+                    }
+                    (Some(_), _) => {}
+                    (None, Identity::Hidden(why)) => found.hidden.push(Hidden { why, at: run.at }),
+                    (None, Identity::Known(_) | Identity::Starter) => found.hidden.push(Hidden {
+                        why: "others submitted them without a job, and the vendor does not say it",
+                        at: run.at,
+                    }),
                 }
-                let id = pages::id(run.get("run_id")).unwrap_or_default();
-                population.occurrences.push(Occurrence {
-                    act: Act::Run,
-                    address: super::in_workspace(&self.0, "runs", &id).await?,
-                    by: by.map(ToOwned::to_owned),
-                    at: runs::moment(run.get("start_time")),
-                });
-            }
-            if others > 0 {
-                let what = format!("whom {others} runs ran as that others submitted without a job");
-                population.unseen.push(unseen(what, "the vendor does not say it"));
             }
         }
-        Ok(population)
+        Ok(found)
     }
 
     async fn model(
@@ -128,10 +182,18 @@ impl Witness for WorkspaceWitness {
         to: Timestamp,
     ) -> Result<Population, DeployError> {
         let mut population = Population::default();
-        for version in model::versions(self.plane(), model).await? {
+        let Some(versions) = model::versions_of(self.plane(), model).await? else {
+            // Its first run may be what makes it.
+            let why = "it does not exist, or we may not see it";
+            population.unseen.push(Unseen::new(format!("model {model}"), why));
+            return Ok(population);
+        };
+        for version in versions {
             let Some(at) = version.created_at else {
                 let what = format!("when version {} of {model} was made", version.version);
-                population.unseen.push(unseen(what, "the server does not say it"));
+                population
+                    .unseen
+                    .push(Unseen::new(what, "the server does not say it"));
                 continue;
             };
             if at < from || at > to {
@@ -185,9 +247,13 @@ impl Witness for WorkspaceWitness {
         })
     }
 
-    async fn files(&self, folder: &str) -> Result<Population, DeployError> {
+    async fn files(&self, folder: &str, name: &str) -> Result<Population, DeployError> {
         let mut occurrences = Vec::new();
         for row in folder::list(self.plane(), folder).await?.unwrap_or_default() {
+            let own = row.path.rsplit('/').next().unwrap_or_default();
+            if !paths::matches(name, own) {
+                continue;
+            }
             let kind = if row.object_type == "DIRECTORY" {
                 "directories"
             } else {

@@ -4,10 +4,11 @@
 use lockstep_core::api::Promotion;
 use lockstep_core::domain::ports::Event;
 use lockstep_core::domain::promotion::gate::finding::Verdict;
+use lockstep_core::domain::promotion::machine::attempt::StepName;
 use lockstep_core::domain::promotion::machine::kept::Kept;
 use lockstep_core::domain::promotion::machine::ready::Course;
 use lockstep_core::domain::promotion::machine::rollback::{Recorded, RecordedStep, StepKind};
-use lockstep_core::domain::promotion::machine::state::End;
+use lockstep_core::domain::promotion::machine::state::{End, StepState, Words};
 use lockstep_core::domain::promotion::machine::steps::Effect;
 use lockstep_core::domain::promotion::ports::deployments::words;
 use lockstep_core::domain::promotion::proof::fact::{PolicyId, PromotionFact, StepFact};
@@ -31,7 +32,7 @@ pub(super) fn entry(
     if let Some(end) = machine.ended() {
         fact.verdict = verdict.cloned();
         fact.ended = Some(end.clone());
-        if *end == End::Succeeded {
+        if !end.without_effect() {
             fact.recorded = course.map(|course| recorded(kept, course));
         }
         let (event, note) = ended(end);
@@ -78,16 +79,39 @@ fn ended(end: &End) -> (Event, String) {
     }
 }
 
-/// A success as a later rollback needs it.
+/// What it left behind: of a success as a later rollback needs it, of a failure what still shows. A step that was taken
+/// back has left nothing.
 fn recorded(kept: &Kept, course: &Course) -> Recorded {
     let machine = &kept.promotion;
+    let succeeded = machine.ended() == Some(&End::Succeeded);
     let outputs = kept.outputs();
+    let left = |name: &StepName| {
+        let step = machine.steps.iter().find(|step| step.name == *name);
+        match step.map(|step| (&step.state, step)) {
+            None | Some((StepState::Done, _)) => outputs.get(name).cloned(),
+            Some((StepState::Pending | StepState::Prepared, _)) => None,
+            Some((StepState::Undone, _)) => Some(Words::new()),
+            // Whether it did anything is unknown; where is not.
+            Some((
+                StepState::Failed(_)
+                | StepState::NotUndone(_)
+                | StepState::Acting { .. }
+                | StepState::Stopping { .. }
+                | StepState::Undoing { .. },
+                step,
+            )) => Some(if step.outputs.is_empty() {
+                place(step.undo.as_ref())
+            } else {
+                step.outputs.clone()
+            }),
+        }
+    };
     let steps = course.recipe.steps.iter().filter_map(|step| {
         Some(RecordedStep {
             name: step.name.clone(),
             kind: step.action.kind(),
             on_rollback: step.action.on_rollback(),
-            outputs: outputs.get(&step.name)?.clone(),
+            outputs: left(&step.name)?,
         })
     });
     let steps: Vec<RecordedStep> = steps.collect();
@@ -102,8 +126,15 @@ fn recorded(kept: &Kept, course: &Course) -> Recorded {
         change: machine.subject.change,
         revision: machine.subject.revision.clone(),
         ended: kept.ended.unwrap_or_default(),
-        succeeded: true,
+        succeeded,
         directory: directory.cloned(),
         steps,
     }
+}
+
+/// Where a step acts, of all that was saved before it did.
+fn place(undo: Option<&Words>) -> Words {
+    let saved = undo.into_iter().flatten();
+    let place = saved.filter(|(word, _)| [words::DIRECTORY, words::ADDRESS].contains(&word.as_str()));
+    place.map(|(word, value)| (word.clone(), value.clone())).collect()
 }

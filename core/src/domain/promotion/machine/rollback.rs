@@ -179,13 +179,15 @@ pub fn plan(
     })
 }
 
-/// Directories that may be deleted: beyond the newest `keep`, never one that is current, held or in use by what acts.
+/// Directories that may be deleted: those of successes beyond the newest `keep`, and those that failures left; never one
+/// that is current, held or in use by what acts.
 pub fn disposable(record: &[Recorded], keep: usize, in_use: &BTreeSet<PromotionName>) -> BTreeSet<String> {
-    let mut newest: BTreeMap<&str, Timestamp> = BTreeMap::new();
+    // No way leads back to a failure, so its directory takes the place of none.
+    let mut newest: BTreeMap<&str, Option<Timestamp>> = BTreeMap::new();
     for recorded in record {
         if let Some(directory) = recorded.directory.as_deref() {
-            let ended = newest.entry(directory).or_insert(recorded.ended);
-            *ended = recorded.ended.max(*ended);
+            let succeeded = newest.entry(directory).or_default();
+            *succeeded = recorded.succeeded.then_some(recorded.ended).max(*succeeded);
         }
     }
     let needed: BTreeSet<&str> = record
@@ -193,13 +195,19 @@ pub fn disposable(record: &[Recorded], keep: usize, in_use: &BTreeSet<PromotionN
         .filter(|recorded| in_use.contains(&recorded.promotion))
         .filter_map(|recorded| recorded.directory.as_deref())
         .collect();
-    let mut by_age: Vec<(&str, Timestamp)> = newest.into_iter().collect();
+    let mut by_age: Vec<(&str, Timestamp)> = newest
+        .iter()
+        .filter_map(|(directory, succeeded)| Some((*directory, (*succeeded)?)))
+        .collect();
     by_age.sort_by_key(|(directory, ended)| (std::cmp::Reverse(*ended), *directory));
-    by_age
-        .into_iter()
-        .skip(keep)
-        .map(|(directory, _)| directory)
-        .filter(|directory| !needed.contains(directory))
+    let kept: BTreeSet<&str> = by_age
+        .iter()
+        .take(keep)
+        .map(|(directory, _)| *directory)
+        .collect();
+    newest
+        .into_keys()
+        .filter(|directory| !kept.contains(directory) && !needed.contains(directory))
         .map(str::to_owned)
         .collect()
 }

@@ -19,7 +19,7 @@ use crate::domain::promotion::gate::evidence::{ChangeNumber, CommitId, TreeId};
 use crate::domain::promotion::machine::attempt::{IdempotencyToken, PromotionName, StepName, Subject};
 use crate::domain::promotion::machine::state::{Failure, FailureKind, Words};
 use crate::domain::promotion::machine::steps::Seen;
-use crate::domain::promotion::proof::completeness::{Occurrence, Unseen};
+use crate::domain::promotion::proof::completeness::{Occurrence, Runs, Unseen};
 use crate::domain::promotion::proof::provenance::{ModelVersion, PolicyRun};
 
 /// Why a step did not do what was asked.
@@ -321,8 +321,14 @@ pub struct Population {
 /// The whole population that completeness counts, not only what a promotion began.
 #[async_trait]
 pub trait Witness: Send + Sync {
-    /// Runs as this identity (application id) that began in a time range.
-    async fn runs(&self, run_as: &str, from: Timestamp, to: Timestamp) -> Result<Population, DeployError>;
+    /// Runs as one of these identities (application ids) that began in a time range, both ends included. One listing
+    /// for all identities, whatever ran.
+    async fn runs(
+        &self,
+        identities: &BTreeSet<String>,
+        from: Timestamp,
+        to: Timestamp,
+    ) -> Result<Runs, DeployError>;
     /// Versions of a model made in a time range, and where these aliases of it point now.
     async fn model(
         &self,
@@ -333,8 +339,8 @@ pub trait Witness: Send + Sync {
     ) -> Result<Population, DeployError>;
     /// What an endpoint serves now, and what it is being changed to.
     async fn endpoint(&self, name: &str) -> Result<Population, DeployError>;
-    /// Everything that stands directly below a governed folder.
-    async fn files(&self, folder: &str) -> Result<Population, DeployError>;
+    /// Everything that stands directly below a governed folder and whose name fits, with `*` for any letters.
+    async fn files(&self, folder: &str, name: &str) -> Result<Population, DeployError>;
 }
 
 /// One connection's system, as promotions see it.

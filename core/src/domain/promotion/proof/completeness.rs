@@ -1,13 +1,13 @@
-//! Whether everything that ran, or wrote, is explained: `N runs, N explained`, over the whole population and not over
-//! what we started, with a plain statement of what could not be seen.
+//! The population that must be explained: whatever ran as an environment's identity, and whoever wrote what its policy
+//! governs. It is what the outside shows, not what we began. How it is counted is [`super::ledger`]; what explains one of
+//! it is [`super::explanation`].
 
-use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use crate::domain::promotion::machine::attempt::PromotionName;
+use crate::domain::promotion::machine::attempt::IdempotencyToken;
 
 /// What kind of thing happened.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
@@ -24,6 +24,17 @@ pub enum Act {
     Files,
 }
 
+impl Act {
+    /// Whether it shows how things stand, so that it is there until something else takes its place; the others happened
+    /// once.
+    pub fn stands(self) -> bool {
+        match self {
+            Self::Run | Self::Version => false,
+            Self::Alias | Self::Endpoint | Self::Files => true,
+        }
+    }
+}
+
 impl fmt::Display for Act {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
@@ -36,7 +47,7 @@ impl fmt::Display for Act {
     }
 }
 
-/// One thing that happened, as the outside shows it. Its name is the outside's id for exactly this occurrence.
+/// One thing that happened, as the outside shows it. Its address is the outside's name for exactly this occurrence.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Occurrence {
@@ -50,6 +61,64 @@ pub struct Occurrence {
     pub at: Option<Timestamp>,
 }
 
+impl Occurrence {
+    /// What can only stand in one way at a time: of an alias or an endpoint all but its last part, which says how.
+    pub fn thing(&self) -> &str {
+        match self.act {
+            Act::Alias | Act::Endpoint => self
+                .address
+                .rsplit_once('/')
+                .map_or(self.address.as_str(), |(thing, _)| thing),
+            Act::Run | Act::Version | Act::Files => &self.address,
+        }
+    }
+}
+
+impl fmt::Display for Occurrence {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} {}", self.act, self.address)?;
+        if let Some(by) = &self.by {
+            write!(f, " by {by}")?;
+        }
+        match self.at {
+            Some(at) => write!(f, " at {at}"),
+            None => Ok(()),
+        }
+    }
+}
+
+/// A run, with what tells whose doing it was.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Run {
+    pub occurrence: Occurrence,
+    /// Application id of whom it ran as.
+    pub run_as: String,
+    /// Id of its job; `None`: it was submitted without one.
+    pub job: Option<String>,
+    /// The key that it carries. Whoever starts a run can write anything there, so it says nothing without the starter.
+    pub token: Option<IdempotencyToken>,
+    /// Whether the job's own trigger started it, as a schedule does.
+    pub triggered: bool,
+}
+
+/// A run of which nobody can say whom it ran as.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Hidden {
+    pub why: &'static str,
+    pub at: Option<Timestamp>,
+}
+
+/// The runs of a time range.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Runs {
+    /// Of the identities that were asked for.
+    pub seen: Vec<Run>,
+    pub hidden: Vec<Hidden>,
+    /// When the newest run of all began, whoever it ran as.
+    pub newest: Option<Timestamp>,
+    pub unseen: Vec<Unseen>,
+}
+
 /// A part of the population that could not be read.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
@@ -58,74 +127,11 @@ pub struct Unseen {
     pub why: String,
 }
 
-/// The count.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
-pub struct Completeness {
-    pub total: usize,
-    pub explained: usize,
-    /// Accepted by a person, and counted apart: an exception is no explanation.
-    pub acknowledged: usize,
-    pub unexplained: BTreeSet<Occurrence>,
-    pub unseen: BTreeSet<Unseen>,
-}
-
-impl Completeness {
-    /// Whether all was seen and all is explained or acknowledged.
-    pub fn is_whole(&self) -> bool {
-        self.unexplained.is_empty() && self.unseen.is_empty()
-    }
-}
-
-impl fmt::Display for Completeness {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self {
-            total,
-            explained,
-            acknowledged,
-            unexplained,
-            unseen,
-        } = self;
-        write!(
-            f,
-            "{total} runs, {explained} explained, {} unexplained",
-            unexplained.len()
-        )?;
-        if *acknowledged > 0 {
-            write!(f, ", {acknowledged} acknowledged")?;
-        }
-        for Unseen { what, why } in unseen {
-            write!(f, "; not seen: {what} ({why})")?;
-        }
-        Ok(())
-    }
-}
-
-/// Counts a population. An occurrence is one however often it was listed; `explained` names the promotion that the
-/// record shows to have caused each address, `acknowledged` the PlanApproval.
-pub fn count(
-    population: impl IntoIterator<Item = Occurrence>,
-    explained: &BTreeMap<String, PromotionName>,
-    acknowledged: &BTreeMap<String, String>,
-    unseen: impl IntoIterator<Item = Unseen>,
-) -> Completeness {
-    let mut by_address: BTreeMap<String, Occurrence> = BTreeMap::new();
-    for occurrence in population {
-        by_address.entry(occurrence.address.clone()).or_insert(occurrence);
-    }
-    let mut counted = Completeness {
-        total: by_address.len(),
-        unseen: unseen.into_iter().collect(),
-        ..Completeness::default()
-    };
-    for (address, occurrence) in by_address {
-        if explained.contains_key(&address) {
-            counted.explained += 1;
-        } else if acknowledged.contains_key(&address) {
-            counted.acknowledged += 1;
-        } else {
-            counted.unexplained.insert(occurrence);
+impl Unseen {
+    pub fn new(what: impl Into<String>, why: impl Into<String>) -> Self {
+        Self {
+            what: what.into(),
+            why: why.into(),
         }
     }
-    counted
 }

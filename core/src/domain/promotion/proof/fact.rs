@@ -14,6 +14,7 @@ use crate::domain::promotion::machine::attempt::{IdempotencyToken, StepName};
 use crate::domain::promotion::machine::queue::Environment;
 use crate::domain::promotion::machine::rollback::Recorded;
 use crate::domain::promotion::machine::state::End;
+use crate::domain::promotion::proof::ledger::Ledger;
 
 /// The policy that a fact is about. The uid tells it from a later one of the same name.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -78,6 +79,9 @@ pub struct PromotionFact {
     /// Commits that a person accepted there.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub accepted: BTreeMap<CommitId, Acceptance>,
+    /// What of everything that ran and wrote there is explained.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ledger: Option<Ledger>,
 }
 
 impl PromotionFact {
@@ -96,6 +100,7 @@ impl PromotionFact {
             baseline: None,
             gate: None,
             accepted: BTreeMap::new(),
+            ledger: None,
         }
     }
 }
