@@ -9,14 +9,21 @@ use crate::support::becomes;
 use crate::support::changes::Reviewed;
 use crate::support::promoting::ready;
 use crate::support::team::Team;
+use crate::support::world::merge;
 
 /// A team whose model is served already, and its policy.
 async fn served(word: &str, serve: Value) -> Option<Reviewed> {
+    served_in(word, serve, json!({})).await
+}
+
+/// The same; `more` is merged into the environment.
+async fn served_in(word: &str, serve: Value, more: Value) -> Option<Reviewed> {
     let team = Team::new(word).await?;
     protect(&team).await;
     let team = Reviewed::of(team, &["prod"]).await;
     team.serve_by_hand().await;
-    let prod = team.environment("prod", json!({"onFailure": "Rollback"}));
+    let mut prod = team.environment("prod", json!({"onFailure": "Rollback"}));
+    merge(&mut prod, more);
     team.policy(&team.whole_way(serve), json!({"environments": [prod]}))
         .await;
     Some(team)
@@ -80,14 +87,11 @@ async fn what_a_reviewed_run_trained_is_served_and_a_failing_smoke_test_puts_eve
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_model_of_another_hand_and_several_of_one_run_are_not_taken() {
-    let Some(team) = served("unreviewed", json!({})).await else {
+    // What nobody explains would hold what comes after it.
+    let reports = json!({"onUnexplained": "Report"});
+    let Some(team) = served_in("unreviewed", json!({}), reports).await else {
         return;
     };
-    // What nobody explains would hold what comes after it.
-    let reports = json!({"onFailure": "Rollback", "onUnexplained": "Report"});
-    let environments = json!([team.environment("prod", reports)]);
-    team.policy(&team.whole_way(json!({})), json!({"environments": environments}))
-        .await;
     // In the middle of the run, by somebody else.
     team.trains(json!([{"model": team.model(), "by": crate::support::world::APPLICATION}]))
         .await;
