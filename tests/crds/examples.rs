@@ -155,8 +155,9 @@ fn the_manifests_in_examples_are_accepted() {
 fn every_manifest_in_examples_is_tried() {
     let files = std::fs::read_dir(root().join("examples")).unwrap();
     let manifests = files
-        .map(|file| file.unwrap().file_name().into_string().unwrap())
-        .filter(|name| name.ends_with(".yaml"));
+        .map(|file| file.unwrap().path())
+        .filter(|path| path.extension().is_some_and(|extension| extension == "yaml"))
+        .map(|path| path.file_name().unwrap().to_str().unwrap().to_owned());
     let tried: BTreeSet<String> = MANIFESTS.iter().map(|name| (*name).to_owned()).collect();
     assert_eq!(manifests.collect::<BTreeSet<_>>(), tried);
 }

@@ -40,7 +40,10 @@ async fn a_person_accepts_what_was_pushed_around_review_and_that_is_shown() {
         plan.summary[0].contains(&slipped) && plan.summary[0].contains(&ben),
         "{plan:?}"
     );
-    assert_eq!(team.prod().await.unexplained_commits, [slipped.clone()]);
+    assert_eq!(
+        team.prod().await.unexplained_commits,
+        std::slice::from_ref(&slipped)
+    );
     // Who pushed it is not the one to accept it.
     team.yes(&ben, &plan).await;
     team.blocked(&[&slipped, "not released", &ben]).await;

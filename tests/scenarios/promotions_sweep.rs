@@ -186,9 +186,10 @@ impl Stage<'_> {
         if killed {
             self.tally.points += 1;
             let point = format!("{story:?}: killed after write {write}, {last}");
-            tell(&match wrong.is_empty() {
-                true => format!("{point}: ended as it should"),
-                false => format!("{point}: {wrong}"),
+            tell(&if wrong.is_empty() {
+                format!("{point}: ended as it should")
+            } else {
+                format!("{point}: {wrong}")
             });
         } else {
             assert_eq!(wrong, "", "{story:?} without a kill");

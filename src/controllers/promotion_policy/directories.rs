@@ -62,9 +62,11 @@ fn needed(environment: &Environment) -> BTreeSet<PromotionName> {
         let contender = kept::contender(promotion)?;
         (!matches!(contender.phase, Phase::Ended(_))).then(|| PromotionName(wish.to.clone()))
     });
-    let unfinished = environment.contenders.iter().filter_map(|(name, contender)| {
-        matches!(contender.phase, Phase::Running | Phase::Undoing(_)).then(|| name.clone())
-    });
+    let unfinished = environment
+        .contenders
+        .iter()
+        .filter(|(_, contender)| matches!(contender.phase, Phase::Running | Phase::Undoing(_)))
+        .map(|(name, _)| name.clone());
     [remembered.current.clone(), remembered.acting.clone(), held]
         .into_iter()
         .flatten()
