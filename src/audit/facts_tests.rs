@@ -246,7 +246,7 @@ async fn what_people_accepted_is_known_by_its_policy_and_environment() {
         record.append(entry).await.unwrap();
     }
     drop(record);
-    let record = FileRecord::open(&scratch.0).unwrap();
+    let record = reopen(&scratch);
     let all = BTreeMap::from([(commit("a"), yes("cy")), (commit("b"), yes("ben"))]);
     assert_eq!(record.accepted_in("u", "prod").await.unwrap(), all);
     assert_eq!(record.accepted_in("u", "staging").await.unwrap(), BTreeMap::new());
