@@ -3,6 +3,9 @@
 pub mod access;
 pub mod approval;
 pub mod defaults;
+#[cfg(test)]
+mod exploring;
+mod guards;
 pub mod hint;
 pub mod outcome;
 pub mod pace;
@@ -11,3 +14,4 @@ pub mod ports;
 pub mod promotion;
 pub mod rotation;
 pub mod unattended;
+pub mod windows;

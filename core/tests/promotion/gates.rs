@@ -10,7 +10,7 @@ use lockstep_core::domain::promotion::gate::in_force::{Decided, InForce, decide,
 use lockstep_core::domain::promotion::gate::people::GroupUuid;
 use lockstep_core::domain::promotion::gate::range::BaselineKey;
 use lockstep_core::domain::promotion::gate::rules::{AgentIdentity, Rules, TrustedAutomation, Upstream};
-use lockstep_core::domain::promotion::gate::windows::Windows;
+use lockstep_core::domain::windows::Windows;
 use proptest::collection::vec;
 use proptest::prelude::*;
 use proptest::sample::select;

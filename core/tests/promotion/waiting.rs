@@ -12,8 +12,8 @@ use lockstep_core::domain::promotion::gate::finding::{Finding, FindingKind, Find
 use lockstep_core::domain::promotion::gate::freeze::{Exception, Freeze, Stopped};
 use lockstep_core::domain::promotion::gate::people::{Account, AccountId, People};
 use lockstep_core::domain::promotion::gate::range::Judgement;
-use lockstep_core::domain::promotion::gate::windows::{WindowText, Windows};
 use lockstep_core::domain::promotion::gate::{Moment, Success, judge};
+use lockstep_core::domain::windows::{WindowText, Windows};
 
 use crate::review::*;
 

@@ -3,7 +3,7 @@
 use jiff::tz::{TimeZone, TimeZoneDatabase};
 use jiff::{SignedDuration, Timestamp};
 use lockstep_core::api::text::Duration;
-use lockstep_core::domain::promotion::gate::windows::{Window, WindowText, Windows};
+use lockstep_core::domain::windows::{Window, WindowText, Windows};
 
 fn text(start: &str, duration: &str, zone: Option<&str>) -> WindowText {
     WindowText {

@@ -21,12 +21,12 @@ use lockstep_core::domain::promotion::gate::evidence::CommitId;
 use lockstep_core::domain::promotion::gate::in_force::InForce;
 use lockstep_core::domain::promotion::gate::range::{Acceptance, BaselineKey};
 use lockstep_core::domain::promotion::gate::rules::{Floor, Rules};
-use lockstep_core::domain::promotion::gate::windows::Windows;
 use lockstep_core::domain::promotion::machine::attempt::PromotionName;
 use lockstep_core::domain::promotion::machine::queue::{self, Counted, Hold, Place, Reached};
 use lockstep_core::domain::promotion::policy::{self, Aim, Environment, Policy};
 use lockstep_core::domain::promotion::ports::objects::Objects;
 use lockstep_core::domain::promotion::ports::reviews::Watched;
+use lockstep_core::domain::windows::Windows;
 use serde_json::{Map, Value};
 
 use super::unreviewed;

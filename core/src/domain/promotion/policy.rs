@@ -21,9 +21,9 @@ use crate::domain::ports::{ConnectionKey, ConnectionKind};
 use crate::domain::promotion::expressions::{self, ExpressionError};
 use crate::domain::promotion::gate::evidence::CommitId;
 use crate::domain::promotion::gate::rules::Upstream;
-use crate::domain::promotion::gate::windows::{BadWindow, Windows};
 use crate::domain::promotion::machine::state::{self, OnFailure};
 use crate::domain::promotion::paths;
+use crate::domain::windows::{BadWindow, Windows};
 
 pub use aims::Aim;
 pub use steps::{Action, Job, Step};

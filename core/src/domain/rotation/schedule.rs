@@ -5,7 +5,7 @@ use jiff::{SignedDuration, Timestamp};
 
 use crate::api::text::Duration;
 use crate::api::windows::WindowText;
-use crate::domain::promotion::gate::windows::{BadWindow, Window, Windows};
+use crate::domain::windows::{BadWindow, Window, Windows};
 
 /// Starts of a cron line that are looked at for its shortest and longest gap: every half hour for more than a year.
 const STARTS: usize = 20_000;

@@ -5,7 +5,7 @@
 //! * one change: [`findings`], each a [`finding`]; every commit below it: [`range`];
 //! * what reviewers see of it beforehand: [`managed`];
 //! * what judges until a person allows less: [`in_force`];
-//! * now? [`windows`] and [`freeze`]; and all the same: [`break_glass`].
+//! * now? [`crate::domain::windows`] and [`freeze`]; and all the same: [`break_glass`].
 
 pub mod ahead;
 pub mod break_glass;
@@ -18,7 +18,6 @@ pub mod managed;
 pub mod people;
 pub mod range;
 pub mod rules;
-pub mod windows;
 
 use std::collections::BTreeMap;
 
@@ -33,7 +32,7 @@ use self::findings::{
 use self::freeze::{Freeze, Stopped};
 use self::range::Judgement;
 use self::rules::{Floor, Rules};
-use self::windows::Windows;
+use crate::domain::windows::Windows;
 
 /// Version of a Gerrit server.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]

@@ -63,33 +63,4 @@ impl Guard {
     ];
 }
 
-/// Which rules hold.
-#[derive(Clone, Copy, Debug, Default)]
-pub(super) struct Guards {
-    #[cfg(test)]
-    missing: Option<Guard>,
-}
-
-impl Guards {
-    /// All rules.
-    pub(super) const ALL: Self = Self {
-        #[cfg(test)]
-        missing: None,
-    };
-
-    #[cfg(test)]
-    pub(super) fn without(guard: Guard) -> Self {
-        Self { missing: Some(guard) }
-    }
-
-    #[cfg(test)]
-    pub(super) fn hold(self, guard: Guard) -> bool {
-        self.missing != Some(guard)
-    }
-
-    #[cfg(not(test))]
-    #[allow(clippy::unused_self)]
-    pub(super) const fn hold(self, _guard: Guard) -> bool {
-        true
-    }
-}
+pub(super) type Guards = crate::domain::guards::Guards<Guard>;

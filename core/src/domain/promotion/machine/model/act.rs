@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use stateright::{Model as Checked, Property};
 
 use super::world::{Accident, Frozen, Key, Model, Run, Value, World, name};
+use crate::domain::exploring::NO_ACCIDENT;
 use crate::domain::promotion::machine::queue::{Want, Wishes};
 use crate::domain::promotion::machine::state::{End, Failure, FailureKind, Phase};
 use crate::domain::promotion::machine::steps::{Effect, Gate, Seen, next_under};
@@ -139,7 +140,7 @@ impl Checked for Model {
 
     fn properties(&self) -> Vec<Property<Self>> {
         vec![
-            Property::always("no accident", |model: &Model, world: &World| match model.wanted {
+            Property::always(NO_ACCIDENT, |model: &Model, world: &World| match model.wanted {
                 None => world.accidents.is_empty(),
                 Some(wanted) => !world.accidents.contains(&wanted),
             }),

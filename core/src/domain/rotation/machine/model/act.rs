@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use stateright::{Model as Checked, Property};
 
 use super::world::{Model, Owner, World, id, number, raw};
+use crate::domain::exploring::NO_ACCIDENT;
 use crate::domain::rotation::machine::state::{Blocked, Fingerprint, GenerationState, Why};
 use crate::domain::rotation::machine::step::{Effect, Ending, Issued, Seen, next_under};
 
@@ -90,7 +91,7 @@ impl Checked for Model {
 
     fn properties(&self) -> Vec<Property<Self>> {
         vec![
-            Property::always("no accident", |model: &Model, world: &World| match model.wanted {
+            Property::always(NO_ACCIDENT, |model: &Model, world: &World| match model.wanted {
                 None => world.accidents.is_empty(),
                 Some(wanted) => !world.accidents.contains(&wanted),
             }),

@@ -2,10 +2,9 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use stateright::{Checker as _, HasDiscoveries, Model as _};
-
 use super::act::Action;
 use super::world::{Accident, Model, Scene, World};
+use crate::domain::exploring::explore;
 use crate::domain::rotation::machine::guards::{Guard, Guards};
 use crate::domain::rotation::machine::step::Slots;
 
@@ -163,32 +162,14 @@ fn scenes() -> BTreeMap<&'static str, Scene> {
     ])
 }
 
-/// States seen, and what was found: the story of the accident, and which ends were reached. One accident is enough.
-fn explore(model: Model) -> (usize, Option<Vec<String>>, BTreeSet<&'static str>) {
-    let checker = model
-        .checker()
-        .threads(2)
-        .finish_when(HasDiscoveries::AnyFailures)
-        .spawn_bfs()
-        .join();
-    let mut discoveries = checker.discoveries();
-    let story = discoveries
-        .remove("no accident")
-        .map(|path| path.into_vec().into_iter().map(told).collect());
-    (
-        checker.unique_state_count(),
-        story,
-        discoveries.into_keys().collect(),
-    )
-}
-
-/// One move of a story: what was about to be done, what happened, and what was wrong by then.
-fn told((world, action): (World, Option<Action>)) -> String {
-    match (world.pending, action) {
+/// A story as people read it: what was about to be done, what happened, and what was wrong in the end.
+fn told(story: Vec<(World, Option<Action>)>) -> Vec<String> {
+    let told = |(world, action): (World, Option<Action>)| match (world.pending, action) {
         (Some(effect), Some(action)) => format!("{action:?}: {effect:?}"),
         (_, Some(action)) => format!("{action:?}"),
         (_, None) => format!("{:?}", world.accidents),
-    }
+    };
+    story.into_iter().map(told).collect()
 }
 
 #[test]
@@ -197,15 +178,15 @@ fn with_all_rules_there_is_no_accident() {
     let mut seen = BTreeSet::new();
     let mut stories = BTreeMap::new();
     for (what, scene) in scenes() {
-        let (states, story, found) = explore(Model {
+        let explored = explore(Model {
             scene,
             guards: Guards::ALL,
             wanted: None,
         });
-        println!("{states:>9} states: {what}");
-        stories.extend(story.map(|story| (what, story)));
-        total += states;
-        seen.extend(found);
+        println!("{:>9} states: {what}", explored.states);
+        stories.extend(explored.story.map(|story| (what, told(story))));
+        total += explored.states;
+        seen.extend(explored.reached);
     }
     println!("{total:>9} states");
     assert!(stories.is_empty(), "{stories:#?}");
@@ -295,14 +276,17 @@ fn without_any_one_rule_the_accident_is_found() {
     let scenes = scenes();
     let mut missed = Vec::new();
     for (guard, what, accident) in MUTANTS {
-        let (states, story, _) = explore(Model {
+        let explored = explore(Model {
             scene: scenes[what].clone(),
             guards: Guards::without(*guard),
             wanted: Some(*accident),
         });
-        let moves = story.as_ref().map_or(0, Vec::len);
-        println!("{guard:?}: {accident:?} after {moves} moves, {states} states seen");
-        if story.is_none() {
+        let moves = explored.story.as_ref().map_or(0, Vec::len);
+        println!(
+            "{guard:?}: {accident:?} after {moves} moves, {} states seen",
+            explored.states
+        );
+        if explored.story.is_none() {
             missed.push((guard, accident));
         }
     }
