@@ -43,7 +43,7 @@ async fn no_planted_secret_was_written_anywhere() {
     drop(operator::shared().await);
     // The last scenario to end: everybody else holds the shared operator, or the cluster beside it, while at work.
     let _alone = operator::nobody_alone().await;
-    let operator = eventually("all others are done", 2_400, || async {
+    let operator = eventually("all others are done", 900, || async {
         SHARED.try_write().map_err(|_| "somebody is at work".to_owned())
     })
     .await;

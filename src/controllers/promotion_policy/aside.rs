@@ -13,8 +13,21 @@ use lockstep_core::domain::outcome::Saying;
 use lockstep_core::domain::ports::{ErrorClass, SystemError};
 use serde_json::{Map, Value};
 
+use super::super::Context;
+use super::gather::Gathered;
+use super::plan::Planned;
+
 /// How soon what is likely to pass is tried again.
 const SOON: SignedDuration = SignedDuration::from_secs(10);
+
+/// The pass that a look is part of.
+#[derive(Clone, Copy)]
+pub struct Pass<'a> {
+    pub policy: &'a PromotionPolicy,
+    pub gathered: &'a Gathered,
+    pub planned: &'a Planned,
+    pub context: &'a Context,
+}
 
 /// What a look came to.
 #[derive(Clone, Debug, Default)]

@@ -13,9 +13,7 @@ use lockstep_core::domain::promotion::proof::hardening::{Hardening, Hole};
 use serde_json::json;
 
 use super::super::Context;
-use super::aside::{self, Aside, Told};
-use super::gather::Gathered;
-use super::plan::Planned;
+use super::aside::{self, Aside, Pass, Told};
 use super::requirements::admitted;
 
 /// Rights that were read this long ago serve all policies of a project.
@@ -27,14 +25,13 @@ const UNSEEN: usize = 32;
 const FIELD: &str = "hardening";
 
 /// Looks, where that is due, and says what is open.
-pub async fn follow(
-    memory: &Aside,
-    policy: &PromotionPolicy,
-    gathered: &Gathered,
-    planned: &Planned,
-    configured_anew: impl Fn(Timestamp) -> bool,
-    context: &Context,
-) -> Told {
+pub async fn follow(memory: &Aside, pass: Pass<'_>, configured_anew: impl Fn(Timestamp) -> bool) -> Told {
+    let Pass {
+        policy,
+        gathered,
+        planned,
+        context,
+    } = pass;
     let now = context.clock.now();
     if let Some(told) = memory.told(policy, now, configured_anew) {
         return told;

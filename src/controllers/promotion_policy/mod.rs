@@ -3,24 +3,28 @@
 //! The recipe, one file a step: [`gather`] reads, [`plan`] decides purely, [`apply`] writes to the cluster what was
 //! decided, [`report`] owns the rest of status. Outside nothing is written but [`requirements`], which is [`leaving`]'s to
 //! take back, and nothing deleted but [`directories`] that nobody needs any more; the rest is the promotions' part. What ran
-//! in the environments, whoever began it, is counted by [`completeness`].
+//! in the environments, whoever began it, is counted by [`completeness`]. What is looked at rarely and said in every pass
+//! ([`requirements`], [`hardened`], [`remote`]) is remembered [`aside`].
 
 mod apply;
 mod aside;
 mod asked;
 mod claims;
 mod completeness;
+mod count;
 mod directories;
 mod gate;
 mod gather;
 mod hardened;
 mod leaving;
+mod made;
 mod plan;
 pub mod reading;
 mod remote;
 mod report;
 mod requirements;
 mod rules;
+mod turn;
 mod unexplained;
 pub mod unreviewed;
 mod witnessed;
@@ -36,7 +40,7 @@ use lockstep_core::domain::defaults;
 use lockstep_core::domain::ports::ObjectKey;
 use lockstep_core::domain::promotion::gate::rules::Rules;
 
-use self::aside::{Aside, Told};
+use self::aside::{Aside, Pass, Told};
 use super::branches::Branches;
 use super::{Context, Next, Reconcile};
 
@@ -154,10 +158,15 @@ impl Reconcile for Controller {
         let mut told = Told::default();
         if applied.is_ok() {
             let anew = |since| self.is_configured_anew(&policy, since);
-            told =
-                requirements::follow(&self.requirements, &policy, &gathered, &planned, anew, context).await;
-            let open = hardened::follow(&self.hardened, &policy, &gathered, &planned, anew, context).await;
-            remote::follow(&self.remote, &policy, &gathered, &planned, anew, context).await;
+            let pass = Pass {
+                policy: &policy,
+                gathered: &gathered,
+                planned: &planned,
+                context,
+            };
+            told = requirements::follow(&self.requirements, pass, anew).await;
+            let open = hardened::follow(&self.hardened, pass, anew).await;
+            remote::follow(&self.remote, pass, anew).await;
             told = told.and(open);
         }
         report::report(&policy, &gathered, &planned, told, applied, context).await

@@ -1,44 +1,32 @@
-//! Decides, purely: which promotions are made, who has the turn, and what is remembered.
+//! Decides, purely: what people are asked and have said, which promotions are made (`made`), who has the turn and what is
+//! remembered (`turn`).
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::Arc;
 
 use jiff::Timestamp;
 use kube::ResourceExt as _;
-use lockstep_core::api::condition::Reason;
-use lockstep_core::api::promotion::{Deploy, PolicyRef};
-use lockstep_core::api::promotion_policy::{
-    CurrentStatus, EnvironmentStatus, GateStatus, OnUnexplained, PlanSubject,
-};
+use lockstep_core::api::promotion_policy::{EnvironmentStatus, GateStatus, OnUnexplained, PlanSubject};
 use lockstep_core::api::reference::Mode;
-use lockstep_core::api::{CHANGED_BY, Promotion, PromotionPolicy, PromotionSpec, RETRY};
+use lockstep_core::api::{CHANGED_BY, PromotionPolicy, PromotionSpec};
 use lockstep_core::domain::defaults;
-use lockstep_core::domain::promotion::arrivals::Arrival;
-use lockstep_core::domain::promotion::gate::break_glass;
-use lockstep_core::domain::promotion::gate::evidence::{ChangeNumber, CommitId};
+use lockstep_core::domain::promotion::gate::evidence::CommitId;
 use lockstep_core::domain::promotion::gate::range::{Acceptance, Baseline};
 use lockstep_core::domain::promotion::gate::rules::Rules;
-use lockstep_core::domain::promotion::machine::attempt::PromotionName;
-use lockstep_core::domain::promotion::machine::kept::{self, Found};
-use lockstep_core::domain::promotion::machine::queue::{self, Contenders, Hold, Place, Want, Wishes};
-use lockstep_core::domain::promotion::machine::state::Phase;
-use lockstep_core::domain::promotion::machine::steps::Gate;
-use lockstep_core::domain::promotion::policy::claims::{Settled, settle};
+use lockstep_core::domain::promotion::machine::queue::{Hold, Wishes};
+use lockstep_core::domain::promotion::policy::claims::settle;
 use lockstep_core::domain::promotion::proof::fact::{PolicyId, PromotionFact};
-
-use super::completeness::{self, Counted};
-use super::directories::Old;
-use super::gate::{self, Gates};
-use super::gather::{Environment, Gathered};
 use serde_json::json;
 
 use super::asked::{Approvals, Ask, Wanted};
-use super::reading;
+use super::completeness::Counted;
+use super::directories::Old;
+use super::gate::{self, Gates};
+use super::gather::{Environment, Gathered};
+use super::made::{forgotten, retried, spec};
+use super::turn::remember;
 use super::unexplained;
 use super::unreviewed::{self, unreviewed};
 
-/// Characters of a conflict that a status shows.
-const CONFLICT: usize = 4_000;
 /// Promotions made in one pass; the others come with the next, a moment later.
 const AT_ONCE: usize = 100;
 
@@ -228,30 +216,6 @@ pub struct Conflicts {
     pub kept: Vec<String>,
 }
 
-fn spec(object: &PromotionPolicy, environment: &Environment, arrival: &Arrival) -> PromotionSpec {
-    let Arrival {
-        change,
-        own,
-        deployed,
-        position,
-    } = arrival;
-    PromotionSpec {
-        policy_ref: PolicyRef {
-            name: object.name_any(),
-        },
-        environment: environment.name.clone(),
-        deploy: Some(Deploy {
-            change: i64::try_from(change.0).unwrap_or(i64::MAX),
-            revision: own.0.clone(),
-            tip: (deployed != own).then(|| deployed.0.clone()),
-            position: i64::try_from(*position).unwrap_or(i64::MAX),
-            attempt: 1,
-        }),
-        rollback: None,
-        override_: None,
-    }
-}
-
 /// What ends a hold.
 fn resumption(environment: &str, hold: &Hold) -> Wanted {
     Wanted {
@@ -290,221 +254,11 @@ fn accept(
     accepted
 }
 
-/// The next attempt of each promotion that has ended and that a person wants tried again, or of which a person has
-/// accepted what stopped it.
-fn retried(
-    object: &PromotionPolicy,
-    environment: &Environment,
-    again: Option<&Promotion>,
-) -> Vec<(String, PromotionSpec)> {
-    let next = |promotion: &Arc<Promotion>| {
-        let deploy = promotion.spec.deploy.as_ref()?;
-        let contender = environment.contenders.get(&PromotionName(promotion.name_any()))?;
-        let ended = matches!(contender.phase, Phase::Ended(_));
-        let accepted = again.is_some_and(|again| again.name_any() == promotion.name_any());
-        if !ended || !(accepted || promotion.annotations().contains_key(RETRY)) {
-            return None;
-        }
-        let attempt = deploy.attempt.checked_add(1)?;
-        let name = PromotionName::of_deploy(
-            &object.name_any(),
-            &environment.name,
-            ChangeNumber(u64::try_from(deploy.change).ok()?),
-            &CommitId(deploy.revision.clone()),
-            u32::try_from(attempt).ok()?,
-        );
-        let spec = PromotionSpec {
-            deploy: Some(Deploy {
-                attempt,
-                ..deploy.clone()
-            }),
-            ..promotion.spec.clone()
-        };
-        let there = environment.contenders.contains_key(&name);
-        (!there).then_some((name.0, spec))
-    };
-    environment.siblings.iter().filter_map(next).collect()
-}
-
-/// What the environment remembers from now on.
-fn remember(
-    object: &PromotionPolicy,
-    environment: &Environment,
-    counted: Option<&Counted>,
-    settled: Option<Settled>,
-    moves: bool,
-    wishes: &Wishes,
-    now: Timestamp,
-) -> (EnvironmentStatus, Option<PromotionFact>) {
-    let mut row = reading::row(object, &environment.name)
-        .cloned()
-        .unwrap_or_else(|| EnvironmentStatus {
-            name: environment.name.clone(),
-            ..EnvironmentStatus::default()
-        });
-    if let Some(tip) = &environment.tip {
-        row.tip = Some(tip.0.clone());
-    }
-    let baseline = environment.baseline.as_ref().map(|baseline| match baseline {
-        Baseline::Moved { declared, .. } if moves => declared,
-        baseline => baseline.commit(),
-    });
-    if let Some(baseline) = baseline {
-        row.baseline = Some(baseline.0.clone());
-    }
-    if let Some(Settled { holds, lost, kept: _ }) = settled {
-        row.holds = holds.into_iter().collect();
-        row.conflict = (!lost.is_empty()).then(|| lost.join("; ").chars().take(CONFLICT).collect());
-    }
-    if let Some(counted) = counted {
-        row.runs = Some(completeness::row(counted, row.runs.as_ref()));
-    }
-    let Ok(declared) = &environment.declared else {
-        return (row, None);
-    };
-    let windows = &declared.environment.windows;
-    row.next_window = if windows.open_at(now) {
-        None
-    } else {
-        windows.next_opening(now)
-    };
-    let mut contenders = environment.contenders.clone();
-    if defaults::policy_mode(&object.spec) != Mode::Enforce
-        || row.conflict.is_some()
-        || environment.claims.is_none()
-    {
-        give_nobody_the_turn(&mut contenders);
-    }
-    let_the_newest_be_judged(environment, &mut contenders);
-    let mut next = environment.remembered.environment.next(&contenders, wishes);
-    if moves {
-        next.counted.clone_from(&environment.moved);
-    }
-    reading::write(&mut row, &next, now);
-    row.next = newest_waiting(&environment.contenders);
-    row.current = next
-        .current
-        .as_ref()
-        .and_then(|name| current(environment, &name.0))
-        .or(row.current);
-    (row, fact(object, environment, counted, baseline, next))
-}
-
 pub(super) fn policy_id(object: &PromotionPolicy) -> PolicyId {
     PolicyId {
         name: object.name_any(),
         uid: object.uid().unwrap_or_default(),
     }
-}
-
-/// What is new about the environment.
-fn fact(
-    object: &PromotionPolicy,
-    environment: &Environment,
-    counted: Option<&Counted>,
-    baseline: Option<&CommitId>,
-    next: queue::Environment,
-) -> Option<PromotionFact> {
-    let mut fact = PromotionFact::about(policy_id(object), environment.name.clone());
-    if next != environment.remembered.environment {
-        fact.environment_state = Some(next);
-    }
-    if environment.remembered.baseline.as_ref() != baseline {
-        fact.baseline = environment.baseline_key.clone().zip(baseline.cloned());
-    }
-    fact.ledger = counted
-        .filter(|counted| counted.news)
-        .map(|counted| counted.ledger.clone());
-    let says = fact.environment_state.is_some() || fact.baseline.is_some() || fact.ledger.is_some();
-    says.then_some(fact)
-}
-
-/// The newest that waits and may still run.
-fn newest_waiting(contenders: &Contenders) -> Option<String> {
-    let waits = contenders.iter().filter(|(_, contender)| {
-        contender.phase == Phase::Waiting && matches!(contender.gate, Gate::Passes | Gate::Waits)
-    });
-    let newest = waits.filter_map(|(name, contender)| match contender.want {
-        Want::Deploy(place) => Some((place, name)),
-        Want::Rollback => None,
-    });
-    newest.max().map(|(_, name)| name.to_string())
-}
-
-fn give_nobody_the_turn(contenders: &mut Contenders) {
-    for contender in contenders.values_mut() {
-        if contender.phase == Phase::Waiting {
-            contender.gate = Gate::Unknown;
-        }
-    }
-}
-
-/// Among changes that come in a crowd the newest runs, not the one that happens to be judged first: while a newer one
-/// was never looked at, or is still to be made, none that is older begins.
-fn let_the_newest_be_judged(environment: &Environment, contenders: &mut Contenders) {
-    let unseen = |promotion: &&Arc<Promotion>| {
-        let status = promotion.status.as_ref();
-        // One that could not be judged says why: it keeps nobody waiting.
-        status.is_none_or(|status| {
-            let mut said = status.conditions.iter();
-            status.judged_at.is_none() && said.all(|said| Reason::Progressing.is(&said.reason))
-        })
-    };
-    let unseen = environment.siblings.iter().filter(unseen);
-    let to_come = environment.arrived.iter().map(|arrival| Place {
-        position: arrival.position,
-        attempt: 1,
-    });
-    let newest = unseen
-        .filter_map(|promotion| kept::place(&promotion.spec))
-        .chain(to_come)
-        .max();
-    for contender in contenders.values_mut() {
-        if let Want::Deploy(place) = contender.want
-            && contender.phase == Phase::Waiting
-            && newest.is_some_and(|newest| place < newest)
-        {
-            contender.gate = Gate::Unknown;
-        }
-    }
-}
-
-fn current(environment: &Environment, name: &str) -> Option<CurrentStatus> {
-    let promotion = environment
-        .siblings
-        .iter()
-        .find(|promotion| promotion.name_any() == name)?;
-    let Found::Kept(kept) = kept::read(promotion.status.as_ref()) else {
-        return None;
-    };
-    let subject = &kept.0.promotion.subject;
-    Some(reading::current(
-        &kept.0.promotion.name,
-        subject.change.0,
-        &subject.revision,
-    ))
-}
-
-/// Ended promotions beyond the newest `keep`; never the one that runs, acts or holds the environment.
-fn forgotten(environment: &Environment, keep: usize) -> Vec<String> {
-    let remembered = &environment.remembered.environment;
-    let held = remembered.held.as_ref().and_then(|held| held.promotion.as_ref());
-    let needed = [remembered.acting.as_ref(), remembered.current.as_ref(), held];
-    let mut ended: Vec<_> = environment
-        .siblings
-        .iter()
-        .filter(|promotion| {
-            let name = PromotionName(promotion.name_any());
-            let contender = environment.contenders.get(&name);
-            let ended = contender.is_some_and(|contender| matches!(contender.phase, Phase::Ended(_)));
-            (ended || break_glass::is_over(promotion))
-                && needed.iter().flatten().all(|needed| **needed != name)
-        })
-        .map(|promotion| (kept::place(&promotion.spec), promotion.name_any()))
-        .collect();
-    ended.sort();
-    let beyond = ended.len().saturating_sub(keep);
-    ended.into_iter().take(beyond).map(|(_, name)| name).collect()
 }
 
 /// What moves a baseline to where the policy says.

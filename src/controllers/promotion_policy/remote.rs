@@ -13,8 +13,7 @@ use lockstep_core::domain::promotion::ports::reviews::Remote;
 
 use super::super::Context;
 use super::apply::{Kept, keep};
-use super::aside::{self, Aside, Told};
-use super::gather::Gathered;
+use super::aside::{self, Aside, Pass, Told};
 use super::plan::Planned;
 use super::requirements::{address, admitted, entry};
 use super::{key, reading};
@@ -55,14 +54,13 @@ pub fn is_shared(policy: &PromotionPolicy, connection: &ConnectionKey, context: 
 }
 
 /// Makes the remote so, where that is due.
-pub async fn follow(
-    memory: &Aside,
-    policy: &PromotionPolicy,
-    gathered: &Gathered,
-    planned: &Planned,
-    configured_anew: impl Fn(Timestamp) -> bool,
-    context: &Context,
-) -> Told {
+pub async fn follow(memory: &Aside, pass: Pass<'_>, configured_anew: impl Fn(Timestamp) -> bool) -> Told {
+    let Pass {
+        policy,
+        gathered,
+        planned,
+        context,
+    } = pass;
     let now = context.clock.now();
     let Ok(read) = &gathered.policy else {
         return Told::default();

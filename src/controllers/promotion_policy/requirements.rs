@@ -25,7 +25,7 @@ use sha2::{Digest as _, Sha256};
 
 use super::super::Context;
 use super::apply::{Kept, keep};
-use super::aside::{self, Aside, Told};
+use super::aside::{self, Aside, Pass, Told};
 use super::gather::Gathered;
 use super::key;
 use super::plan::Planned;
@@ -87,14 +87,13 @@ pub fn held(policy: &PromotionPolicy) -> Vec<RequirementRow> {
 }
 
 /// Makes the requirements so, where that is due, and says how they stand.
-pub async fn follow(
-    memory: &Aside,
-    policy: &PromotionPolicy,
-    gathered: &Gathered,
-    planned: &Planned,
-    configured_anew: impl Fn(Timestamp) -> bool,
-    context: &Context,
-) -> Told {
+pub async fn follow(memory: &Aside, pass: Pass<'_>, configured_anew: impl Fn(Timestamp) -> bool) -> Told {
+    let Pass {
+        policy,
+        gathered,
+        planned,
+        context,
+    } = pass;
     let now = context.clock.now();
     let Ok(read) = &gathered.policy else {
         return Told::default();
