@@ -4,9 +4,11 @@
 use std::process::Output;
 
 use kube::api::ListParams;
+use reqwest::Method;
 use serde_json::{Value, json};
 
 use crate::support::cli;
+use crate::support::gerrit::encode;
 use crate::support::stack::stack;
 use crate::support::team::Team;
 
@@ -368,6 +370,33 @@ async fn the_doctor_sees_connections_and_says_what_is_missing() {
     assert!(text(&plain.stdout).is_ascii(), "{}", told(&plain));
 }
 
+/// A change that was merged, as every site has one that is no longer new.
+async fn merged_change(team: &Team) {
+    let project = team.name("merged");
+    team.gerrit.project(&project).await;
+    let branches = json!({"revision": "HEAD"});
+    let path = format!("/projects/{}/branches/prod", encode(&project));
+    done(team, Method::PUT, &path, branches).await;
+    let proposed = json!({"project": project, "branch": "prod", "subject": "Begin"});
+    let change = done(team, Method::POST, "/changes/", proposed).await;
+    let change = format!("/changes/{}~{}", encode(&project), change["_number"]);
+    let review = json!({"labels": {"Code-Review": 2}, "notify": "NONE"});
+    done(
+        team,
+        Method::POST,
+        &format!("{change}/revisions/current/review"),
+        review,
+    )
+    .await;
+    done(team, Method::POST, &format!("{change}/submit"), json!({})).await;
+}
+
+async fn done(team: &Team, method: Method, path: &str, body: Value) -> Value {
+    let (status, answer) = team.gerrit.call(method, path, Some(body)).await;
+    assert!(status < 300, "{path}: {status} {answer}");
+    answer
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn both_systems_are_as_we_take_them_to_be() {
     let Some(team) = Team::new("cliprobe").await else {
@@ -378,6 +407,7 @@ async fn both_systems_are_as_we_take_them_to_be() {
     let catalog =
         json!({"type": "CATALOG", "fullName": team.name("catalog").replace('-', "_"), "owner": owner});
     team.sim.seed(json!({"securables": [catalog]})).await;
+    merged_change(&team).await;
     let answer = lockstep(&["doctor", "--probe", "-n", &team.prefix, "-o", "json"], "");
     assert_eq!(answer.status.code(), Some(0), "{}", told(&answer));
     let suites = json_of(&answer);

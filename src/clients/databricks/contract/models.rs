@@ -10,7 +10,8 @@ use super::Bench;
 use crate::clients::contract::{Broken, Held, demand};
 
 const MODELS: &str = "/api/2.1/unity-catalog/models";
-const VERSIONS: &str = "/api/2.0/mlflow/unity-catalog/model-versions";
+const CREATE_VERSION: &str = "/api/2.0/mlflow/unity-catalog/model-versions/create";
+const FINALIZE_VERSION: &str = "/api/2.0/mlflow/unity-catalog/model-versions/finalize";
 
 fn path(model: &str) -> String {
     format!("{MODELS}/{}", segment(model))
@@ -38,7 +39,7 @@ pub(super) async fn model(b: &Bench<'_>) -> Result<Held, Broken> {
 /// A version without files; `Skipped` where the server demands some.
 async fn version(b: &Bench<'_>, model: &str) -> Result<u64, Broken> {
     let body = json!({"name": model, "source": format!("dbfs:/Shared/{}", b.prefix)});
-    let said = b.send(Method::POST, &format!("{VERSIONS}/create"), &body).await?;
+    let said = b.send(Method::POST, CREATE_VERSION, &body).await?;
     let number = said.word("/model_version/version").parse::<u64>();
     let (true, Ok(number)) = (said.is_success(), number) else {
         let why = format!("a version without a run cannot be made here: {}", said.show());
@@ -52,9 +53,7 @@ async fn version(b: &Bench<'_>, model: &str) -> Result<u64, Broken> {
         None,
     );
     let body = json!({"name": model, "version": number.to_string()});
-    let said = b
-        .send(Method::POST, &format!("{VERSIONS}/finalize"), &body)
-        .await?;
+    let said = b.send(Method::POST, FINALIZE_VERSION, &body).await?;
     if !said.is_success() {
         let why = format!(
             "a version without files cannot be completed here: {}",
