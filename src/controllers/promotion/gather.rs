@@ -18,9 +18,9 @@ use lockstep_core::domain::promotion::machine::state::Phase;
 use super::super::Context;
 use super::super::branches::{Branches, LATE};
 use super::super::promotion_policy::reading::{self, Declared};
-use super::asked::{Asked, Unjudged};
 use super::glass;
 use super::judge::Judged;
+use super::question::{Question, Unjudged};
 use super::way_back::{self, NoWay, WayBack};
 
 /// Everything that a pass knows.
@@ -106,14 +106,14 @@ pub async fn gather(branches: &Branches, promotion: &Promotion, context: &Contex
         return gathered;
     };
     if waits {
-        let asked = Asked {
+        let question = Question {
             policy: &policy,
             declared,
             status: &status,
             siblings: &siblings,
             freezes: &gathered.freezes,
         };
-        match asked.judge(branches, deploy, context).await {
+        match question.judge(branches, deploy, context).await {
             Ok(mut judged) => {
                 if let Some(message) = late(promotion, &judged, context.clock.now()) {
                     gathered.problem = Some((Reason::Progressing, message));

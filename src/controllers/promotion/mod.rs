@@ -2,15 +2,15 @@
 //!
 //! The recipe, one file a step: [`gather`] reads, [`plan`] says what everybody wants of it now, [`apply`] alone writes
 //! outside, one move after the other and each written down before it is made, [`report`] owns the rest of status. What
-//! [`gather`] reads is two things: [`asked`] puts a change before the gate, [`way_back`] finds where a rollback leads.
+//! [`gather`] reads is two things: [`question`] puts a change before the gate, [`way_back`] finds where a rollback leads.
 //! An override does nothing itself, and has a recipe of its own: [`glass`].
 
 mod apply;
-mod asked;
 mod gather;
 mod glass;
 mod judge;
 mod plan;
+mod question;
 mod report;
 mod way_back;
 
@@ -21,9 +21,9 @@ use kube::ResourceExt as _;
 use lockstep_core::api::{FINALIZER, Promotion};
 use lockstep_core::domain::ports::ObjectKey;
 
-pub use asked::{Ahead, Asked, Unjudged};
 pub use gather::contenders;
 pub use judge::{Judged, judge};
+pub use question::{Ahead, Question, Unjudged};
 
 use super::branches::Branches;
 use super::{Context, Next, Reconcile};

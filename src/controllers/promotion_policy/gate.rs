@@ -12,7 +12,7 @@ use lockstep_core::domain::promotion::proof::fact::{GateFact, PromotionFact};
 use serde_json::{Map, Value, json};
 use sha2::{Digest as _, Sha256};
 
-use super::asked::{Approvals, Ask, Wanted};
+use super::approvals::{Approvals, Ask, Wanted};
 use super::gather::{Environment, Gathered};
 use super::plan::policy_id;
 use super::reading;

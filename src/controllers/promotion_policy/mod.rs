@@ -7,8 +7,8 @@
 //! ([`requirements`], [`hardened`], [`remote`]) is remembered [`aside`].
 
 mod apply;
+mod approvals;
 mod aside;
-mod asked;
 mod claims;
 mod completeness;
 mod count;

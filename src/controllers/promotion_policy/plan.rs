@@ -17,7 +17,7 @@ use lockstep_core::domain::promotion::policy::claims::settle;
 use lockstep_core::domain::promotion::proof::fact::{PolicyId, PromotionFact};
 use serde_json::json;
 
-use super::asked::{Approvals, Ask, Wanted};
+use super::approvals::{Approvals, Ask, Wanted};
 use super::completeness::Counted;
 use super::directories::Old;
 use super::gate::{self, Gates};

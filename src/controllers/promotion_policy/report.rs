@@ -13,8 +13,8 @@ use lockstep_core::domain::ports::{ErrorClass, KeepError, Note, SystemError};
 use serde_json::{Map, Value, json};
 
 use super::super::{Context, Next};
+use super::approvals::Ask;
 use super::aside::Told;
-use super::asked::Ask;
 use super::gather::Gathered;
 use super::plan::{Conflicts, Planned};
 use super::{key, reading};

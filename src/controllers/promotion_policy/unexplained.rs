@@ -8,7 +8,7 @@ use lockstep_core::domain::promotion::machine::queue::{Hold, Wishes};
 use lockstep_core::domain::promotion::proof::ledger::Ledger;
 use serde_json::json;
 
-use super::asked::{Ask, Wanted};
+use super::approvals::{Ask, Wanted};
 
 /// What is to be acknowledged. `None`: everything is explained.
 pub fn wanted(environment: &str, ledger: &Ledger) -> Option<Wanted> {
@@ -59,7 +59,7 @@ mod tests {
     use lockstep_core::domain::promotion::proof::completeness::{Act, Occurrence};
     use lockstep_core::domain::promotion::proof::ledger::{Judged, Sight};
 
-    use super::super::asked::Approvals;
+    use super::super::approvals::Approvals;
     use super::*;
 
     fn seen(runs: &[u64]) -> Ledger {

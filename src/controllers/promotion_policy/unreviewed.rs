@@ -13,7 +13,7 @@ use lockstep_core::domain::promotion::gate::range::Acceptance;
 use lockstep_core::domain::promotion::machine::kept;
 use serde_json::json;
 
-use super::asked::{Ask, Wanted};
+use super::approvals::{Ask, Wanted};
 use super::gather::Environment;
 
 /// Accepted commits that a status remembers.

@@ -21,7 +21,7 @@ use super::change_words::ChangeWords;
 use super::rows::Wanted;
 use crate::controllers::Context;
 use crate::controllers::branches::Branches;
-use crate::controllers::promotion::{Ahead, Asked, Unjudged};
+use crate::controllers::promotion::{Ahead, Question, Unjudged};
 use crate::controllers::promotion_policy::reading;
 
 /// What a change would come to in one environment.
@@ -264,14 +264,14 @@ impl Destination {
         }
         let declared = reading::declared(object, name, &*context.cluster).map_err(|(_, why)| why)?;
         let namespace = object.namespace().unwrap_or_default();
-        let asked = Asked {
+        let question = Question {
             policy: object,
             declared: &declared,
             status: &reading::remembered(object, name),
             siblings: &context.objects.promotions_of(&namespace, &object.name_any()),
             freezes: &context.objects.freezes(),
         };
-        let ahead = asked.ahead(branches, change, context).await;
+        let ahead = question.ahead(branches, change, context).await;
         ahead.map_err(|why| match why {
             Unjudged::Error(error) => error.to_string(),
             Unjudged::NotYet(why) => why,

@@ -38,8 +38,8 @@ impl From<SystemError> for Unjudged {
     }
 }
 
-/// Who is asked.
-pub struct Asked<'a> {
+/// Which environment is asked, and what stands around it.
+pub struct Question<'a> {
     pub policy: &'a PromotionPolicy,
     pub declared: &'a Declared,
     pub status: &'a Remembered,
@@ -75,7 +75,7 @@ pub struct Ahead {
     pub stands_on: BTreeSet<CommitId>,
 }
 
-impl Asked<'_> {
+impl Question<'_> {
     /// What merged.
     pub async fn judge(
         &self,
