@@ -3,6 +3,12 @@
 //!
 //! * [`machine`]: how one credential goes from generation to generation, through any crash.
 //! * [`schedule`]: when the next one is due, and whether what is asked for can be kept at all.
+//! * [`label`]: by what a credential of ours is told from any other at its issuer.
+//! * [`value`]: what nobody can print.
+//! * [`ports`]: issuers and stores.
 
+pub mod label;
 pub mod machine;
+pub mod ports;
 pub mod schedule;
+pub mod value;
