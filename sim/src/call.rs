@@ -30,6 +30,8 @@ pub struct Call {
     pub now: i64,
     /// Milliseconds that a task or an update takes.
     pub pace: i64,
+    /// Milliseconds until a new secret or personal access token lets anybody in.
+    pub credential_lag: i64,
     /// Whether Python files of runs really run.
     pub execute: bool,
     /// The body as it came, on routes that take files.
@@ -103,6 +105,17 @@ impl Call {
                 .map(ToOwned::to_owned)
                 .ok_or_else(|| ApiError::invalid(format!("Missing required field: {name}"))),
         }
+    }
+
+    /// The strings of a list in the body; none where there is no such list.
+    pub fn texts(&self, name: &str) -> Vec<String> {
+        let rows = self
+            .body
+            .get(name)
+            .and_then(Value::as_array)
+            .into_iter()
+            .flatten();
+        rows.filter_map(Value::as_str).map(ToOwned::to_owned).collect()
     }
 }
 

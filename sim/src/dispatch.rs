@@ -238,6 +238,7 @@ fn prepare(
         base: incoming.base(),
         now: world.now(),
         pace: milliseconds(settings.task_seconds),
+        credential_lag: milliseconds(settings.credential_lag),
         execute: world.executes(),
         raw: Bytes::new(),
         empty_pages: settings.empty_pages,

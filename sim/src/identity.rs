@@ -55,6 +55,9 @@ pub fn authenticate(incoming: &Incoming, state: &State, plane: Plane, now: i64) 
             ApiError::denied("This API is disabled for users without a workspace membership.").standard(),
         );
     }
+    if let Some(used) = &bearer.used {
+        used.tell(now);
+    }
     Ok(bearer)
 }
 

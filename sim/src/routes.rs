@@ -1,7 +1,10 @@
 //! The table of all endpoints, and the older spellings of paths that mean the same.
 
 use crate::route::Table;
-use crate::{assignments, catalog, memberships, models, oauth, objects, permissions, rule_sets, runs, scim};
+use crate::{
+    assignments, catalog, memberships, models, oauth, objects, permissions, rule_sets, runs, scim, secrets,
+    workspace_conf,
+};
 
 /// Prefixes that are answered by another version of the same API.
 const ALIASES: &[(&str, &str)] = &[
@@ -52,6 +55,11 @@ pub fn table() -> Table {
         oauth::policies::ROUTES,
         oauth::secrets::ROUTES,
         oauth::personal::ROUTES,
+        oauth::managed::ROUTES,
+        secrets::ROUTES,
+        secrets::values::ROUTES,
+        secrets::acls::ROUTES,
+        workspace_conf::ROUTES,
     ];
     groups.extend(objects::named::ROUTES);
     Table::new(&groups)

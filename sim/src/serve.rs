@@ -22,6 +22,7 @@ use crate::runs::execute;
 use crate::settings::Settings;
 use crate::state::admissions::Assignment;
 use crate::state::credentials::Bearer;
+use crate::state::hidden::Hidden;
 use crate::state::{Scope, State, User};
 use crate::world::{Boot, World, now_ms};
 
@@ -81,14 +82,10 @@ fn first_state(args: &Serve) -> Result<State, ServeError> {
         if let Scope::Workspace(id) = scope {
             state.assign(id, admin, Assignment::Admin);
         }
-        state.credentials.bearers.insert(
-            token,
-            Bearer {
-                principal: admin,
-                scope,
-                expires: None,
-            },
-        );
+        state
+            .credentials
+            .bearers
+            .insert(Hidden::new(token), Bearer::lasting(admin, scope));
     }
     if let Some(kind) = catalog::kinds::by_name("METASTORE") {
         let id = state.metastore_id.clone();

@@ -22,6 +22,8 @@ pub struct Settings {
     pub clock_offset: i64,
     /// Seconds that tokens of the token endpoints live.
     pub token_lifetime: u64,
+    /// Seconds until a new client secret or personal access token lets anybody in.
+    pub credential_lag: f64,
     /// Seconds that each task of a run takes, and each update of a serving endpoint.
     pub task_seconds: f64,
     /// After this many more effective writes, every answer is held until `/_sim/release`.
@@ -41,6 +43,7 @@ impl Default for Settings {
             scim_throttle_every: 0,
             clock_offset: 0,
             token_lifetime: 3600,
+            credential_lag: 0.0,
             task_seconds: 0.2,
             halt_after_write: None,
             journal_capacity: 100_000,

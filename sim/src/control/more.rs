@@ -1,4 +1,4 @@
-//! The parts of a snapshot that change by themselves: runs, and what is registered of models.
+//! Parts of a snapshot: runs, what is registered of models, what secret scopes hold, settings of workspaces.
 
 use serde_json::{Map, Value, json};
 
@@ -63,4 +63,33 @@ pub fn runs(state: &State) -> Value {
         .collect();
     rows.reverse();
     Value::Array(rows)
+}
+
+/// That there is a secret, who may read it and when it changed, never what it is.
+pub fn secret_scopes(state: &State, label: impl Fn(u64) -> String) -> Value {
+    let mut rows: Map<String, Value> = Map::new();
+    for (workspace, name, scope) in state.secret_scopes.all() {
+        let acl: Map<String, Value> = scope
+            .acl
+            .iter()
+            .map(|(id, permission)| (label(*id), json!(permission.name())))
+            .collect();
+        let secrets: Map<String, Value> = scope
+            .secrets
+            .iter()
+            .map(|(key, kept)| (key.clone(), json!({"last_updated_timestamp": kept.updated})))
+            .collect();
+        let home = rows.entry(workspace.to_string()).or_insert_with(|| json!({}));
+        home[name] = json!({"acl": acl, "secrets": secrets, "keyVault": scope.key_vault});
+    }
+    Value::Object(rows)
+}
+
+pub fn workspace_conf(state: &State) -> Value {
+    let mut rows: Map<String, Value> = Map::new();
+    for ((workspace, key), value) in &state.workspace_conf {
+        let home = rows.entry(workspace.to_string()).or_insert_with(|| json!({}));
+        home[key] = json!(value);
+    }
+    Value::Object(rows)
 }

@@ -174,6 +174,8 @@ pub fn render(state: &State) -> Value {
         "runs": super::more::runs(state),
         "ruleSets": state.rule_sets.iter().map(|(name, set)| (name.clone(), json!(set.rules))).collect::<Map<_, _>>(),
         "credentials": credentials(state),
+        "secretScopes": super::more::secret_scopes(state, |id| label(state, id)),
+        "workspaceConf": super::more::workspace_conf(state),
     })
 }
 

@@ -1,15 +1,15 @@
-//! Personal access tokens: a caller's own, those made on behalf of a service principal, and the admin's view.
+//! Personal access tokens as their owners see them. What administrators see and do is `managed`.
 
 use serde_json::{Value, json};
 
 use crate::call::Call;
 use crate::error::ApiError;
-use crate::limits::Family;
 use crate::permissions::acl::may_use_tokens;
-use crate::route::{Answer, Reply, Right, Route, read, write};
-use crate::state::Scope;
+use crate::route::{Answer, Reply, Route, read, write};
 use crate::state::State;
-use crate::state::credentials::{Bearer, PersonalToken};
+use crate::state::credentials::{LastUse, PersonalToken};
+use crate::state::hidden::Hidden;
+use crate::workspace_conf::max_token_lifetime;
 
 /// learn.microsoft.com/azure/databricks/dev-tools/auth/pat
 const MAX_PER_USER: usize = 600;
@@ -24,54 +24,59 @@ pub const ROUTES: &[Route] = &[
         "autoscope_enabled",
     ]),
     read("GET", "/api/2.0/token/list", list),
+    write("PATCH", "/api/2.0/token/{id}", update).body(&["token", "update_mask"]),
     write("POST", "/api/2.0/token/delete", delete).body(&["token_id"]),
-    read("GET", "/api/2.0/token-management/tokens", manage_list)
-        .right(Right::WorkspaceAdmin)
-        .query(&["created_by_id", "created_by_username"])
-        .family(Family::TokenManagement),
-    read("GET", "/api/2.0/token-management/tokens/{id}", manage_get)
-        .right(Right::WorkspaceAdmin)
-        .family(Family::TokenManagement),
-    write("DELETE", "/api/2.0/token-management/tokens/{id}", manage_delete)
-        .right(Right::WorkspaceAdmin)
-        .family(Family::TokenManagement),
-    write("POST", "/api/2.0/token-management/on-behalf-of/tokens", on_behalf)
-        .right(Right::WorkspaceAdmin)
-        .body(&[
-            "application_id",
-            "comment",
-            "lifetime_seconds",
-            "scopes",
-            "autoscope_enabled",
-        ])
-        .family(Family::TokenManagement),
 ];
 
-fn render(token: &PersonalToken) -> Value {
-    json!({"token_id": token.id, "comment": token.comment, "creation_time": token.created, "expiry_time": token.expires})
-}
-
-fn managed(state: &State, token: &PersonalToken) -> Value {
-    let mut row = render(token);
-    row["owner_id"] = json!(token.owner);
-    row["created_by_id"] = json!(token.creator);
-    row["created_by_username"] = json!(crate::identity::name(state, token.creator));
-    row["workspace_id"] = json!(token.workspace);
+pub fn render(token: &PersonalToken) -> Value {
+    let mut row = json!({"token_id": token.id, "comment": token.comment, "creation_time": token.created,
+                         "expiry_time": token.expires});
+    if !token.scopes.is_empty() {
+        row["scopes"] = json!(token.scopes);
+    }
     row
 }
 
-fn mint(call: &Call, state: &mut State, owner: u64) -> Answer {
+/// Milliseconds since the epoch; -1: never. A cap of the workspace is the default, and nothing longer is taken.
+fn expiry(call: &Call, state: &State) -> Result<i64, ApiError> {
+    let cap = max_token_lifetime(state, call.workspace());
+    let given = match call.body.get("lifetime_seconds") {
+        None | Some(Value::Null) => None,
+        Some(value) => Some(
+            value
+                .as_i64()
+                .ok_or_else(|| ApiError::malformed("lifetime_seconds must be a whole number"))?,
+        ),
+    };
+    let lifetime = given.unwrap_or(cap.unwrap_or(DEFAULT_LIFETIME));
+    if let Some(cap) = cap
+        && !(0..=cap).contains(&lifetime)
+    {
+        return Err(ApiError::invalid(format!(
+            "The lifetime of {lifetime} seconds is longer than the {cap} that this workspace allows"
+        )));
+    }
+    Ok(if lifetime < 0 {
+        -1
+    } else {
+        call.now + lifetime * 1000
+    })
+}
+
+/// Makes a token and gives back its value, which no other answer shows.
+pub fn mint(call: &Call, state: &mut State, owner: u64) -> Result<(Hidden, PersonalToken), ApiError> {
     let workspace = call.workspace();
     if !may_use_tokens(state, workspace, owner) {
         return Err(ApiError::denied(
             "The principal is not allowed to use personal access tokens.",
         ));
     }
+    let expires = expiry(call, state)?;
     let held = state
         .credentials
         .personal
         .values()
-        .filter(|token| token.owner == owner && token.workspace == workspace);
+        .filter(|token| token.owner == owner && token.workspace == workspace && token.is_valid(call.now));
     if held.count() >= MAX_PER_USER {
         return Err(ApiError::new(
             400,
@@ -79,60 +84,40 @@ fn mint(call: &Call, state: &mut State, owner: u64) -> Answer {
             format!("At most {MAX_PER_USER} tokens per user are allowed"),
         ));
     }
-    let lifetime = call
-        .body
-        .get("lifetime_seconds")
-        .and_then(Value::as_i64)
-        .unwrap_or(DEFAULT_LIFETIME);
-    let expires = if lifetime < 0 {
-        -1
-    } else {
-        call.now + lifetime * 1000
-    };
+    let value = Hidden::new(format!("dapi{}", state.new_hex()));
     let token = PersonalToken {
         id: state.new_hex() + &state.new_hex(),
-        value: format!("dapi{}", state.new_hex()),
+        value: value.clone(),
         comment: call.body["comment"].as_str().unwrap_or_default().to_owned(),
+        scopes: call.texts("scopes"),
         owner,
         creator: call.caller,
         workspace,
         created: call.now,
         expires,
+        used: LastUse::never(),
     };
-    let bearer = Bearer {
-        principal: owner,
-        scope: Scope::Workspace(workspace),
-        expires: (expires >= 0).then_some(expires),
-    };
-    state.credentials.bearers.insert(token.value.clone(), bearer);
-    let body = json!({"token_value": token.value, "token_info": render(&token)});
-    state.credentials.personal.insert(token.id.clone(), token);
-    Ok(Reply::ok(body))
+    state
+        .credentials
+        .add_personal(token.clone(), call.now + call.credential_lag);
+    Ok((value, token))
 }
 
 fn create(call: &Call, state: &mut State) -> Answer {
-    mint(call, state, call.caller)
+    let (value, token) = mint(call, state, call.caller)?;
+    Ok(Reply::ok(
+        json!({"token_value": value.show(), "token_info": render(&token)}),
+    ))
 }
 
-fn on_behalf(call: &Call, state: &mut State) -> Answer {
-    let app = call.text("application_id")?;
-    let workspace = call.workspace();
-    let sp = state
-        .directory
-        .application(&app)
-        .map(|sp| sp.id)
-        .filter(|id| state.directory.sees(Scope::Workspace(workspace), *id))
-        .ok_or_else(|| ApiError::missing(format!("Service principal {app} does not exist.")))?;
-    mint(call, state, sp)
-}
-
+/// The caller's own, as far as they still let in.
 fn mine<'a>(call: &Call, state: &'a State) -> impl Iterator<Item = &'a PersonalToken> + use<'a> {
-    let (workspace, caller) = (call.workspace(), call.caller);
+    let (workspace, caller, now) = (call.workspace(), call.caller, call.now);
     state
         .credentials
         .personal
         .values()
-        .filter(move |token| token.workspace == workspace && token.owner == caller)
+        .filter(move |token| token.workspace == workspace && token.owner == caller && token.is_valid(now))
 }
 
 fn list(call: &Call, state: &State) -> Answer {
@@ -140,51 +125,57 @@ fn list(call: &Call, state: &State) -> Answer {
     Ok(Reply::ok(json!({"token_infos": rows})))
 }
 
-fn delete(call: &Call, state: &mut State) -> Answer {
-    let id = call.text("token_id")?;
-    if !mine(call, state).any(|token| token.id == id) {
-        return Err(ApiError::missing(format!("Token {id} does not exist.")));
+/// Changes comment and scopes of a token, as far as the mask names them.
+pub fn edit(call: &Call, state: &mut State, id: &str) -> Answer {
+    let mask = call.text("update_mask")?;
+    let fields = call.body["token"]
+        .as_object()
+        .ok_or_else(|| ApiError::invalid("Missing required field: token"))?;
+    let scopes = fields.get("scopes").and_then(Value::as_array).cloned();
+    let comment = fields.get("comment").and_then(Value::as_str).unwrap_or_default();
+    let token = state
+        .credentials
+        .personal
+        .get_mut(id)
+        .ok_or_else(|| missing(id))?;
+    for field in mask.split(',') {
+        match field {
+            "comment" => comment.clone_into(&mut token.comment),
+            "scopes" => {
+                let texts = scopes.iter().flatten().filter_map(Value::as_str);
+                token.scopes = texts.map(ToOwned::to_owned).collect();
+            }
+            other => {
+                return Err(ApiError::invalid(format!(
+                    "update_mask may name comment and scopes, not {other}"
+                )));
+            }
+        }
     }
-    state.credentials.revoke_personal(&id);
     Ok(Reply::empty())
 }
 
-fn manage_list(call: &Call, state: &State) -> Answer {
-    let workspace = call.workspace();
-    let rows: Vec<Value> = state
-        .credentials
-        .personal
-        .values()
-        .filter(|token| token.workspace == workspace)
-        .filter(|token| {
-            call.query("created_by_id")
-                .is_none_or(|id| id == token.creator.to_string())
-        })
-        .map(|token| managed(state, token))
-        .filter(|row| {
-            call.query("created_by_username")
-                .is_none_or(|name| row["created_by_username"] == name)
-        })
-        .collect();
-    Ok(Reply::ok(json!({"token_infos": rows})))
+pub fn missing(id: &str) -> ApiError {
+    ApiError::missing(format!("Token {id} does not exist."))
 }
 
-fn managed_token<'a>(call: &Call, state: &'a State) -> Result<&'a PersonalToken, ApiError> {
+fn update(call: &Call, state: &mut State) -> Answer {
     let id = call.param("id");
-    state
-        .credentials
-        .personal
-        .get(id)
-        .filter(|token| token.workspace == call.workspace())
-        .ok_or_else(|| ApiError::missing(format!("Token {id} does not exist.")))
+    if !mine(call, state).any(|token| token.id == id) {
+        return Err(ApiError::new(
+            404,
+            "NOT_FOUND",
+            format!("Token {id} does not exist."),
+        ));
+    }
+    edit(call, state, id)
 }
 
-fn manage_get(call: &Call, state: &State) -> Answer {
-    managed_token(call, state).map(|token| Reply::ok(json!({"token_info": managed(state, token)})))
-}
-
-fn manage_delete(call: &Call, state: &mut State) -> Answer {
-    let id = managed_token(call, state)?.id.clone();
+fn delete(call: &Call, state: &mut State) -> Answer {
+    let id = call.text("token_id")?;
+    if !mine(call, state).any(|token| token.id == id) {
+        return Err(missing(&id));
+    }
     state.credentials.revoke_personal(&id);
     Ok(Reply::empty())
 }

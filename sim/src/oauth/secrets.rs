@@ -8,6 +8,7 @@ use crate::call::{Call, page};
 use crate::error::ApiError;
 use crate::route::{Answer, Plane, Reply, Route, read, write};
 use crate::state::credentials::Secret;
+use crate::state::hidden::Hidden;
 use crate::state::{Scope, State};
 use crate::world::rfc3339;
 
@@ -72,14 +73,18 @@ fn lifetime(call: &Call) -> Result<i64, ApiError> {
 }
 
 fn render(secret: &Secret, now: i64) -> Value {
-    json!({
+    let mut row = json!({
         "id": secret.id,
-        "secret_hash": hex::encode(Sha256::digest(&secret.value)),
+        "secret_hash": hex::encode(Sha256::digest(secret.value.show())),
         "status": if now < secret.expires { "ACTIVE" } else { "EXPIRED" },
         "create_time": rfc3339(secret.created),
         "update_time": rfc3339(secret.created),
         "expire_time": rfc3339(secret.expires),
-    })
+    });
+    if !secret.scopes.is_empty() {
+        row["scopes"] = json!(secret.scopes);
+    }
+    row
 }
 
 fn create(call: &Call, state: &mut State) -> Answer {
@@ -102,12 +107,14 @@ fn create(call: &Call, state: &mut State) -> Answer {
     let secret = Secret {
         id: state.new_uuid(),
         service_principal: sp,
-        value: format!("dose{}", state.new_hex()),
+        value: Hidden::new(format!("dose{}", state.new_hex())),
+        scopes: call.texts("scopes"),
         created: call.now,
+        starts: call.now + call.credential_lag,
         expires: call.now + lifetime * 1000,
     };
     let mut body = render(&secret, call.now);
-    body["secret"] = json!(secret.value);
+    body["secret"] = json!(secret.value.show());
     state.credentials.secrets.insert(secret.id.clone(), secret);
     Ok(Reply::ok(body))
 }

@@ -8,6 +8,7 @@ use crate::call::Call;
 use crate::error::ApiError;
 use crate::route::{Answer, Handler, Reply, Route, read};
 use crate::state::credentials::Bearer;
+use crate::state::hidden::Hidden;
 use crate::state::{Scope, State};
 use crate::world::World;
 
@@ -117,11 +118,10 @@ pub async fn answer(world: &World, call: &Call) -> Answer {
         .bearers
         .retain(|_, bearer| bearer.expires.is_none_or(|expires| now < expires));
     state.credentials.bearers.insert(
-        token.clone(),
+        Hidden::new(token.clone()),
         Bearer {
-            principal,
-            scope,
             expires: Some(expires),
+            ..Bearer::lasting(principal, scope)
         },
     );
     Ok(Reply::ok(json!({
@@ -143,7 +143,9 @@ fn client_credentials(call: &Call, state: &State) -> Result<u64, ApiError> {
         .application(id)
         .filter(|sp| {
             state.credentials.secrets.values().any(|known| {
-                known.service_principal == sp.id && known.value == secret && call.now < known.expires
+                known.service_principal == sp.id
+                    && known.value.show() == secret
+                    && (known.starts..known.expires).contains(&call.now)
             })
         })
         .map(|sp| sp.id)

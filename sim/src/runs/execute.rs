@@ -16,6 +16,7 @@ use super::engine::{self, Leftover};
 use super::source;
 use crate::objects::files;
 use crate::state::credentials::Bearer;
+use crate::state::hidden::Hidden;
 use crate::state::runs::{End, Order, Phase};
 use crate::state::{Scope, State};
 use crate::world::World;
@@ -69,12 +70,11 @@ fn prepare(world: &World, order: Order) -> Option<Work> {
     let files = readable(&state, workspace, run_as);
     let token = format!("dapi-run-{}", state.new_hex());
     environment.push(("DATABRICKS_TOKEN", token.clone()));
-    let bearer = Bearer {
-        principal: run_as,
-        scope: Scope::Workspace(workspace),
-        expires: None,
-    };
-    state.credentials.bearers.insert(token.clone(), bearer);
+    let bearer = Bearer::lasting(run_as, Scope::Workspace(workspace));
+    state
+        .credentials
+        .bearers
+        .insert(Hidden::new(token.clone()), bearer);
     Some(Work {
         file,
         parameters,
@@ -145,7 +145,7 @@ async fn perform(world: Arc<World>, order: Order, python: PathBuf) {
     };
     let now = world.now();
     let mut state = world.state_mut();
-    state.credentials.bearers.remove(&work.token);
+    state.credentials.bearers.remove(work.token.as_str());
     engine::end_task(&mut state, order.run, order.task, end, leftover, now);
 }
 

@@ -19,6 +19,7 @@ impl State {
         self.directory.remove(id);
         self.objects.forget_principal(None, id);
         self.credentials.forget_principal(None, id);
+        self.secret_scopes.forget_principal(None, id);
         let Some(name) = name.filter(|_| !local) else {
             return;
         };
@@ -35,6 +36,7 @@ impl State {
         if !self.directory.sees(Scope::Workspace(workspace), id) {
             self.objects.forget_principal(Some(workspace), id);
             self.credentials.forget_principal(Some(workspace), id);
+            self.secret_scopes.forget_principal(Some(workspace), id);
         }
     }
 

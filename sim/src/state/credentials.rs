@@ -2,38 +2,99 @@
 //! policies. Values are kept because the simulator must recognise them; no listing and no snapshot shows one.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicI64, Ordering};
 
 use serde_json::Value;
 
 use super::Scope;
+use super::hidden::Hidden;
+
+const DAY_MS: i64 = 24 * 3600 * 1000;
+
+/// When a token was last used. Requests that only read the world tell it, hence a cell of its own.
+#[derive(Debug, Clone)]
+pub struct LastUse(Arc<AtomicI64>);
+
+impl LastUse {
+    const NEVER: i64 = i64::MIN;
+
+    pub fn never() -> Self {
+        Self(Arc::new(AtomicI64::new(Self::NEVER)))
+    }
+
+    pub fn at(ms: i64) -> Self {
+        Self(Arc::new(AtomicI64::new(ms)))
+    }
+
+    pub fn tell(&self, now: i64) {
+        self.0.store(now, Ordering::Relaxed);
+    }
+
+    /// The start of that day in milliseconds since the epoch: the vendor tells no more.
+    pub fn day(&self) -> Option<i64> {
+        match self.0.load(Ordering::Relaxed) {
+            Self::NEVER => None,
+            at => Some(at - at.rem_euclid(DAY_MS)),
+        }
+    }
+}
 
 #[derive(Debug, Clone)]
 pub struct Bearer {
     pub principal: u64,
     pub scope: Scope,
+    /// Milliseconds since the epoch; nobody is let in before.
+    pub starts: i64,
     /// Milliseconds since the epoch; `None` never expires.
     pub expires: Option<i64>,
+    /// Of personal access tokens.
+    pub used: Option<LastUse>,
+}
+
+impl Bearer {
+    /// One that lets in at once and for ever.
+    pub fn lasting(principal: u64, scope: Scope) -> Self {
+        Self {
+            principal,
+            scope,
+            starts: i64::MIN,
+            expires: None,
+            used: None,
+        }
+    }
 }
 
 #[derive(Debug, Clone)]
 pub struct PersonalToken {
     pub id: String,
-    pub value: String,
+    pub value: Hidden,
     pub comment: String,
+    pub scopes: Vec<String>,
     pub owner: u64,
     pub creator: u64,
     pub workspace: u64,
     pub created: i64,
     /// -1: never.
     pub expires: i64,
+    pub used: LastUse,
+}
+
+impl PersonalToken {
+    pub fn is_valid(&self, now: i64) -> bool {
+        self.expires < 0 || now < self.expires
+    }
 }
 
 #[derive(Debug, Clone)]
 pub struct Secret {
     pub id: String,
     pub service_principal: u64,
-    pub value: String,
+    pub value: Hidden,
+    pub scopes: Vec<String>,
     pub created: i64,
+    /// Nobody is let in before.
+    pub starts: i64,
     pub expires: i64,
 }
 
@@ -51,7 +112,7 @@ pub struct FederationPolicy {
 
 #[derive(Debug, Clone, Default)]
 pub struct Credentials {
-    pub bearers: BTreeMap<String, Bearer>,
+    pub bearers: BTreeMap<Hidden, Bearer>,
     pub personal: BTreeMap<String, PersonalToken>,
     pub secrets: BTreeMap<String, Secret>,
     pub policies: BTreeMap<(Option<u64>, String), FederationPolicy>,
@@ -61,12 +122,25 @@ impl Credentials {
     pub fn who(&self, token: &str, now: i64) -> Option<&Bearer> {
         self.bearers
             .get(token)
-            .filter(|bearer| bearer.expires.is_none_or(|expires| now < expires))
+            .filter(|bearer| bearer.starts <= now && bearer.expires.is_none_or(|expires| now < expires))
+    }
+
+    /// Adds a token of a person or a service principal; `starts`: when it begins to let in.
+    pub fn add_personal(&mut self, token: PersonalToken, starts: i64) {
+        let bearer = Bearer {
+            principal: token.owner,
+            scope: Scope::Workspace(token.workspace),
+            starts,
+            expires: (token.expires >= 0).then_some(token.expires),
+            used: Some(token.used.clone()),
+        };
+        self.bearers.insert(token.value.clone(), bearer);
+        self.personal.insert(token.id.clone(), token);
     }
 
     pub fn revoke_personal(&mut self, id: &str) -> Option<PersonalToken> {
         let token = self.personal.remove(id)?;
-        self.bearers.remove(&token.value);
+        self.bearers.remove(token.value.show());
         Some(token)
     }
 

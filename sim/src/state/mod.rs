@@ -5,8 +5,10 @@ pub mod admin;
 pub mod admissions;
 pub mod credentials;
 pub mod directory;
+pub mod hidden;
 pub mod models;
 pub mod runs;
+pub mod scopes;
 pub mod serving;
 pub mod sight;
 
@@ -19,6 +21,7 @@ use sha2::{Digest, Sha256};
 pub use credentials::Credentials;
 pub use models::{Models, Tags};
 pub use runs::Runs;
+pub use scopes::SecretScopes;
 pub use serving::Updates;
 
 pub use directory::{Directory, Group, Principal, ServicePrincipal, SystemGroup, User};
@@ -203,6 +206,9 @@ pub struct State {
     /// Changes of serving endpoints under way.
     pub updates: Updates,
     pub credentials: Credentials,
+    pub secret_scopes: SecretScopes,
+    /// Settings of workspaces by workspace and key.
+    pub workspace_conf: BTreeMap<(u64, String), String>,
     next: u64,
     salt: String,
 }
@@ -225,6 +231,8 @@ impl State {
             runs: Runs::default(),
             updates: Updates::default(),
             credentials: Credentials::default(),
+            secret_scopes: SecretScopes::default(),
+            workspace_conf: BTreeMap::new(),
             // Fifteen digits, like the vendor's: too long for an i32, exact in an f64.
             next: 700_000_000_000_000,
             salt: salt.to_owned(),

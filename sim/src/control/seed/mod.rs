@@ -4,17 +4,18 @@
 mod crowd;
 mod people;
 mod things;
+mod tokens;
 mod words;
 
 use serde_json::{Map, Value, json};
 
 use crate::error::ApiError;
 use crate::state::admissions::Assignment;
-use crate::state::credentials::Bearer;
 use crate::state::{RuleSet, Scope, State};
 use crowd::generate;
 use people::{fill_group, put_group, put_person};
 use things::{put_object, put_securable};
+use tokens::put_token;
 pub use words::Seed;
 
 fn bad(message: impl Into<String>) -> ApiError {
@@ -94,14 +95,7 @@ pub fn apply(state: &mut State, seed: &Seed, now: i64) -> Result<Value, ApiError
     for token in &seed.tokens {
         let who = principal(state, token.workspace, &token.principal)?;
         let scope = token.workspace.map_or(Scope::Account, Scope::Workspace);
-        state.credentials.bearers.insert(
-            token.value.clone(),
-            Bearer {
-                principal: who,
-                scope,
-                expires: None,
-            },
-        );
+        put_token(state, token, who, scope, now)?;
     }
     if let Some(crowd) = &seed.generate {
         generate(state, home, crowd)?;

@@ -9,6 +9,7 @@ use crate::scim::draft::Draft;
 use crate::scim::write::{create_group, create_service_principal, create_user};
 use crate::state::admissions::Assignment;
 use crate::state::credentials::{FederationPolicy, Secret};
+use crate::state::hidden::Hidden;
 use crate::state::{Scope, State};
 
 pub(super) fn put_person(
@@ -83,15 +84,17 @@ fn put_credentials(state: &mut State, id: u64, person: &Person, now: i64) {
             .credentials
             .secrets
             .values()
-            .any(|secret| secret.value == *value)
+            .any(|secret| secret.value.show() == value)
         {
             continue;
         }
         let secret = Secret {
             id: state.new_uuid(),
             service_principal: id,
-            value: value.clone(),
+            value: Hidden::new(value.clone()),
+            scopes: Vec::new(),
             created: now,
+            starts: i64::MIN,
             expires: now + 63_072_000_000,
         };
         state.credentials.secrets.insert(secret.id.clone(), secret);

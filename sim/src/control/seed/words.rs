@@ -101,6 +101,22 @@ pub struct Token {
     pub principal: String,
     /// Unset: an account token.
     pub workspace: Option<u64>,
+    /// That it is a personal access token, which the workspace lists.
+    pub personal: Option<Personal>,
+}
+
+/// Days lie before now.
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct Personal {
+    #[serde(default)]
+    pub comment: String,
+    #[serde(default)]
+    pub created_days_ago: u32,
+    /// Unset: never used.
+    pub last_used_days_ago: Option<u32>,
+    /// Unset: never expires.
+    pub expires_in_days: Option<u32>,
 }
 
 /// A crowd, for measuring: `{prefix}user-N@example.com` and `{prefix}group-N`.
