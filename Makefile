@@ -9,7 +9,7 @@ LANES ?=
 
 # One line each, easy to change.
 SWEEP := LOCKSTEP_SWEEP=full cargo test --test scenarios sweep -- --ignored --nocapture
-BENCH := cargo bench --locked --bench access
+BENCH := cargo bench --locked --bench access --bench promotion
 
 # Only `make demo KUBECONFIG=...` names a cluster. A KUBECONFIG that happens to be exported in the shell does not: nobody
 # means to try Lockstep on whatever cluster they used last.
@@ -40,7 +40,7 @@ sweep: ## kill the operator after every single write in turn (long)
 	@dev/stack up
 	@dev/stack run env $(SWEEP)
 
-bench: ## measure on a stack of its own, into target/bench/ (an hour)
+bench: ## measure on a stack of its own, into target/bench/ (two hours)
 	@$(BENCH)
 
 lint: ## format, clippy, dependencies, shell scripts, Go

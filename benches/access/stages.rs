@@ -8,8 +8,9 @@ use lockstep_core::domain::outcome::next_check;
 use serde_json::{Map, Value, json};
 use tokio::time::{Instant, sleep};
 
-use crate::calls::Calls;
-use crate::operator::Operator;
+use crate::common::calls::Calls;
+use crate::common::operator::Operator;
+use crate::common::results::rounded;
 use crate::world::{MEMBERS, Shape, World, member};
 
 /// How much is measured.
@@ -296,10 +297,6 @@ struct Check {
     seconds: f64,
     calls: Calls,
     writes: u64,
-}
-
-fn rounded(number: f64) -> Value {
-    json!((number * 1_000.0).round() / 1_000.0)
 }
 
 async fn until(time: Timestamp) {

@@ -8,8 +8,9 @@ use kube::api::{Api, DeleteParams, ListParams, Patch, PatchParams, PostParams};
 use lockstep_core::api::{AccessBinding, DatabricksConnection, GerritConnection};
 use serde_json::{Value, json};
 
-use crate::calls::{Calls, Extent, Passage, of_simulator};
-use crate::operator::record;
+use crate::common::calls::{Calls, Passage, of_simulator};
+use crate::common::operator::record;
+use crate::extent::Extent;
 use crate::support::gerrit::Gerrit;
 use crate::support::operator::NAMESPACE as OPERATOR;
 use crate::support::sim::Sim;

@@ -5,12 +5,15 @@ use std::path::PathBuf;
 use std::process::Stdio;
 use std::time::Duration;
 
+use k8s_openapi::api::coordination::v1::Lease;
+use kube::api::{Api, DeleteParams, ListParams};
 use tokio::io::{AsyncBufReadExt as _, BufReader};
 use tokio::process::{Child, Command};
 use tokio::time::{Instant, sleep};
 
 use crate::support::operator::NAMESPACE;
 use crate::support::stack::{root, stack};
+use crate::support::team::prepare_cluster;
 
 /// Clock ticks a second, as Linux shows times to programs on every machine.
 const TICKS: f64 = 100.0;
@@ -19,6 +22,7 @@ pub struct Operator {
     shell: Child,
     pid: u32,
     metrics: String,
+    webhooks: String,
     http: reqwest::Client,
     pub started: Instant,
 }
@@ -29,10 +33,19 @@ pub fn record() -> PathBuf {
 }
 
 impl Operator {
+    /// On its own stack as the only one there ever was.
+    pub async fn fresh() -> Self {
+        prepare_cluster(stack().unwrap()).await;
+        let leases: Api<Lease> = Api::namespaced(stack().unwrap().kube().await, NAMESPACE);
+        let all = leases
+            .delete_collection(&DeleteParams::default(), &ListParams::default())
+            .await;
+        all.unwrap();
+        Self::start().await
+    }
+
     pub async fn start() -> Self {
-        let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
-        let address = listener.local_addr().unwrap();
-        drop(listener);
+        let [address, webhooks] = [free_address(), free_address()];
         let log = std::fs::OpenOptions::new()
             .create(true)
             .append(true)
@@ -44,7 +57,8 @@ impl Operator {
         let mut shell = Command::new("bash")
             .args(["-c", script, "operator", env!("CARGO_BIN_EXE_lockstep")])
             .args(["run", "--namespace", NAMESPACE, "--allow-loopback"])
-            .args(["--metrics-address", &address.to_string(), "--record"])
+            .args(["--webhook-address", &webhooks])
+            .args(["--metrics-address", &address, "--record"])
             .arg(record())
             .env("KUBECONFIG", stack().unwrap().get("KUBECONFIG"))
             .env("RUST_LOG", "warn,lockstep=info")
@@ -59,6 +73,7 @@ impl Operator {
             shell,
             pid,
             metrics: format!("http://{address}/metrics"),
+            webhooks: format!("http://{webhooks}"),
             http: reqwest::Client::new(),
             started,
         }
@@ -115,6 +130,22 @@ impl Operator {
         .await;
     }
 
+    /// Waits until every object that there was at the beginning has had a complete pass.
+    pub async fn until_all_seen(&self) {
+        self.until("objects seen", |metrics| {
+            let objects: f64 = metrics
+                .iter()
+                .filter(|(name, _)| name.starts_with("lockstep_objects{"))
+                .map(|(_, count)| count)
+                .sum();
+            let leading = get(metrics, "lockstep_leading") > 0.0;
+            let unseen = get(metrics, "lockstep_objects_unseen");
+            let seen = if leading { objects - unseen } else { 0.0 };
+            (seen as usize, objects.max(1.0) as usize)
+        })
+        .await;
+    }
+
     async fn until(&self, what: &str, look: impl Fn(&BTreeMap<String, f64>) -> (usize, usize)) {
         let (begun, mut said) = (Instant::now(), Instant::now());
         loop {
@@ -141,6 +172,11 @@ impl Operator {
         }
     }
 
+    /// Where Gerrit would post what happened, up to the path.
+    pub fn webhooks(&self) -> &str {
+        &self.webhooks
+    }
+
     /// Most memory it ever held, in MB.
     pub fn peak_mb(&self) -> f64 {
         let status = std::fs::read_to_string(format!("/proc/{}/status", self.pid)).unwrap();
@@ -160,6 +196,12 @@ impl Operator {
         // utime and stime are the 14th and 15th of all, after pid and name.
         (ticks(11) + ticks(12)) / TICKS
     }
+}
+
+/// An address that nobody listened at a moment ago.
+fn free_address() -> String {
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    listener.local_addr().unwrap().to_string()
 }
 
 fn get(metrics: &BTreeMap<String, f64>, name: &str) -> f64 {

@@ -1,0 +1,71 @@
+//! One change that brings a big tree.
+
+use jiff::Timestamp;
+use lockstep_core::api::promotion::PromotionPhase;
+use reqwest::Method;
+use serde_json::{Value, json};
+
+use crate::common::operator::Operator;
+use crate::common::results::rounded;
+use crate::support::changes::Reviewed;
+use crate::support::stack::stack;
+use crate::support::team::Team;
+
+/// Bytes of a file: of what a project holds, most is a few pages of code.
+const SIZE: usize = 10_000;
+
+pub async fn measure(files: usize) -> Value {
+    let operator = Operator::fresh().await;
+    let team = Team::at(stack().unwrap(), "upload", None).await;
+    let team = Reviewed::of(team, &["prod"]).await;
+    team.hear(json!({"poll": "2s"})).await;
+    team.policy(&[team.code()], json!({})).await;
+    for file in 0..files {
+        // No two alike, and nothing that packs to nothing.
+        let mut word = file as u64 + 1;
+        let mut text = String::with_capacity(SIZE + 32);
+        while text.len() < SIZE {
+            word = word.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
+            text.push_str(&format!("v{word:016x} = {}\n", word % 977));
+        }
+        text.truncate(SIZE);
+        team.write(&format!("models/part{:03}/m{file:05}.py", file / 50), &text);
+    }
+    let sim = &team.sim;
+    let last = sim.control(Method::GET, "journal?limit=1", None).await;
+    let change = team.propose_written("ada", "Bring a big tree");
+    team.bring_in(&change).await;
+    team.until_promotion(&change, PromotionPhase::Succeeded).await;
+    let since = format!("journal?writes=true&limit=100000&since={}", last["last"]);
+    let journal = sim.control(Method::GET, &since, None).await;
+    let entries = journal["entries"].as_array().unwrap();
+    let imports: Vec<Timestamp> = entries
+        .iter()
+        .filter(|entry| {
+            entry["path"]
+                .as_str()
+                .is_some_and(|path| path.contains("/workspace/import"))
+        })
+        .map(|entry| moment(&entry["time"]))
+        .collect();
+    let (first, last) = (imports.iter().min().unwrap(), imports.iter().max().unwrap());
+    let seconds = (last.as_millisecond() - first.as_millisecond()) as f64 / 1_000.0;
+    let megabytes = (files * SIZE) as f64 / 1e6;
+    eprintln!("   {} files, {megabytes:.1} MB in {seconds:.1} s", imports.len());
+    let peak = operator.peak_mb();
+    operator.stop().await;
+    json!({
+        "files": files,
+        "seconds": rounded(seconds),
+        "mb_per_s": rounded(megabytes / seconds),
+        "peak_rss_mb": rounded(peak),
+    })
+}
+
+/// As the journal says it: a text, or milliseconds.
+fn moment(value: &Value) -> Timestamp {
+    match value.as_i64() {
+        Some(millis) => Timestamp::from_millisecond(millis).unwrap(),
+        None => value.as_str().unwrap().parse().unwrap(),
+    }
+}
