@@ -1,5 +1,7 @@
 //! Many policies on a few projects: what Gerrit is asked while nothing happens, and what their history weighs.
 
+use std::collections::BTreeMap;
+
 use futures::{StreamExt as _, stream};
 use kube::api::{Patch, PatchParams, PostParams};
 use lockstep_core::api::promotion::PromotionPhase;
@@ -8,16 +10,15 @@ use reqwest::Method;
 use serde_json::{Value, json};
 use tokio::time::{Duration, Instant, sleep};
 
-use crate::common::calls::Passage;
 use crate::common::operator::Operator;
 use crate::common::results::rounded;
 use crate::support::changes::Reviewed;
 use crate::support::eventually;
+use crate::support::gate::Gate;
 use crate::support::gerrit::encode;
 use crate::support::promoting::POLICY;
 use crate::support::stack::stack;
-use crate::support::team::{Team, host};
-use crate::support::world::{GERRIT_PASSWORD, GERRIT_USER};
+use crate::support::team::Team;
 
 /// Requests under way at once.
 const AT_ONCE: usize = 16;
@@ -26,13 +27,10 @@ const POLL: u64 = 2;
 
 pub async fn measure([projects, branches, kept]: [usize; 3], idle_s: u64) -> Value {
     let operator = Operator::fresh().await;
-    let team = Team::at(stack().unwrap(), "crowd", None).await;
+    let gate = Gate::default();
+    let team = Team::at(stack().unwrap(), "crowd", Some(&gate)).await;
     let team = Reviewed::of(team, &["prod"]).await;
-    let passage = Passage::open(stack().unwrap().get("GERRIT_URL")).await;
-    let secret = json!({"username": GERRIT_USER, "password": GERRIT_PASSWORD});
-    team.secret("gerrit", &host(&passage.url), &secret).await;
-    team.hear_at(&passage.url, json!({"poll": format!("{POLL}s")}))
-        .await;
+    team.hear(json!({"poll": format!("{POLL}s")})).await;
     // One that runs, as a pattern for the others.
     team.policy(&[team.code(), team.training()], json!({})).await;
     let change = team.merge("train.py", "print('a pattern')\n").await;
@@ -62,13 +60,16 @@ pub async fn measure([projects, branches, kept]: [usize; 3], idle_s: u64) -> Val
     );
     // Whatever they look up at first is done after a few polls.
     sleep(Duration::from_secs(10 * POLL)).await;
-    let before = passage.calls();
+    let before = gate.requests();
     sleep(Duration::from_secs(idle_s)).await;
-    let calls = passage.calls().since(&before);
-    calls.print();
+    let calls = calls(&gate, before);
+    for (call, count) in &calls {
+        eprintln!("   {count:>6} {call}");
+    }
+    let requests: usize = calls.values().sum();
     let polls = idle_s as f64 / POLL as f64;
-    let per_poll = calls.requests() as f64 / polls;
-    eprintln!("   {} requests in {polls} polls", calls.requests());
+    let per_poll = requests as f64 / polls;
+    eprintln!("   {requests} requests in {polls} polls");
     operator.stop().await;
 
     let promotions = remember(&team, &policies, &pattern, kept).await;
@@ -81,6 +82,20 @@ pub async fn measure([projects, branches, kept]: [usize; 3], idle_s: u64) -> Val
         "gerrit_requests_per_poll": rounded(per_poll),
         "history": {"promotions": promotions, "seen_s": rounded(seen), "rss_mb": rounded(peak)},
     })
+}
+
+/// Calls of Gerrit that arrived after so many arrivals.
+fn calls(gate: &Gate, before: usize) -> BTreeMap<String, usize> {
+    let mut calls = BTreeMap::new();
+    for arrival in gate.arrivals().into_iter().skip(before) {
+        // Both systems are behind the gate; what is Gerrit's begins with its sign of being logged in.
+        if arrival.path.starts_with("/a/") {
+            *calls
+                .entry(format!("{} {}", arrival.method, arrival.path))
+                .or_default() += 1;
+        }
+    }
+    calls
 }
 
 /// Projects that inherit the team's rules, and a policy for each of their branches.
@@ -119,7 +134,8 @@ async fn remember(team: &Reviewed, policies: &[PromotionPolicy], pattern: &Promo
     let of_policy = |policy: &PromotionPolicy, number: usize| {
         let name = policy.metadata.name.clone().unwrap();
         let commit = format!("{:08x}{:032x}", number, name.len());
-        let (change, position) = (100_000 + number, number + 1);
+        let position = i64::try_from(number).unwrap() + 1;
+        let change = 100_000 + position;
         let old = pattern.spec.deploy.as_ref().unwrap();
         let text = text
             .replace(&old.revision, &commit)
@@ -143,7 +159,7 @@ async fn remember(team: &Reviewed, policies: &[PromotionPolicy], pattern: &Promo
         }
         made.spec.policy_ref.name.clone_from(&name);
         if let Some(deploy) = &mut made.spec.deploy {
-            (deploy.change, deploy.position) = (change as i64, position as i64);
+            (deploy.change, deploy.position) = (change, position);
         }
         made
     };

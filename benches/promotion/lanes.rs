@@ -1,5 +1,6 @@
 //! Merges in a few projects side by side, in each one after the other, and how soon something comes of each.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use futures::future::join_all;
@@ -39,8 +40,14 @@ pub async fn measure(merges: usize, told: bool) -> Value {
     .await;
     let lanes = join_all((0..LANES).map(|_| Lane::open(told))).await;
     let per_lane = merges.div_ceil(LANES);
-    let taken = join_all(lanes.iter().map(|lane| lane.merge(per_lane, &operator))).await;
-    let taken: Vec<Taken> = taken.into_iter().flatten().collect();
+    // Each in a task of its own: git is waited for where it is called, and must not stop the clocks of the others.
+    let webhooks: Arc<str> = operator.webhooks().into();
+    let lanes = lanes.into_iter().map(|lane| {
+        let webhooks = webhooks.clone();
+        tokio::spawn(async move { lane.merge(per_lane, &webhooks).await })
+    });
+    let taken = join_all(lanes).await.into_iter();
+    let taken: Vec<Taken> = taken.flat_map(|taken| taken.unwrap()).collect();
     operator.stop().await;
     let of = |what: fn(&Taken) -> f64| {
         let mut all: Vec<f64> = taken.iter().map(what).collect();
@@ -94,7 +101,7 @@ impl Lane {
         Self { team, path }
     }
 
-    async fn merge(&self, merges: usize, operator: &Operator) -> Vec<Taken> {
+    async fn merge(&self, merges: usize, webhooks: &str) -> Vec<Taken> {
         let mut taken = Vec::new();
         for number in 0..merges {
             let change = self.team.propose("train.py", &format!("print({number})\n"));
@@ -103,7 +110,7 @@ impl Lane {
             self.team.submit(&change).await;
             let (merged, at) = (Instant::now(), Timestamp::now());
             if let Some(path) = &self.path {
-                self.tell(operator, path, &change).await;
+                self.tell(webhooks, path, &change).await;
             }
             let decision = self.decided(&change, merged).await;
             let started = self.started(&change).await;
@@ -117,7 +124,7 @@ impl Lane {
     }
 
     /// What Gerrit posts when a branch has moved.
-    async fn tell(&self, operator: &Operator, path: &str, change: &Change) {
+    async fn tell(&self, webhooks: &str, path: &str, change: &Change) {
         let event = json!({
             "refUpdate": {
                 "oldRev": "0000000000000000000000000000000000000000", "newRev": change.commit,
@@ -126,7 +133,7 @@ impl Lane {
             "type": "ref-updated", "eventCreatedOn": Timestamp::now().as_second(),
         });
         let answer = reqwest::Client::new()
-            .post(format!("{}{path}", operator.webhooks()))
+            .post(format!("{webhooks}{path}"))
             .header("content-type", "application/json; charset=utf-8")
             .body(event.to_string())
             .send()

@@ -1,5 +1,7 @@
 //! One change that brings a big tree.
 
+use std::fmt::Write as _;
+
 use jiff::Timestamp;
 use lockstep_core::api::promotion::PromotionPhase;
 use reqwest::Method;
@@ -26,7 +28,7 @@ pub async fn measure(files: usize) -> Value {
         let mut text = String::with_capacity(SIZE + 32);
         while text.len() < SIZE {
             word = word.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
-            text.push_str(&format!("v{word:016x} = {}\n", word % 977));
+            writeln!(text, "v{word:016x} = {}", word % 977).unwrap();
         }
         text.truncate(SIZE);
         team.write(&format!("models/part{:03}/m{file:05}.py", file / 50), &text);
@@ -42,12 +44,13 @@ pub async fn measure(files: usize) -> Value {
     let imports: Vec<Timestamp> = entries
         .iter()
         .filter(|entry| {
-            entry["path"]
-                .as_str()
-                .is_some_and(|path| path.contains("/workspace/import"))
+            let route = entry["route"].as_str().unwrap();
+            route.contains("/workspace-files/import-file/") || route.ends_with("/workspace/import")
         })
-        .map(|entry| moment(&entry["time"]))
+        .map(|entry| entry["time"].as_str().unwrap().parse().unwrap())
         .collect();
+    // The manifest at the beginning is one more.
+    assert!(imports.len() > files, "{} imports in the journal", imports.len());
     let (first, last) = (imports.iter().min().unwrap(), imports.iter().max().unwrap());
     let seconds = (last.as_millisecond() - first.as_millisecond()) as f64 / 1_000.0;
     let megabytes = (files * SIZE) as f64 / 1e6;
@@ -60,12 +63,4 @@ pub async fn measure(files: usize) -> Value {
         "mb_per_s": rounded(megabytes / seconds),
         "peak_rss_mb": rounded(peak),
     })
-}
-
-/// As the journal says it: a text, or milliseconds.
-fn moment(value: &Value) -> Timestamp {
-    match value.as_i64() {
-        Some(millis) => Timestamp::from_millisecond(millis).unwrap(),
-        None => value.as_str().unwrap().parse().unwrap(),
-    }
 }

@@ -33,14 +33,9 @@ impl Reviewed {
 
     /// How the connection to Gerrit hears of what merges.
     pub async fn hear(&self, events: Value) {
-        self.hear_at(&self.gerrit_url, events).await;
-    }
-
-    /// The same at another address of the server.
-    pub async fn hear_at(&self, url: &str, events: Value) {
         let own = format!("{}*", self.prefix);
         let gerrit = json!({
-            "url": url, "events": events,
+            "events": events,
             "tenants": [{"namespaces": {"names": [self.prefix]}, "uses": ["Access", "Promotion"], "reach": {
                 "projects": [own], "refs": ["refs/heads/*"], "groups": [own],
             }}],

@@ -98,10 +98,14 @@ impl Gate {
         self.0.arrivals.lock().unwrap().len()
     }
 
+    /// All of them, in order.
+    pub fn arrivals(&self) -> Vec<Arrival> {
+        self.0.arrivals.lock().unwrap().clone()
+    }
+
     /// How many requests of one kind arrived so far.
     pub fn arrived(&self, kind: impl Fn(&Arrival) -> bool) -> usize {
-        let arrivals = self.0.arrivals.lock().unwrap();
-        arrivals.iter().filter(|arrival| kind(arrival)).count()
+        self.arrivals().iter().filter(|arrival| kind(arrival)).count()
     }
 
     /// Writes that took effect so far.
