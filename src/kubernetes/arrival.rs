@@ -11,8 +11,8 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use kube::Resource;
 use kube::core::PartialObjectMeta;
 use lockstep_core::api::{
-    AccessBinding, ChangeFreeze, DatabricksConnection, GerritConnection, PlanApproval, Promotion,
-    PromotionPolicy,
+    AccessBinding, ChangeFreeze, CredentialStore, DatabricksConnection, GerritConnection, PlanApproval,
+    Promotion, PromotionPolicy, ServiceCredential,
 };
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Deserializer};
@@ -31,6 +31,7 @@ pub trait Kind:
 
 impl Kind for GerritConnection {}
 impl Kind for DatabricksConnection {}
+impl Kind for CredentialStore {}
 impl Kind for PlanApproval {}
 impl Kind for ChangeFreeze {}
 impl Kind for PartialObjectMeta<Namespace> {}
@@ -59,6 +60,10 @@ impl Kind for PromotionPolicy {
 
 impl Kind for Promotion {
     const KEPT: &'static [&'static str] = &["machine", "taken", "glass"];
+}
+
+impl Kind for ServiceCredential {
+    const KEPT: &'static [&'static str] = &["generations", "blocked", "stores", "rotatedFor"];
 }
 
 impl Kind for AccessBinding {

@@ -126,6 +126,14 @@ impl KubeCluster {
                 self.finalizer(&store.databricks_connections, object, finalizer, wanted)
                     .await
             }
+            KindName::CredentialStore => {
+                self.finalizer(&store.credential_stores, object, finalizer, wanted)
+                    .await
+            }
+            KindName::ServiceCredential => {
+                self.finalizer(&store.credentials, object, finalizer, wanted)
+                    .await
+            }
             KindName::ChangeFreeze => self.finalizer(&store.freezes, object, finalizer, wanted).await,
             KindName::PlanApproval => self.finalizer(&store.approvals, object, finalizer, wanted).await,
             KindName::AccessBinding => self.finalizer(&store.bindings, object, finalizer, wanted).await,
@@ -214,6 +222,8 @@ impl Cluster for KubeCluster {
             KindName::DatabricksConnection => {
                 self.report(&store.databricks_connections, object, status).await
             }
+            KindName::CredentialStore => self.report(&store.credential_stores, object, status).await,
+            KindName::ServiceCredential => self.report(&store.credentials, object, status).await,
             KindName::ChangeFreeze => self.report(&store.freezes, object, status).await,
             KindName::PlanApproval => self.report(&store.approvals, object, status).await,
             KindName::AccessBinding => self.report(&store.bindings, object, status).await,

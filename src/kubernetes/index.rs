@@ -6,10 +6,11 @@ use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 
 use lockstep_core::api::access_binding::{AccessBindingSpec, Member};
 use lockstep_core::api::connection::CaBundle;
+use lockstep_core::api::credential_store::{AwsAuth, VaultAuth};
 use lockstep_core::api::databricks_connection::DatabricksAuth;
 use lockstep_core::api::gerrit_connection::GerritAuth;
 use lockstep_core::api::reference::ConnectionRef;
-use lockstep_core::api::{DatabricksConnectionSpec, GerritConnectionSpec};
+use lockstep_core::api::{CredentialStoreSpec, DatabricksConnectionSpec, GerritConnectionSpec};
 use lockstep_core::domain::access::declared::{claim_words, words_to_meet};
 
 use super::name::{KindName, Name, Subject};
@@ -63,6 +64,21 @@ impl Word {
     /// What a promotion is called by those that lift its findings.
     pub fn lifted(name: &Name) -> Self {
         Self::of(&["lifted", name.namespace(), name.name()])
+    }
+
+    /// What a freeze calls all credentials.
+    pub fn credentials() -> Self {
+        Self::of(&["credentials"])
+    }
+
+    /// What an identity at an issuer is called by those who mint for it.
+    pub fn minted_for(address: &str) -> Self {
+        Self::of(&["minted for", address])
+    }
+
+    /// What a place of a store is called by those who write there.
+    pub fn place(place: &str) -> Self {
+        Self::of(&["place", place])
     }
 
     /// What an object is called by those who approve its plan.
@@ -193,6 +209,24 @@ pub fn secrets_of_databricks(spec: &DatabricksConnectionSpec) -> BTreeSet<String
         DatabricksAuth::PersonalAccessToken { secret_ref } => Some(secret_ref.name.clone()),
     };
     with_bundle(credential, spec.ca_bundle.as_ref())
+}
+
+/// Names of the Secrets a credential store reads, all in its own namespace.
+pub fn secrets_of_store(spec: &CredentialStoreSpec) -> BTreeSet<String> {
+    let aws = spec.aws_secrets_manager.as_ref().map(|aws| &aws.auth);
+    let mut names: BTreeSet<String> = match aws {
+        Some(AwsAuth::SecretRef(secret)) => BTreeSet::from([secret.name.clone()]),
+        Some(AwsAuth::Default(_)) | None => BTreeSet::new(),
+    };
+    if let Some(vault) = &spec.vault {
+        let login = match &vault.auth {
+            VaultAuth::AppRole(login) => Some(login.secret_ref.name.clone()),
+            VaultAuth::TokenSecretRef(secret) => Some(secret.name.clone()),
+            VaultAuth::Kubernetes(_) | VaultAuth::Jwt(_) => None,
+        };
+        names.extend(with_bundle(login, vault.ca_bundle.as_ref()));
+    }
+    names
 }
 
 fn with_bundle(credential: impl IntoIterator<Item = String>, bundle: Option<&CaBundle>) -> BTreeSet<String> {

@@ -8,8 +8,8 @@ use kube::core::PartialObjectMeta;
 use kube::runtime::watcher;
 use kube::{Api, Client, CustomResourceExt as _};
 use lockstep_core::api::{
-    AccessBinding, ChangeFreeze, DatabricksConnection, GerritConnection, PlanApproval, Promotion,
-    PromotionPolicy,
+    AccessBinding, ChangeFreeze, CredentialStore, DatabricksConnection, GerritConnection, PlanApproval,
+    Promotion, PromotionPolicy, ServiceCredential,
 };
 use lockstep_core::domain::ports::KeepError;
 use tokio::sync::watch;
@@ -35,11 +35,13 @@ fn definition(kind: KindName) -> &'static str {
     match kind {
         KindName::GerritConnection => GerritConnection::crd_name(),
         KindName::DatabricksConnection => DatabricksConnection::crd_name(),
+        KindName::CredentialStore => CredentialStore::crd_name(),
         KindName::ChangeFreeze => ChangeFreeze::crd_name(),
         KindName::PlanApproval => PlanApproval::crd_name(),
         KindName::AccessBinding => AccessBinding::crd_name(),
         KindName::PromotionPolicy => PromotionPolicy::crd_name(),
         KindName::Promotion => Promotion::crd_name(),
+        KindName::ServiceCredential => ServiceCredential::crd_name(),
     }
 }
 

@@ -51,22 +51,26 @@ impl fmt::Debug for Name {
 pub enum KindName {
     GerritConnection,
     DatabricksConnection,
+    CredentialStore,
     ChangeFreeze,
     PlanApproval,
     AccessBinding,
     PromotionPolicy,
     Promotion,
+    ServiceCredential,
 }
 
 impl KindName {
-    pub const ALL: [Self; 7] = [
+    pub const ALL: [Self; 9] = [
         Self::GerritConnection,
         Self::DatabricksConnection,
+        Self::CredentialStore,
         Self::ChangeFreeze,
         Self::PlanApproval,
         Self::AccessBinding,
         Self::PromotionPolicy,
         Self::Promotion,
+        Self::ServiceCredential,
     ];
 
     /// As Kubernetes spells it.
@@ -74,11 +78,13 @@ impl KindName {
         match self {
             Self::GerritConnection => "GerritConnection",
             Self::DatabricksConnection => "DatabricksConnection",
+            Self::CredentialStore => "CredentialStore",
             Self::ChangeFreeze => "ChangeFreeze",
             Self::PlanApproval => "PlanApproval",
             Self::AccessBinding => "AccessBinding",
             Self::PromotionPolicy => "PromotionPolicy",
             Self::Promotion => "Promotion",
+            Self::ServiceCredential => "ServiceCredential",
         }
     }
 

@@ -212,11 +212,18 @@ impl Objects for KubeCluster {
                 let held = held.map(|held| json!(held.status));
                 self.keep_in(&store.promotions, object, held, fields).await
             }
+            KindName::ServiceCredential => {
+                let held = store.credentials.get(&name);
+                let held = held.filter(|held| this(&held.metadata.uid));
+                let held = held.map(|held| json!(held.status));
+                self.keep_in(&store.credentials, object, held, fields).await
+            }
             KindName::GerritConnection
             | KindName::DatabricksConnection
+            | KindName::CredentialStore
             | KindName::ChangeFreeze
             | KindName::PlanApproval
-            | KindName::AccessBinding => Err(refuse("keeps nothing of promotions")),
+            | KindName::AccessBinding => Err(refuse("keeps nothing")),
         }
     }
 }

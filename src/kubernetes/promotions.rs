@@ -246,6 +246,7 @@ impl Wiring {
             self.wake_word(Word::namespace(name.namespace()));
             // One in the operator's namespace holds everywhere, and ends everywhere.
             self.wake_word(Word::unfinished());
+            self.wake_word(Word::credentials());
         }
     }
 }

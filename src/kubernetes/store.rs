@@ -14,8 +14,8 @@ use kube::runtime::watcher;
 use kube::{Api, Client};
 use lockstep_core::api::condition::ConditionType;
 use lockstep_core::api::{
-    AccessBinding, ChangeFreeze, DatabricksConnection, GerritConnection, PlanApproval, Promotion,
-    PromotionPolicy,
+    AccessBinding, ChangeFreeze, CredentialStore, DatabricksConnection, GerritConnection, PlanApproval,
+    Promotion, PromotionPolicy, ServiceCredential,
 };
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 use tokio::task::JoinSet;
@@ -25,7 +25,9 @@ use super::cache::{Cache, Held};
 use super::changes::{asked_again, gave_up, lost_status, through, took_up};
 use super::departures::Departures;
 use super::holding::Holding;
-use super::index::{Index, Word, claims_of, connections_of, meets, secrets_of_databricks, secrets_of_gerrit};
+use super::index::{
+    Index, Word, claims_of, connections_of, meets, secrets_of_databricks, secrets_of_gerrit, secrets_of_store,
+};
 use super::kinds::Kinds;
 use super::name::{KindName, Name, Subject};
 use super::protection::Protection;
@@ -40,6 +42,8 @@ pub struct Store {
     pub policies: Arc<Cache<PromotionPolicy>>,
     pub promotions: Arc<Cache<Promotion>>,
     pub freezes: Arc<Cache<ChangeFreeze>>,
+    pub credentials: Arc<Cache<ServiceCredential>>,
+    pub credential_stores: Arc<Cache<CredentialStore>>,
     pub namespaces: Arc<Cache<PartialObjectMeta<Namespace>>>,
     pub kinds: Kinds,
     pub protection: Protection,
@@ -69,6 +73,7 @@ impl Store {
         let databricks = (wiring.clone(), secrets.clone());
         let (bindings, approvals, namespaces) = (wiring.clone(), wiring.clone(), wiring.clone());
         let (policies, promotions, freezes) = (wiring.clone(), wiring.clone(), wiring.clone());
+        let (credentials, stores) = (wiring.clone(), (wiring.clone(), secrets.clone()));
         let departures = Arc::new(Departures::default());
         let going = departures.clone();
         let store = Self {
@@ -104,6 +109,16 @@ impl Store {
             policies: Cache::new(move |name, old, new| policies.policy_changed(name, old, new)),
             promotions: Cache::new(move |name, old, new| promotions.promotion_changed(name, old, new)),
             freezes: Cache::new(move |name, old, new| freezes.freeze_changed(name, old, new)),
+            credentials: Cache::new(move |name, old, new| credentials.credential_changed(name, old, new)),
+            credential_stores: Cache::new(move |name, old, new| {
+                let state =
+                    |store: &CredentialStore| ready(&store.status.clone().unwrap_or_default().conditions);
+                let reads = |store: &CredentialStore| secrets_of_store(&store.spec);
+                let subject = Subject::new(KindName::CredentialStore, name.clone());
+                stores
+                    .0
+                    .connection_changed(&subject, old, new, &stores.1, state, reads);
+            }),
             namespaces: Cache::new(move |name, old, new| {
                 let labels = |held: Option<&Held<PartialObjectMeta<Namespace>>>| {
                     object(held).and_then(|namespace| namespace.metadata.labels.clone())
@@ -130,6 +145,8 @@ impl Store {
         watch(&self.policies, client, tasks);
         watch(&self.promotions, client, tasks);
         watch(&self.freezes, client, tasks);
+        watch(&self.credentials, client, tasks);
+        watch(&self.credential_stores, client, tasks);
         watch(&self.namespaces, client, tasks);
         self.protection.follow(client, tasks);
         tasks.spawn(self.secrets.clone().follow());
@@ -144,6 +161,8 @@ impl Store {
         self.policies.synced().await;
         self.promotions.synced().await;
         self.freezes.synced().await;
+        self.credentials.synced().await;
+        self.credential_stores.synced().await;
         self.namespaces.synced().await;
         self.protection.synced().await;
     }
@@ -156,6 +175,8 @@ impl Store {
             && self.policies.is_synced()
             && self.promotions.is_synced()
             && self.freezes.is_synced()
+            && self.credentials.is_synced()
+            && self.credential_stores.is_synced()
             && self.namespaces.is_synced()
     }
 
@@ -167,11 +188,13 @@ impl Store {
                 KindName::DatabricksConnection,
                 self.databricks_connections.names(),
             ))
+            .chain(of(KindName::CredentialStore, self.credential_stores.names()))
             .chain(of(KindName::ChangeFreeze, self.freezes.names()))
             .chain(of(KindName::PlanApproval, self.approvals.names()))
             .chain(of(KindName::AccessBinding, self.bindings.names()))
             .chain(of(KindName::PromotionPolicy, self.policies.names()))
             .chain(of(KindName::Promotion, self.promotions.names()))
+            .chain(of(KindName::ServiceCredential, self.credentials.names()))
             .collect()
     }
 
@@ -196,6 +219,8 @@ impl Store {
             KindName::PromotionPolicy => ready_of!(self.policies),
             KindName::Promotion => ready_of!(self.promotions),
             KindName::ChangeFreeze => ready_of!(self.freezes),
+            KindName::CredentialStore => ready_of!(self.credential_stores),
+            KindName::ServiceCredential => ready_of!(self.credentials),
             KindName::PlanApproval => self.approvals.count(|_| true),
         }
     }

@@ -35,6 +35,15 @@ impl Writer {
         Self { client, permit }
     }
 
+    pub(super) fn client(&self) -> Client {
+        self.client.clone()
+    }
+
+    /// Whether this replica leads for so long at least; else why not.
+    pub(super) fn permitted(&self, needed: Duration) -> Result<(), String> {
+        self.permit.check(needed).map_err(|why| why.0)
+    }
+
     fn api<K: Kind<Scope = NamespaceResourceScope>>(&self, object: &ObjectKey) -> Api<Arrived<K>> {
         Api::namespaced(self.client.clone(), &object.namespace)
     }

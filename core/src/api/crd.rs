@@ -7,8 +7,8 @@ use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::{
 use kube::CustomResourceExt;
 
 use super::{
-    AccessBinding, ChangeFreeze, DatabricksConnection, GerritConnection, PlanApproval, Promotion,
-    PromotionPolicy,
+    AccessBinding, ChangeFreeze, CredentialStore, DatabricksConnection, GerritConnection, PlanApproval,
+    Promotion, PromotionPolicy, ServiceCredential,
 };
 
 /// Every kind's CRD, in the order a newcomer meets them.
@@ -19,6 +19,8 @@ pub fn all() -> Vec<CustomResourceDefinition> {
         AccessBinding::crd(),
         PromotionPolicy::crd(),
         Promotion::crd(),
+        CredentialStore::crd(),
+        ServiceCredential::crd(),
         PlanApproval::crd(),
         ChangeFreeze::crd(),
     ]
@@ -100,6 +102,27 @@ const COLUMNS: &[(&str, &str, &str, &str, i32)] = &[
     ("Promotion", "Policy", "string", ".spec.policyRef.name", 1),
     ("Promotion", "Revision", "string", ".status.revision", 1),
     ("Promotion", "Ended", "date", ".status.endedAt", 1),
+    ("CredentialStore", "Vault", "string", ".spec.vault.address", 0),
+    (
+        "CredentialStore",
+        "Scope",
+        "string",
+        ".spec.databricksSecretScope.scope",
+        0,
+    ),
+    (
+        "CredentialStore",
+        "Region",
+        "string",
+        ".spec.awsSecretsManager.region",
+        0,
+    ),
+    ("ServiceCredential", "Mode", "string", ".spec.mode", 0),
+    ("ServiceCredential", "Current", "integer", ".status.current", 0),
+    ("ServiceCredential", "Minted", "date", ".status.mintedAt", 0),
+    ("ServiceCredential", "Next", "string", ".status.nextRotation", 0),
+    ("ServiceCredential", "Expires", "string", ".status.expiresAt", 1),
+    ("ServiceCredential", "Issuer", "string", ".status.issuer", 1),
     ("ChangeFreeze", "Until", "string", ".spec.until", 0),
     ("ChangeFreeze", "Kinds", "string", ".spec.kinds", 0),
     ("ChangeFreeze", "Why", "string", ".spec.reason", 0),

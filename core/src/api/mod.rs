@@ -7,6 +7,8 @@ pub mod change_freeze;
 pub mod condition;
 pub mod connection;
 pub mod crd;
+mod credential_shapes;
+pub mod credential_store;
 pub mod databricks_connection;
 pub mod gerrit_connection;
 mod object_rules;
@@ -21,16 +23,20 @@ pub mod promotion_status;
 pub mod promotion_step;
 pub mod reference;
 pub mod schema;
+pub mod service_credential;
+pub mod service_credential_status;
 pub mod text;
 pub mod windows;
 
 pub use access_binding::{AccessBinding, AccessBindingSpec, AccessBindingStatus};
 pub use change_freeze::{ChangeFreeze, ChangeFreezeSpec, ChangeFreezeStatus};
+pub use credential_store::{CredentialStore, CredentialStoreSpec, CredentialStoreStatus};
 pub use databricks_connection::{DatabricksConnection, DatabricksConnectionSpec, DatabricksConnectionStatus};
 pub use gerrit_connection::{GerritConnection, GerritConnectionSpec, GerritConnectionStatus};
 pub use plan_approval::{PlanApproval, PlanApprovalSpec, PlanApprovalStatus};
 pub use promotion::{Promotion, PromotionSpec, PromotionStatus};
 pub use promotion_policy::{PromotionPolicy, PromotionPolicySpec, PromotionPolicyStatus};
+pub use service_credential::{ServiceCredential, ServiceCredentialSpec, ServiceCredentialStatus};
 
 /// The API group of every kind.
 pub const GROUP: &str = "lockstep.dev";
@@ -47,6 +53,13 @@ pub const CHANGED_BY: &str = "lockstep.dev/changed-by";
 pub const CANCEL: &str = "lockstep.dev/cancel";
 /// Annotation on a Promotion: anything new makes the operator create the next attempt.
 pub const RETRY: &str = "lockstep.dev/retry";
+/// Annotation on a ServiceCredential: anything new rotates now.
+pub const ROTATE: &str = "lockstep.dev/rotate";
+/// Annotation on a ServiceCredential: numbers of generations that others know, with commas between them. They are revoked
+/// first, whatever that breaks.
+pub const COMPROMISED: &str = "lockstep.dev/compromised";
+/// Annotation on a Secret that Lockstep did not make: the ServiceCredential of its namespace that may take it over.
+pub const ADOPT: &str = "lockstep.dev/adopt";
 /// Label on a Promotion that the operator or the command line made: the name of its policy.
 pub const POLICY_LABEL: &str = "lockstep.dev/policy";
 /// Label on a Promotion that the operator or the command line made: the environment it brings something to.

@@ -1,5 +1,6 @@
 //! What an unset field means: the one table.
 
+use crate::api::ServiceCredentialSpec;
 use crate::api::access_binding::{AccessBindingSpec, Foreign, Membership, RefAction, Safety};
 use crate::api::promotion_policy::{
     self as policy, GateAgents, GateApproval, OnUnexplained, SubmitRequirements,
@@ -24,6 +25,10 @@ pub const STEP_TIMEOUT: u64 = 7_200;
 pub const STEP_ATTEMPTS: u32 = 3;
 /// The zone in which a window's start is read.
 pub const TIME_ZONE: &str = "UTC";
+/// How long the last value of a credential lives on after the new one is everywhere, in seconds.
+pub const OVERLAP: u64 = 7_200;
+/// Region whose endpoints are asked for a service that has no regions.
+pub const AWS_REGION: &str = "us-east-1";
 /// Deletions this close to each other are one flood, in seconds.
 pub const FLOOD: i64 = 600;
 
@@ -42,6 +47,25 @@ pub fn policy_mode(spec: &policy::PromotionPolicySpec) -> Mode {
 
 pub fn policy_suspended(spec: &policy::PromotionPolicySpec) -> bool {
     spec.suspend.unwrap_or(false)
+}
+
+/// The mode of a credential.
+pub fn credential_mode(spec: &ServiceCredentialSpec) -> Mode {
+    spec.mode.unwrap_or(Mode::Observe)
+}
+
+pub fn credential_suspended(spec: &ServiceCredentialSpec) -> bool {
+    spec.suspend.unwrap_or(false)
+}
+
+/// Whether nobody else mints for the identity.
+pub fn exclusive(spec: &ServiceCredentialSpec) -> bool {
+    spec.exclusive.unwrap_or(false)
+}
+
+/// What becomes of a credential when its object goes.
+pub fn credential_on_delete(spec: &ServiceCredentialSpec) -> OnDelete {
+    spec.on_delete.unwrap_or(OnDelete::Revoke)
 }
 
 /// Distinct people who must have approved.

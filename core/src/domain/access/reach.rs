@@ -192,6 +192,15 @@ impl Tenancy {
         )
     }
 
+    /// An account for which tokens are made.
+    pub fn account(&self, username: &str) -> Result<(), Refusal> {
+        let what = format!("account {username:?}");
+        self.decide(&what, "accounts", false, |reach| match reach {
+            Reach::Gerrit(reach) => any(reach.accounts.as_ref(), username),
+            Reach::Databricks(_) => false,
+        })
+    }
+
     /// A branch whose merged changes are promoted.
     pub fn branch(&self, project: &str, branch: &str) -> Result<(), Refusal> {
         let what = format!("branch {branch} of project {project:?}");

@@ -259,6 +259,12 @@ pub(super) fn begin(turn: &mut Turn<'_>) -> Say {
         }
         return Say::Continue(());
     }
+    if turn.orders.patient {
+        decide::read_stores(turn)?;
+        if decide::some_store_is_dark(turn) {
+            return Say::Continue(());
+        }
+    }
     let number = turn.rotation.next_number();
     decide::list(turn)?;
     if !slot(turn) {

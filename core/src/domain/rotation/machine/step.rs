@@ -101,6 +101,9 @@ pub struct Orders {
     pub slots: Slots,
     /// Generations that are known to others.
     pub compromised: BTreeSet<u64>,
+    /// Nothing new is begun while a store cannot be read: it could not be brought there. Not so where the current one
+    /// would run out meanwhile.
+    pub patient: bool,
     /// A freeze stops what can wait.
     pub frozen: bool,
     pub ending: Option<Ending>,

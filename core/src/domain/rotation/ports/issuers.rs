@@ -10,17 +10,47 @@ use crate::domain::rotation::label::Label;
 use crate::domain::rotation::machine::state::CredentialId;
 use crate::domain::rotation::value::Value;
 
-/// For whom an issuer mints, by kind.
+/// For whom an issuer mints, and how it is reached.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Identity {
-    /// OAuth secrets of a service principal, by its application id.
-    DatabricksServicePrincipal { application_id: String },
-    /// Personal access tokens. `None`: of the connection's own identity; else on behalf of this service principal.
-    DatabricksToken { application_id: Option<String> },
+    /// OAuth secrets of a service principal.
+    DatabricksServicePrincipal {
+        connection: ConnectionKey,
+        whose: Principal,
+    },
+    /// Personal access tokens; those of another service principal are made on its behalf.
+    DatabricksToken {
+        connection: ConnectionKey,
+        whose: Principal,
+    },
     /// Auth tokens of an account, by its user name.
-    GerritToken { account: String },
+    GerritToken {
+        connection: ConnectionKey,
+        account: String,
+    },
     /// Access keys of an IAM user.
-    AwsAccessKey { user: String },
+    AwsAccessKey { aws: Aws, user: String },
+}
+
+/// A service principal, as a connection sees it.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Principal {
+    /// The one that the connection itself logs in as.
+    Own,
+    /// By its application id.
+    Of(String),
+}
+
+/// How AWS is reached.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Aws {
+    /// Of the object that says so: its Secrets are the only ones that it may name.
+    pub namespace: String,
+    /// A Secret with the keys `accessKeyId` and `secretAccessKey`; `None`: the operator's ambient identity.
+    pub secret: Option<String>,
+    pub region: String,
+    /// Instead of the vendor's own endpoints.
+    pub endpoint: Option<String>,
 }
 
 /// What an issuer always allows.
@@ -95,9 +125,5 @@ pub trait Issuer: Send + Sync {
 /// Opens issuers. They share clients and budgets with everything else of their connection.
 #[async_trait]
 pub trait Issuers: Send + Sync {
-    async fn open(
-        &self,
-        connection: &ConnectionKey,
-        identity: &Identity,
-    ) -> Result<Arc<dyn Issuer>, SystemError>;
+    async fn open(&self, identity: &Identity) -> Result<Arc<dyn Issuer>, SystemError>;
 }

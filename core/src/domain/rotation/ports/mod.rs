@@ -1,8 +1,9 @@
 //! What a rotation asks of the world outside: of whoever gives credentials ([`issuers`]), of where their values lie for
-//! consumers ([`stores`]).
+//! consumers ([`stores`]), of the cluster ([`objects`]).
 //!
 //! Looking writes nothing. A write whose answer is lost is an error of kind `OutcomeUnknown`; it is looked for and never
 //! blindly repeated. No error ever holds a value.
 
 pub mod issuers;
+pub mod objects;
 pub mod stores;

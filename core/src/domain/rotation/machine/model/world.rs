@@ -145,6 +145,7 @@ impl Model {
             overlap: SETTLE.unsigned_abs(),
             slots: self.scene.slots,
             compromised: world.compromised.clone(),
+            patient: true,
             frozen: false,
             ending: world.ending,
             held: world.held.clone(),
