@@ -24,13 +24,13 @@ help: ## this list
 	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  \1\t\2/p' $(firstword $(MAKEFILE_LIST)) | expand -t 12
 
 demo: ## tell the story on the local stack, or on your cluster: make demo KUBECONFIG=FILE
-	@dev/stack up $(CLUSTER)
+	@dev/stack up --only kubernetes,gerrit,sim $(CLUSTER)
 	@dev/stack run dev/demo
 
 test: ## every test against the real systems, with a time per lane; LANES="unit chart" for some
 	@dev/lanes $(LANES)
 
-up: ## start Kubernetes, Gerrit and the Databricks simulator; env in dev/.state/env
+up: ## start Kubernetes, Gerrit, Vault and the stand-ins for Databricks and AWS; env in dev/.state/env
 	@dev/stack up $(CLUSTER)
 
 down: ## stop what up and demo have started, and nothing else

@@ -29,7 +29,7 @@ def up(state: State, step: Step) -> None:
     state.put(NAME, program=str(program), external=None)
     _run_up(program, state, step)
     _wrappers(state, [str(program), "kubectl"], [str(_helm(step))])
-    step.done(f"Kubernetes {golang.required(FOLDER, 'k8s.io/kubernetes')} at {_server(state)}")
+    step.done(f"Kubernetes {golang.required(FOLDER, 'k8s.io/kubernetes')} at {server(state)}")
 
 
 def down(state: State, kill: bool = False, components: Sequence[str] = ()) -> None:
@@ -147,7 +147,8 @@ def _wrappers(state: State, kubectl: list[str], helm: list[str]) -> None:
         )
 
 
-def _server(state: State) -> str:
+def server(state: State) -> str:
+    """URL of the API server."""
     for line in kubeconfig(state).read_text().splitlines():
         if line.strip().startswith("server:"):
             return line.split(":", 1)[1].strip()

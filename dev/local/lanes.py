@@ -62,7 +62,7 @@ def scenarios() -> None:
 def contract_tests() -> None:
     if not CONTRACT_TESTS.is_dir():
         raise Skipped(f"{CONTRACT_TESTS.relative_to(REPOSITORY)} does not exist")
-    _run(str(contract.python()), "-B", "-m", "pytest", "-q", "-p", "no:cacheprovider", str(CONTRACT_TESTS), stack=True)
+    _run(str(contract.interpreter()), "-B", "-m", "pytest", "-q", "-p", "no:cacheprovider", str(CONTRACT_TESTS), stack=True)
 
 
 def chart() -> None:

@@ -10,12 +10,12 @@ from collections.abc import Callable
 from pathlib import Path
 from types import ModuleType
 
-from . import gerrit, kubernetes, operator, simulator
+from . import aws, gerrit, kubernetes, operator, simulator, vault
 from .failure import Failure
 from .progress import Board, Step
 from .state import State
 
-SYSTEMS: dict[str, ModuleType] = {system.NAME: system for system in (kubernetes, gerrit, simulator)}
+SYSTEMS: dict[str, ModuleType] = {system.NAME: system for system in (kubernetes, gerrit, simulator, vault, aws)}
 # Whatever can be stopped and started alone.
 PARTS = [*SYSTEMS, *kubernetes.COMPONENTS]
 
@@ -32,6 +32,7 @@ def up(directory: Path, names: list[str], kubeconfig: Path | None = None) -> Non
             work[kubernetes.NAME] = _announcing(work[kubernetes.NAME])
         else:
             state.cluster_known.set()
+            state.cluster_started.set()
         try:
             _side_by_side(state, work)
         finally:
@@ -109,7 +110,7 @@ def run(directory: Path, argv: list[str]) -> None:
 def _write_environment(state: State) -> None:
     lines = [f"export {key}={shlex.quote(value)}" for key, value in environment(state).items()]
     lines.append(f'export PATH={shlex.quote(str(state.directory / "bin"))}:"$PATH"')
-    state.write("env", "\n".join(lines) + "\n")
+    state.write("env", "\n".join(lines) + "\n", mode=0o600)
 
 
 def _systems(names: list[str]) -> list[str]:
@@ -122,7 +123,9 @@ def _announcing(start: Work) -> Work:
         try:
             start(state, step)
         finally:
-            state.cluster_known.set()  # whatever came of it, nobody shall wait for ever
+            # Whatever came of it, nobody shall wait for ever.
+            state.cluster_known.set()
+            state.cluster_started.set()
 
     return work
 

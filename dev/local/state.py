@@ -1,10 +1,10 @@
 """What a state directory holds: which processes run, on which ports, and the files that others read.
 
     stack.json   ports and processes, rewritten whole on every change
-    env          `export` lines for the shell, the tests and the demo
+    env          `export` lines for the shell, the tests and the demo; for its owner only, since it holds tokens
     bin/         kubectl and helm, bound to this stack
     logs/        one file per process, appended
-    kubernetes/  gerrit/  sim/    what each system keeps
+    kubernetes/  gerrit/  sim/  vault/    what each system keeps
 """
 
 from __future__ import annotations
@@ -37,6 +37,8 @@ class State:
         self._data: dict[str, dict] = {}
         # Set once the cluster's CA is on disk, or will not come: the simulator wants it, and everything else at once.
         self.cluster_known = threading.Event()
+        # Set once the cluster serves, or will not: Vault asks it about tokens.
+        self.cluster_started = threading.Event()
         if self._file.exists():
             self._data = json.loads(self._file.read_text())
 
@@ -94,7 +96,10 @@ class State:
         path = self.directory / name
         path.parent.mkdir(parents=True, exist_ok=True)
         fresh = path.with_name(path.name + ".new")
-        fresh.write_text(text)
+        fresh.unlink(missing_ok=True)
+        # Never readable by more people than in the end: some files hold tokens.
+        with open(fresh, "x", opener=lambda name, flags: os.open(name, flags, mode)) as out:
+            out.write(text)
         fresh.chmod(mode)
         fresh.rename(path)
         return path

@@ -63,3 +63,24 @@ class Down(unittest.TestCase):
         self.state.record(operator.NAME, process.Recorded(self.operator.pid, started=1))
         stack.down(self.directory, list(stack.SYSTEMS))
         self.assertTrue(self.operator.alive())
+
+
+class Files(unittest.TestCase):
+    def test_what_holds_tokens_is_never_readable_by_others(self):
+        with tempfile.TemporaryDirectory() as directory:
+            state = State(Path(directory))
+            state.write("token", "first\n")
+            path = state.write("token", "second\n", mode=0o600)
+            self.assertEqual(path.stat().st_mode & 0o777, 0o600)
+            self.assertEqual(path.read_text(), "second\n")
+            state.put("vault", port=1)
+            stack._write_environment(state)
+            self.assertEqual((Path(directory) / "env").stat().st_mode & 0o777, 0o600)
+
+    def test_the_root_token_of_vault_stays(self):
+        with tempfile.TemporaryDirectory() as directory:
+            state = State(Path(directory))
+            state.put("vault", port=1)
+            first, second = (stack.environment(state)["VAULT_TOKEN"] for _ in range(2))
+            self.assertEqual(first, second)
+            self.assertGreater(len(first), 30)
