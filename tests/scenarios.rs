@@ -35,6 +35,8 @@ mod hardened;
 mod hints;
 #[path = "scenarios/labels.rs"]
 mod labels;
+#[path = "scenarios/managed_labels.rs"]
+mod managed_labels;
 #[path = "scenarios/memory.rs"]
 mod memory;
 #[path = "scenarios/names.rs"]

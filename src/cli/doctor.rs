@@ -10,6 +10,7 @@ use lockstep_core::domain::ports::{Cluster as _, ConnectionKey, Probe};
 use serde::Serialize;
 use serde_json::Value;
 
+use super::doctor_policies::managed;
 use super::doctor_tenants::tenants;
 use super::doctor_view;
 use super::output::{Format, Output};
@@ -161,6 +162,11 @@ async fn examine(args: &DoctorArgs, progress: &Progress) -> Result<Vec<Check>, F
         mark: if trouble.broken { Mark::Bad } else { Mark::Note },
         says: trouble.why,
     }));
+    for policy in reading.context.objects.policies() {
+        if wanted(&policy.namespace().unwrap_or_default()) {
+            checks.extend(managed(&reading, &policy).await);
+        }
+    }
     Ok(checks)
 }
 

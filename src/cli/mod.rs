@@ -13,6 +13,7 @@ mod approve;
 mod consent;
 mod crds;
 mod doctor;
+mod doctor_policies;
 mod doctor_tenants;
 mod doctor_view;
 mod manifests;

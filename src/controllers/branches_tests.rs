@@ -4,6 +4,7 @@ use async_trait::async_trait;
 use lockstep_core::domain::ports::ConnectionKind;
 use lockstep_core::domain::promotion::gate::GerritVersion;
 use lockstep_core::domain::promotion::gate::evidence::LabelDefinition;
+use lockstep_core::domain::promotion::ports::configuration::{Configuring, DefinedLabel, LabelChanges};
 use lockstep_core::domain::promotion::ports::reviews::{
     ChangeName, ChangeRef, Ground, Inquiry, Lineage, Listed, Remote, Repository, RequirementChanges,
     Requirements, ReviewSystem, Saying, Written,
@@ -66,6 +67,15 @@ impl ReviewSystem for Quiet {
         unasked()
     }
     async fn labels(&self, _: &str) -> Result<BTreeMap<String, LabelDefinition>, SystemError> {
+        unasked()
+    }
+    async fn defined_labels(&self, _: &str) -> Result<BTreeMap<String, DefinedLabel>, SystemError> {
+        unasked()
+    }
+    async fn write_labels(&self, _: &str, _: &LabelChanges) -> Result<Written, SystemError> {
+        unasked()
+    }
+    async fn configuring(&self, _: &str) -> Result<Configuring, SystemError> {
         unasked()
     }
     async fn requirements(&self, _: &str) -> Result<Requirements, SystemError> {

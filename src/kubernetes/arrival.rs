@@ -52,6 +52,7 @@ impl Kind for PromotionPolicy {
         "environments",
         "gate",
         "requirements",
+        "labels",
         "webhook",
         "intents",
         "pins",

@@ -81,7 +81,7 @@ impl Reviewed {
     }
 
     /// Waits until something has been said of the policy as it is now.
-    async fn says(&self, kind: &str, reason: &str) -> String {
+    pub async fn says(&self, kind: &str, reason: &str) -> String {
         let policy = self
             .until_policy(&format!("{kind} because of {reason}"), |policy| {
                 let status = policy.status.clone().unwrap_or_default();

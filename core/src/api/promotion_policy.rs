@@ -13,9 +13,9 @@ use super::windows::WindowTexts;
 use super::{promotion_shapes as shapes, schema};
 
 pub use super::promotion_policy_status::{
-    AcceptedCommit, CountedStatus, CurrentStatus, EnvironmentStatus, GateStatus, HardeningStatus, HoldStatus,
-    HoleRow, OccurrenceRow, PendingPlan, PlanSubject, PromotionPolicyStatus, ReachedStatus, RemoteRow,
-    RequirementRow, RunsStatus, UnseenRow,
+    AcceptedCommit, ConfiguredRow, CountedStatus, CurrentStatus, EnvironmentStatus, GateStatus,
+    HardeningStatus, HoldStatus, HoleRow, OccurrenceRow, PendingPlan, PlanSubject, PromotionPolicyStatus,
+    ReachedStatus, RemoteRow, RunsStatus, UnseenRow,
 };
 
 /// A reviewed change, and nothing else, runs.

@@ -29,7 +29,11 @@ pub struct PromotionPolicyStatus {
     /// Submit requirements that were written into Gerrit on behalf of this policy.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 16))]
-    pub requirements: Option<Vec<RequirementRow>>,
+    pub requirements: Option<Vec<ConfiguredRow>>,
+    /// Labels that were made in Gerrit on behalf of this policy.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 16))]
+    pub labels: Option<Vec<ConfiguredRow>>,
     /// The webhook that was set in the project on behalf of this policy.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub webhook: Option<RemoteRow>,
@@ -295,10 +299,10 @@ pub struct GateStatus {
     pub since: Option<Timestamp>,
 }
 
-/// A submit requirement that stands in Gerrit through Lockstep.
+/// A submit requirement or a label that stands in Gerrit through Lockstep.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
-pub struct RequirementRow {
+pub struct ConfiguredRow {
     /// Canonical address of the project it stands in.
     #[schemars(length(max = 2048))]
     pub target: String,

@@ -160,6 +160,9 @@ pub struct AccessInput {
 #[serde(default)]
 pub struct LabelInfo {
     pub name: String,
+    /// The project that defines it.
+    pub project_name: String,
+    pub description: String,
     /// What each vote means, by vote: ` 0`, `+1`, `-1`.
     values: BTreeMap<String, String>,
     /// `NoBlock`, `NoOp`, `MaxWithBlock`, ...
@@ -173,6 +176,12 @@ impl LabelInfo {
     /// The votes there are.
     pub fn values(&self) -> impl Iterator<Item = i32> {
         self.values.keys().filter_map(|value| value.trim().parse().ok())
+    }
+
+    /// What each of them means.
+    pub fn meanings(&self) -> BTreeMap<i32, String> {
+        let meaning = |(value, words): (&String, &String)| Some((value.trim().parse().ok()?, words.clone()));
+        self.values.iter().filter_map(meaning).collect()
     }
 }
 

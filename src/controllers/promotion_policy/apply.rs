@@ -1,7 +1,7 @@
 //! Writes to the cluster what was decided: first what must be remembered, then what rests on it.
 
 use kube::ResourceExt as _;
-use lockstep_core::api::promotion_policy::{RemoteRow, RequirementRow};
+use lockstep_core::api::promotion_policy::{ConfiguredRow, RemoteRow};
 use lockstep_core::api::{FINALIZER, PromotionPolicy};
 use lockstep_core::domain::ports::{Entry, Event, KeepError, ObjectKey};
 use serde_json::json;
@@ -76,7 +76,8 @@ pub async fn apply(policy: &PromotionPolicy, planned: &Planned, context: &Contex
 /// What is held in Gerrit on behalf of a policy.
 #[derive(Clone, Debug, Default)]
 pub struct Kept {
-    pub requirements: Vec<RequirementRow>,
+    pub requirements: Vec<ConfiguredRow>,
+    pub labels: Vec<ConfiguredRow>,
     pub webhook: Option<RemoteRow>,
 }
 
@@ -94,13 +95,14 @@ impl Kept {
             .unwrap_or_default();
         Self {
             requirements: status.requirements.unwrap_or_default(),
+            labels: status.labels.unwrap_or_default(),
             webhook: status.webhook,
         }
     }
 
     /// Whether nothing of ours is there.
     pub fn is_nothing(&self) -> bool {
-        self.requirements.is_empty() && self.webhook.is_none()
+        self.requirements.is_empty() && self.labels.is_empty() && self.webhook.is_none()
     }
 }
 
@@ -118,6 +120,9 @@ pub async fn keep(
     let mut kept = json!({"environments": planned.environments, "gate": planned.gate});
     if !held.requirements.is_empty() {
         kept["requirements"] = json!(held.requirements);
+    }
+    if !held.labels.is_empty() {
+        kept["labels"] = json!(held.labels);
     }
     if let Some(webhook) = &held.webhook {
         kept["webhook"] = json!(webhook);

@@ -48,6 +48,7 @@ impl Told {
         self.sayings.extend(other.sayings);
         self.plans.extend(other.plans);
         self.fields.extend(other.fields);
+        self.wrote |= other.wrote;
         self
     }
 

@@ -24,8 +24,9 @@ use super::super::branches::{Branches, History, Tips};
 use super::super::promotion;
 use super::claims::{self, Claims};
 use super::completeness::{self, Counting};
+use super::labels;
 use super::reading::{self, Declared, Problem, Remembered};
-use super::rules;
+use super::rules::{self, Meaning};
 
 /// Under which name evidence is remembered that was read for its paths alone.
 const PATHS: &str = "paths";
@@ -37,6 +38,8 @@ pub struct Gathered {
     pub environments: Vec<Environment>,
     /// What the spec's gate means now, by environment; `None`: its names could not be looked up.
     pub rules: Option<Arc<BTreeMap<String, Rules>>>,
+    /// Labels of the gate that the project does not have, and that are to be made.
+    pub lacks: BTreeSet<String>,
     /// What people said of this policy's plans.
     pub approvals: Vec<Arc<PlanApproval>>,
     pub protected_since: Option<Timestamp>,
@@ -84,6 +87,7 @@ pub async fn gather(
         policy: reading::whole(object),
         environments: Vec::new(),
         rules,
+        lacks: BTreeSet::new(),
         approvals: context.cluster.approvals(&super::key(object)),
         protected_since: context.cluster.approvals_protected_since(),
         unkept: None,
@@ -233,9 +237,11 @@ async fn look(looking: &Looking<'_>, gathered: &mut Gathered) -> Result<(), Syst
     } = *looking;
     let now = context.clock.now();
     if gathered.rules.is_none() {
-        gathered.rules = Some(Arc::new(
-            rules::read(policy, &object.spec.gate, review, context).await?,
-        ));
+        match rules::read(policy, &object.spec.gate, review, context).await? {
+            Meaning::Rules(rules) => gathered.rules = Some(Arc::new(rules)),
+            Meaning::NoLabels(names) if labels::are_made(object) => gathered.lacks = names,
+            Meaning::NoLabels(names) => return Err(labels::missing(object, &names)),
+        }
     }
     let watched = reading::watched(&*context.objects, &*context.cluster, &policy.gerrit);
     let fresh = reading::fresh(&*context.cluster, &policy.gerrit, now);

@@ -1,11 +1,11 @@
 //! The end of a policy: its finalizer goes when what it wrote into Gerrit is gone, or when a person accepts that it stays.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use kube::ResourceExt as _;
 use lockstep_core::api::condition::{ConditionType, Reason};
-use lockstep_core::api::promotion_policy::{PendingPlan, PlanSubject, RequirementRow};
+use lockstep_core::api::promotion_policy::{ConfiguredRow, PendingPlan, PlanSubject};
 use lockstep_core::api::reference::Mode;
 use lockstep_core::api::{CHANGED_BY, FINALIZER, PlanApproval, PromotionPolicy};
 use lockstep_core::domain::approval::{Asked, Refused, find};
@@ -13,7 +13,7 @@ use lockstep_core::domain::defaults;
 use lockstep_core::domain::outcome::{Saying, conditions};
 use lockstep_core::domain::plan::{EffectDigest, Risk};
 use lockstep_core::domain::ports::{
-    ConnectionKind, Entry, Event, KeepError, ObjectKey, SystemError, SystemErrorKind,
+    ConnectionKey, ConnectionKind, Entry, Event, KeepError, ObjectKey, SystemError, SystemErrorKind,
 };
 use lockstep_core::domain::promotion::ports::reviews::RequirementChanges;
 use serde_json::json;
@@ -21,8 +21,8 @@ use sha2::{Digest as _, Sha256};
 
 use super::super::{Context, Next};
 use super::remote::is_shared;
-use super::requirements::{address, entry, held, project_of, project_there};
-use super::{aside, key};
+use super::requirements::{Trouble, address, entry, held, project_of, project_there};
+use super::{aside, key, labels};
 
 /// Takes back what the policy wrote, and lets it go.
 pub async fn leave(policy: &PromotionPolicy, context: &Context) -> Next {
@@ -44,7 +44,7 @@ type Kept = Option<(SystemError, Option<PendingPlan>)>;
 
 async fn take_back(policy: &PromotionPolicy, context: &Context) -> Result<Kept, KeepError> {
     let object = key(policy);
-    let rows = held(policy);
+    let rows = Left::of(policy);
     if !rows.is_empty() && defaults::policy_mode(&policy.spec) == Mode::Observe {
         abandon(&object, &rows, "mode is Observe: what was written stays", context).await?;
     } else {
@@ -55,10 +55,8 @@ async fn take_back(policy: &PromotionPolicy, context: &Context) -> Result<Kept, 
         );
         let known = context.cluster.gerrit_connection(&gerrit.namespace, &gerrit.name);
         let server = known.and_then(|known| known.status.as_ref()?.server.clone());
-        for (target, names) in by_target(&rows) {
-            let project = server
-                .as_deref()
-                .and_then(|server| project_of(rows.iter().find(|row| row.target == target)?, server));
+        for target in rows.targets() {
+            let project = server.as_deref().and_then(|server| project_of(&target, server));
             let Some(project) = project else {
                 let message = format!("no connection reaches what is still held at {target}: bring one back");
                 let error = SystemError::new(
@@ -76,24 +74,17 @@ async fn take_back(policy: &PromotionPolicy, context: &Context) -> Result<Kept, 
                     Err(_) => Ok(Some((error, Some(pending(&digest, &rows))))),
                 };
             };
-            let line = format!("{target}: remove submit requirements {}", names.join(", "));
-            let record = async |event| context.record.append(entry(&object, event, &line, context)).await;
-            record(Event::Intent).await?;
-            let review = match context.reviews.open(&gerrit).await {
-                Ok(review) => review,
-                Err(error) => return Ok(Some((error, None))),
-            };
-            let gone = names.into_iter().map(|name| (name, None)).collect();
-            let written = review
-                .system()
-                .write_requirements(&project, &RequirementChanges(gone))
-                .await;
-            match written {
-                Ok(_) => record(Event::Succeeded).await?,
-                // The project went, and its requirements with it.
-                Err(error) if error.kind == SystemErrorKind::NotFound => record(Event::Succeeded).await?,
-                Err(error) => return Ok(Some((error, None))),
-            };
+            match rows.take_back(policy, &gerrit, &target, &project, context).await {
+                Ok(()) => {}
+                // The project went, and all of it with it.
+                Err(Trouble::System(error)) if error.kind == SystemErrorKind::NotFound => {
+                    let note = format!("{target} is gone");
+                    let gone = entry(&object, Event::Succeeded, &note, context);
+                    context.record.append(gone).await?;
+                }
+                Err(Trouble::System(error)) => return Ok(Some((error, None))),
+                Err(Trouble::Keep(error)) => return Err(error),
+            }
         }
     }
     if let Some(error) = stop_telling(policy, &object, context).await? {
@@ -150,28 +141,76 @@ async fn stop_telling(
     }
 }
 
-fn by_target(rows: &[RequirementRow]) -> BTreeMap<String, Vec<String>> {
-    let mut all: BTreeMap<String, Vec<String>> = BTreeMap::new();
-    for row in rows {
-        all.entry(row.target.clone()).or_default().push(row.name.clone());
-    }
-    all
+/// What a policy holds in Gerrit.
+struct Left {
+    requirements: Vec<ConfiguredRow>,
+    labels: Vec<ConfiguredRow>,
 }
 
-async fn abandon(
-    object: &ObjectKey,
-    rows: &[RequirementRow],
-    why: &str,
-    context: &Context,
-) -> Result<(), KeepError> {
-    let note = format!("{why}: {}", names(rows));
+impl Left {
+    fn of(policy: &PromotionPolicy) -> Self {
+        Self {
+            requirements: held(policy),
+            labels: labels::held(policy),
+        }
+    }
+
+    fn is_empty(&self) -> bool {
+        self.requirements.is_empty() && self.labels.is_empty()
+    }
+
+    fn all(&self) -> impl Iterator<Item = (&'static str, &ConfiguredRow)> {
+        let requirements = self.requirements.iter().map(|row| ("submit requirement", row));
+        requirements.chain(self.labels.iter().map(|row| ("label", row)))
+    }
+
+    fn targets(&self) -> BTreeSet<String> {
+        self.all().map(|(_, row)| row.target.clone()).collect()
+    }
+
+    /// One line for each.
+    fn lines(&self) -> Vec<String> {
+        let line = |(what, row): (&str, &ConfiguredRow)| format!("{what} {} at {}", row.name, row.target);
+        let all: BTreeSet<String> = self.all().map(line).collect();
+        all.into_iter().collect()
+    }
+
+    /// Requirements first: they ask for the labels.
+    async fn take_back(
+        &self,
+        policy: &PromotionPolicy,
+        gerrit: &ConnectionKey,
+        target: &str,
+        project: &str,
+        context: &Context,
+    ) -> Result<(), Trouble> {
+        let object = key(policy);
+        let here = |rows: &[ConfiguredRow]| -> Vec<ConfiguredRow> {
+            rows.iter().filter(|row| row.target == target).cloned().collect()
+        };
+        let names: Vec<String> = here(&self.requirements).into_iter().map(|row| row.name).collect();
+        let review = context.reviews.open(gerrit).await?;
+        if !names.is_empty() {
+            let line = format!("{target}: remove submit requirements {}", names.join(", "));
+            let record = async |event| context.record.append(entry(&object, event, &line, context)).await;
+            record(Event::Intent).await?;
+            let gone = RequirementChanges(names.into_iter().map(|name| (name, None)).collect());
+            review.system().write_requirements(project, &gone).await?;
+            record(Event::Succeeded).await?;
+        }
+        labels::take_back(policy, &*review, project, &here(&self.labels), context).await
+    }
+}
+
+async fn abandon(object: &ObjectKey, rows: &Left, why: &str, context: &Context) -> Result<(), KeepError> {
+    let note = format!("{why}: {}", rows.lines().join(", "));
     let entry = entry(object, Event::Abandoned, &note, context);
     context.record.append(entry).await.map(drop)
 }
 
 async fn left(
     object: &ObjectKey,
-    rows: &[RequirementRow],
+    rows: &Left,
     approval: &PlanApproval,
     digest: &EffectDigest,
     context: &Context,
@@ -180,7 +219,7 @@ async fn left(
         "left behind: PlanApproval {}: {}: {}",
         approval.name_any(),
         approval.spec.reason,
-        names(rows)
+        rows.lines().join(", ")
     );
     let entry = Entry {
         actor: approval.spec.approver.clone(),
@@ -194,19 +233,10 @@ async fn left(
         .await
 }
 
-fn names(rows: &[RequirementRow]) -> String {
-    let all: BTreeSet<String> = rows
-        .iter()
-        .map(|row| format!("submit requirement {} at {}", row.name, row.target))
-        .collect();
-    all.into_iter().collect::<Vec<_>>().join(", ")
-}
-
-fn digest(object: &ObjectKey, rows: &[RequirementRow]) -> EffectDigest {
-    let left: BTreeSet<_> = rows.iter().map(|row| (&row.target, &row.name)).collect();
-    let text = json!({"abandon": {"policy": object.uid, "requirements": left}});
+fn digest(object: &ObjectKey, rows: &Left) -> EffectDigest {
+    let text = json!({"abandon": {"policy": object.uid, "left": rows.lines()}});
     let mut hash = Sha256::new();
-    hash.update(b"lockstep-abandon-policy-v1\n");
+    hash.update(b"lockstep-abandon-policy-v2\n");
     hash.update(text.to_string());
     EffectDigest(format!("sha256:{}", hex::encode(hash.finalize())))
 }
@@ -229,17 +259,14 @@ fn approval(
     find(all.iter().map(AsRef::as_ref), asked).cloned()
 }
 
-fn pending(digest: &EffectDigest, rows: &[RequirementRow]) -> PendingPlan {
-    let line = |row: &RequirementRow| {
-        let line = format!("leave submit requirement {} at {}", row.name, row.target);
-        line.chars().take(1_000).collect()
-    };
+fn pending(digest: &EffectDigest, rows: &Left) -> PendingPlan {
+    let line = |line: String| format!("leave {line}").chars().take(1_000).collect();
     PendingPlan {
         subject: PlanSubject::Abandon,
         environment: None,
         digest: digest.0.clone(),
         approvers: Some(1),
-        summary: rows.iter().take(10).map(line).collect(),
+        summary: rows.lines().into_iter().take(10).map(line).collect(),
     }
 }
 

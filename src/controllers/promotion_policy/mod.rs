@@ -1,10 +1,10 @@
 //! PromotionPolicy: sees what merges, makes a promotion of each change, and gives the turn in each environment.
 //!
 //! The recipe, one file a step: [`gather`] reads, [`plan`] decides purely, [`apply`] writes to the cluster what was
-//! decided, [`report`] owns the rest of status. Outside nothing is written but [`requirements`], which is [`leaving`]'s to
-//! take back, and nothing deleted but [`directories`] that nobody needs any more; the rest is the promotions' part. What ran
+//! decided, [`report`] owns the rest of status. Outside nothing is written but [`labels`] and [`requirements`], which are [`leaving`]'s
+//! to take back, and nothing deleted but [`directories`] that nobody needs any more; the rest is the promotions' part. What ran
 //! in the environments, whoever began it, is counted by [`completeness`]. What is looked at rarely and said in every pass
-//! ([`requirements`], [`hardened`], [`remote`]) is remembered [`aside`].
+//! ([`labels`], [`requirements`], [`hardened`], [`remote`]) is remembered [`aside`].
 
 mod apply;
 mod approvals;
@@ -16,6 +16,7 @@ mod directories;
 mod gate;
 mod gather;
 mod hardened;
+mod labels;
 mod leaving;
 mod made;
 mod plan;
@@ -52,6 +53,8 @@ pub struct Controller {
     branches: Arc<Branches>,
     /// What the gates' names meant when they were last looked up, by uid. Losing it costs a reading.
     looked: Mutex<BTreeMap<String, Looked>>,
+    /// Whether the gate's labels are there.
+    labels: Aside,
     /// How submit requirements stand.
     requirements: Aside,
     /// Which ways around the gate are open.
@@ -74,6 +77,7 @@ impl Controller {
         Self {
             branches,
             looked: Mutex::default(),
+            labels: Aside::default(),
             requirements: Aside::default(),
             hardened: Aside::default(),
             remote: Aside::default(),
@@ -129,6 +133,7 @@ impl Reconcile for Controller {
 
     async fn reconcile(&self, policy: Arc<PromotionPolicy>, context: &Context) -> Next {
         if policy.metadata.deletion_timestamp.is_some() {
+            self.labels.forget(&policy);
             self.requirements.forget(&policy);
             self.hardened.forget(&policy);
             self.remote.forget(&policy);
@@ -164,7 +169,8 @@ impl Reconcile for Controller {
                 planned: &planned,
                 context,
             };
-            told = requirements::follow(&self.requirements, pass, anew).await;
+            told = labels::follow(&self.labels, pass, anew).await;
+            told = told.and(requirements::follow(&self.requirements, pass, anew).await);
             let open = hardened::follow(&self.hardened, pass, anew).await;
             remote::follow(&self.remote, pass, anew).await;
             told = told.and(open);

@@ -228,8 +228,11 @@ pub fn depends_on(cluster: &dyn Cluster, object: &PromotionPolicy, connection: &
     let namespace = object.namespace().unwrap_or_default();
     let Ok(policy) = whole(object) else { return false };
     let status = object.status.as_ref();
-    let wrote = status.and_then(|status| status.requirements.as_ref());
-    if wrote.is_some_and(|rows| !rows.is_empty()) && policy.gerrit == *connection {
+    let wrote = status.is_some_and(|status| {
+        let all = [&status.requirements, &status.labels];
+        all.into_iter().flatten().any(|rows| !rows.is_empty())
+    });
+    if wrote && policy.gerrit == *connection {
         return true;
     }
     policy.environments.iter().any(|environment| {

@@ -50,6 +50,7 @@ pub async fn report(
     let mut plans: Vec<PendingPlan> = planned.asks.iter().filter_map(Ask::pending).collect();
     plans.extend(told.plans.iter().cloned());
     let fields = told.fields.clone();
+    let wrote = told.wrote;
     told.add_to(&mut sayings);
     note(policy, &sayings, context).await;
     name_strangers(policy, planned, context).await;
@@ -76,6 +77,10 @@ pub async fn report(
     }
     let poll = reading::poll(&*context.cluster, &read.gerrit);
     let poll = Duration::try_from(poll).unwrap_or(Duration::from_secs(5));
+    if !gathered.lacks.is_empty() && !wrote {
+        // Made by people, if anybody; whoever tells us of it wakes us.
+        return Next::After(Duration::from_mins(1));
+    }
     match most_urgent(gathered.errors.iter().map(SystemError::class)) {
         None => Next::After(poll),
         Some(ErrorClass::RetrySoon) => Next::Backoff,

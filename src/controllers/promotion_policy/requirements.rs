@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 use jiff::Timestamp;
 use kube::ResourceExt as _;
 use lockstep_core::api::condition::{ConditionType, Reason};
-use lockstep_core::api::promotion_policy::{PendingPlan, PlanSubject, RequirementRow, SubmitRequirements};
+use lockstep_core::api::promotion_policy::{ConfiguredRow, PendingPlan, PlanSubject, SubmitRequirements};
 use lockstep_core::api::reference::Mode;
 use lockstep_core::api::{CHANGED_BY, PlanApproval, PromotionPolicy};
 use lockstep_core::domain::access::grant::Target;
@@ -54,9 +54,9 @@ pub fn address(server: &str, project: &str) -> String {
     target.to_string()
 }
 
-/// The project that a row stands in, if it is on this server.
-pub fn project_of(row: &RequirementRow, server: &str) -> Option<String> {
-    match row.target.parse() {
+/// The project of an address, if it is on this server.
+pub fn project_of(address: &str, server: &str) -> Option<String> {
+    match address.parse() {
         Ok(Target::GerritRef {
             server: there,
             project,
@@ -79,7 +79,7 @@ pub fn project_there(address: &str, other: &str) -> Option<String> {
 }
 
 /// What is held of a policy's requirements.
-pub fn held(policy: &PromotionPolicy) -> Vec<RequirementRow> {
+pub fn held(policy: &PromotionPolicy) -> Vec<ConfiguredRow> {
     let status = policy.status.as_ref();
     status
         .and_then(|status| status.requirements.clone())
@@ -185,7 +185,8 @@ fn is_answered(told: &Told, policy: &PromotionPolicy, context: &Context) -> bool
     })
 }
 
-enum Trouble {
+/// What keeps a write from being made.
+pub enum Trouble {
     System(SystemError),
     Keep(KeepError),
 }
@@ -276,7 +277,7 @@ impl Here<'_> {
         }
         // The policy was pointed at another project.
         for row in &elsewhere {
-            let Some(project) = project_of(row, server) else {
+            let Some(project) = project_of(&row.target, server) else {
                 let message = format!(
                     "submit requirement {} stands at {}, which {} does not reach: point the policy there once more, or remove it by hand",
                     row.name, row.target, self.read.gerrit
@@ -335,7 +336,7 @@ impl Here<'_> {
         self.context.record.append(entry).await.map(drop)
     }
 
-    async fn keep(&self, rows: &[RequirementRow]) -> Result<(), KeepError> {
+    async fn keep(&self, rows: &[ConfiguredRow]) -> Result<(), KeepError> {
         let held = Kept {
             requirements: rows.to_vec(),
             ..Kept::of(self.policy, self.context)

@@ -24,13 +24,21 @@ use super::super::Context;
 /// One thing in two versions of Gerrit.
 const NO_FUNCTION: [&str; 2] = ["NoBlock", "NoOp"];
 
+/// What the names mean.
+pub(super) enum Meaning {
+    /// By environment.
+    Rules(BTreeMap<String, Rules>),
+    /// Nothing yet: the project does not have these labels.
+    NoLabels(BTreeSet<String>),
+}
+
 /// Looks the names up.
 pub(super) async fn read(
     policy: &Policy,
     gate: &Gate,
     review: &dyn Review,
     context: &Context,
-) -> Result<BTreeMap<String, Rules>, SystemError> {
+) -> Result<Meaning, SystemError> {
     let key = &policy.gerrit;
     let connection = context.cluster.gerrit_connection(&key.namespace, &key.name);
     let server = connection.and_then(|connection| connection.status.as_ref()?.server.clone());
@@ -45,6 +53,12 @@ pub(super) async fn read(
         fresh: context.clock.now(),
     };
     let labels = review.system().labels(&policy.project).await?;
+    let asked = [&gate.approval.label, &gate.verification.label];
+    let missing = asked.into_iter().filter(|label| !labels.contains_key(*label));
+    let missing: BTreeSet<String> = missing.cloned().collect();
+    if !missing.is_empty() {
+        return Ok(Meaning::NoLabels(missing));
+    }
     let requirements = review.system().requirements(&policy.project).await?;
     let shared = names.rules(gate, policy, &labels, &requirements).await?;
     let of = |environment: &lockstep_core::domain::promotion::policy::Environment| {
@@ -57,7 +71,7 @@ pub(super) async fn read(
         };
         (name, rules)
     };
-    Ok(policy.environments.iter().map(of).collect())
+    Ok(Meaning::Rules(policy.environments.iter().map(of).collect()))
 }
 
 struct Names<'a> {
@@ -124,17 +138,10 @@ impl Names<'_> {
             group_name: gate.verification.group.clone(),
         };
         let mut governed = BTreeMap::new();
-        for (field, label) in [
-            ("approval", &gate.approval.label),
-            ("verification", &gate.verification.label),
-        ] {
-            let Some(definition) = labels.get(label) else {
-                return self.refuse(format!(
-                    "spec.gate.{field}.label: project {} has no label {label:?}",
-                    policy.project
-                ));
-            };
-            governed.insert(label.clone(), governed_as(definition));
+        for label in [&gate.approval.label, &gate.verification.label] {
+            if let Some(definition) = labels.get(label) {
+                governed.insert(label.clone(), governed_as(definition));
+            }
         }
         let mut trusted = Vec::new();
         for automation in gate.trusted_automation.iter().flatten() {

@@ -68,13 +68,7 @@ impl GerritSystem {
         &self,
         project: &str,
     ) -> Result<BTreeMap<String, LabelDefinition>, SystemError> {
-        let defined = self.read_label_definitions(project).await?.ok_or_else(|| {
-            let message = format!(
-                "project {project} does not tell its labels: it does not exist, or refs/meta/config of it or of a parent is hidden from us"
-            );
-            self.rest.http.error(SystemErrorKind::NotFound, message)
-        })?;
-        Ok(definitions(&defined))
+        Ok(definitions(&self.told_labels(project).await?))
     }
 
     async fn in_branch(&self, evidence: &Evidence) -> Result<Option<bool>, SystemError> {

@@ -2,7 +2,7 @@
 //! is judged here; what cannot be read is left unknown.
 //!
 //! `merges`, `tips` and `commits` see what happened to branches (`walk` says which commits matter, `query` how to ask),
-//! `evidence` reads one change with `votes`, `groups` and `people`, `say` and `requirements` write. `ground` has the rights
+//! `evidence` reads one change with `votes`, `groups` and `people`, `say`, `labels` and `requirements` write. `ground` has the rights
 //! that branches stand on, `git` has trees.
 
 mod commits;
@@ -10,6 +10,7 @@ mod evidence;
 mod git;
 mod ground;
 mod groups;
+mod labels;
 mod merges;
 mod people;
 mod query;
@@ -29,6 +30,7 @@ use jiff::Timestamp;
 use lockstep_core::domain::ports::SystemError;
 use lockstep_core::domain::promotion::gate::GerritVersion;
 use lockstep_core::domain::promotion::gate::evidence::{ChangeNumber, CommitId, Evidence, LabelDefinition};
+use lockstep_core::domain::promotion::ports::configuration::{Configuring, DefinedLabel, LabelChanges};
 use lockstep_core::domain::promotion::ports::reviews::{
     ChangeName, ChangeRef, Ground, Inquiry, Lineage, Listed, Merges, Remote, Repository, RequirementChanges,
     Requirements, Review, ReviewSystem, Saying, Watched, Written,
@@ -119,6 +121,18 @@ impl ReviewSystem for GerritSystem {
 
     async fn labels(&self, project: &str) -> Result<BTreeMap<String, LabelDefinition>, SystemError> {
         self.read_definitions(project).await
+    }
+
+    async fn defined_labels(&self, project: &str) -> Result<BTreeMap<String, DefinedLabel>, SystemError> {
+        self.read_defined_labels(project).await
+    }
+
+    async fn write_labels(&self, project: &str, changes: &LabelChanges) -> Result<Written, SystemError> {
+        self.change_labels(project, changes).await
+    }
+
+    async fn configuring(&self, project: &str) -> Result<Configuring, SystemError> {
+        self.read_configuring(project).await
     }
 
     async fn requirements(&self, project: &str) -> Result<Requirements, SystemError> {

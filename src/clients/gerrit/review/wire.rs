@@ -185,6 +185,27 @@ pub struct RequirementInput<'a> {
     pub allow_override_in_child_projects: bool,
 }
 
+/// A label as it is made. What is left out is as Gerrit has it by default.
+#[derive(Clone, Debug, Serialize)]
+pub struct LabelInput<'a> {
+    pub name: &'a str,
+    pub description: &'a str,
+    /// Always said: before 3.12 a label without blocks (documentation).
+    pub function: &'a str,
+    pub values: BTreeMap<String, &'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub copy_condition: Option<&'a str>,
+}
+
+#[derive(Clone, Debug, Default, Serialize)]
+pub struct LabelsInput<'a> {
+    pub commit_message: String,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub create: Vec<LabelInput<'a>>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub delete: Vec<&'a str>,
+}
+
 #[derive(Clone, Debug, Default, Serialize)]
 pub struct RequirementsInput<'a> {
     pub commit_message: String,

@@ -28,7 +28,7 @@ impl Reviewed {
         format!("/changes/{}~{}{rest}", encode(&self.project), change.number)
     }
 
-    async fn vote(&self, who: &str, change: &Change, label: &str, value: i32) {
+    pub async fn vote(&self, who: &str, change: &Change, label: &str, value: i32) {
         let path = self.at(change, "/revisions/current/review");
         let body = json!({"labels": {label: value}, "notify": "NONE"});
         self.ask(Some(who), Method::POST, &path, body).await;

@@ -11,7 +11,7 @@ use sha2::{Digest as _, Sha256};
 
 use super::rules::Rules;
 use crate::api::access_binding::Origin;
-use crate::api::promotion_policy::RequirementRow;
+use crate::api::promotion_policy::ConfiguredRow;
 use crate::domain::promotion::ports::reviews::{Requirement, RequirementChanges, Requirements};
 
 /// The most distinct voters that Gerrit can count (`count>=` of its label operator, 3.13).
@@ -168,7 +168,7 @@ pub fn digest(requirement: &Requirement) -> String {
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Decision {
     /// What is held in the project once all of `write` is done; of what is only asked for nothing.
-    pub rows: Vec<RequirementRow>,
+    pub rows: Vec<ConfiguredRow>,
     /// Needs nobody's yes.
     pub write: RequirementChanges,
     /// Would replace what is not ours.
@@ -190,7 +190,7 @@ impl Decision {
 pub fn decide(
     wanted: &BTreeMap<String, Requirement>,
     seen: &Requirements,
-    held: &[RequirementRow],
+    held: &[ConfiguredRow],
     target: &str,
     now: Timestamp,
 ) -> Decision {
@@ -198,7 +198,7 @@ pub fn decide(
     for (name, requirement) in wanted {
         let ours = held.iter().find(|row| row.name == *name);
         let there = seen.own.get(name);
-        let row = |confirming| RequirementRow {
+        let row = |confirming| ConfiguredRow {
             target: target.to_owned(),
             name: name.clone(),
             digest: digest(requirement),
@@ -253,9 +253,9 @@ pub fn decide(
 }
 
 /// The rows that a person's yes adds.
-pub fn released(ask: &RequirementChanges, target: &str, now: Timestamp) -> Vec<RequirementRow> {
+pub fn released(ask: &RequirementChanges, target: &str, now: Timestamp) -> Vec<ConfiguredRow> {
     let row = |(name, requirement): (&String, &Option<Requirement>)| {
-        Some(RequirementRow {
+        Some(ConfiguredRow {
             target: target.to_owned(),
             name: name.clone(),
             digest: digest(requirement.as_ref()?),

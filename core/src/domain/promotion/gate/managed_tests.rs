@@ -52,7 +52,7 @@ fn at(second: i64) -> Timestamp {
 }
 
 /// What is held once everything wanted was written and seen.
-fn held(wanted: &BTreeMap<String, Requirement>) -> Vec<RequirementRow> {
+fn held(wanted: &BTreeMap<String, Requirement>) -> Vec<ConfiguredRow> {
     decide(wanted, &seen(wanted), &[], AT, at(1)).rows
 }
 

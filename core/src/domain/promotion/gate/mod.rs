@@ -3,7 +3,7 @@
 //!
 //! * what is known: [`people`], [`evidence`], [`rules`];
 //! * one change: [`findings`], each a [`finding`]; every commit below it: [`range`];
-//! * what reviewers see of it beforehand: [`managed`];
+//! * what reviewers see of it beforehand: [`managed`], and the labels they need for it: [`managed_labels`];
 //! * what judges until a person allows less: [`in_force`];
 //! * now? [`crate::domain::windows`] and [`freeze`]; and all the same: [`break_glass`].
 
@@ -15,6 +15,7 @@ pub mod findings;
 pub mod freeze;
 pub mod in_force;
 pub mod managed;
+pub mod managed_labels;
 pub mod people;
 pub mod range;
 pub mod rules;

@@ -9,6 +9,7 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
 
+use super::configuration::{Configuring, DefinedLabel, LabelChanges};
 use crate::domain::ports::{ConnectionKey, SystemError};
 use crate::domain::promotion::gate::GerritVersion;
 use crate::domain::promotion::gate::evidence::{
@@ -226,6 +227,16 @@ pub trait ReviewSystem: Send + Sync {
 
     /// Labels on which changes of a project are voted, as they count there: a parent's too, unless redefined.
     async fn labels(&self, project: &str) -> Result<BTreeMap<String, LabelDefinition>, SystemError>;
+
+    /// The same whole, each with the project that defines it.
+    async fn defined_labels(&self, project: &str) -> Result<BTreeMap<String, DefinedLabel>, SystemError>;
+
+    /// Makes and removes a project's own labels, in one commit, and reads them back. What is there already stays as it is.
+    /// Where the site demands review of its configuration it is as with [`ReviewSystem::write_requirements`].
+    async fn write_labels(&self, project: &str, changes: &LabelChanges) -> Result<Written, SystemError>;
+
+    /// What our account can do with a project's configuration.
+    async fn configuring(&self, project: &str) -> Result<Configuring, SystemError>;
 
     /// Submit requirements of a project.
     async fn requirements(&self, project: &str) -> Result<Requirements, SystemError>;
