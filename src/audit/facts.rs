@@ -1,5 +1,6 @@
-//! What the record says of promotions: baselines, environments and ledgers as they were last said to be, who acted when
-//! (`trail`), and where the entries of ended promotions stand. Those are large, and are read back when somebody asks.
+//! What the record says of promotions and credentials: baselines, environments, ledgers and generations as they were last
+//! said to be, who acted when (`trail`), and where the entries of ended promotions stand. Those are large, and are read back
+//! when somebody asks.
 
 use std::collections::BTreeSet;
 use std::collections::btree_map::{BTreeMap, Entry};
@@ -7,6 +8,7 @@ use std::path::Path;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use jiff::Timestamp;
+use lockstep_core::api::service_credential_status::GenerationRow;
 use lockstep_core::domain::ports::{self, KeepError, NEWEST, ObjectKey};
 use lockstep_core::domain::promotion::gate::evidence::CommitId;
 use lockstep_core::domain::promotion::gate::range::{Acceptance, BaselineKey};
@@ -16,6 +18,7 @@ use lockstep_core::domain::promotion::machine::rollback::Recorded;
 use lockstep_core::domain::promotion::proof::explanation::Acted;
 use lockstep_core::domain::promotion::proof::fact::{GateFact, PromotionFact};
 use lockstep_core::domain::promotion::proof::ledger::Ledger;
+use lockstep_core::domain::rotation::fact::CredentialFact;
 use serde::de::IgnoredAny;
 use serde::{Deserialize, Deserializer};
 use serde_json::{Value, json};
@@ -26,10 +29,26 @@ use super::line::{LineHash, Place};
 use super::segments::{line_at, segment};
 use super::trail::Trail;
 
+/// What an entry says that is folded.
+#[derive(Clone, Debug)]
+pub(super) enum Told {
+    Promotion(Box<Promoted>),
+    Credential(CredentialFact),
+}
+
+impl Told {
+    /// `None`: nothing of it is folded.
+    pub(super) fn of(entry: &ports::Entry) -> Option<Self> {
+        let promotion = entry.promotion.as_ref();
+        let promotion = promotion.map(|fact| Self::Promotion(Box::new(fact.into())));
+        promotion.or_else(|| entry.credential.clone().map(Self::Credential))
+    }
+}
+
 /// As much of a fact as is folded. A version that knows less than the one that wrote the rest can still read it.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(rename_all = "camelCase")]
-pub(super) struct Told {
+pub(super) struct Promoted {
     policy: Policy,
     environment: String,
     /// Whether a promotion stands there that can be gone back to.
@@ -73,6 +92,7 @@ fn is_there<'de, D: Deserializer<'de>>(deserializer: D) -> Result<bool, D::Error
 pub(super) struct Whose {
     namespace: String,
     name: String,
+    uid: String,
     time: Timestamp,
 }
 
@@ -81,12 +101,13 @@ impl From<&ports::Entry> for Whose {
         Self {
             namespace: entry.object.namespace.clone(),
             name: entry.object.name.clone(),
+            uid: entry.object.uid.clone(),
             time: entry.time,
         }
     }
 }
 
-impl From<&PromotionFact> for Told {
+impl From<&PromotionFact> for Promoted {
     fn from(fact: &PromotionFact) -> Self {
         let PromotionFact {
             policy,
@@ -135,7 +156,9 @@ struct TellingEntry {
     time: Timestamp,
     object: ObjectKey,
     #[serde(default)]
-    promotion: Option<Told>,
+    promotion: Option<Promoted>,
+    #[serde(default)]
+    credential: Option<CredentialFact>,
 }
 
 /// A line from which a promotion is read back.
@@ -170,11 +193,22 @@ struct Folded {
     trail: Trail,
     /// By namespace, policy and environment: a policy that was made anew goes on where the last one ended.
     ledgers: BTreeMap<(String, String, String), (u64, Ledger)>,
+    /// By uid of their credential.
+    generations: BTreeMap<String, (u64, Vec<GenerationRow>)>,
 }
 
 impl Folded {
     fn take_in(&mut self, place: Place, whose: Whose, told: Told) {
-        let Told {
+        match told {
+            Told::Promotion(told) => self.promoted(place, whose, *told),
+            Told::Credential(CredentialFact { generations }) => {
+                keep_newest(&mut self.generations, whose.uid, place.tip.seq, generations);
+            }
+        }
+    }
+
+    fn promoted(&mut self, place: Place, whose: Whose, told: Promoted) {
+        let Promoted {
             policy: Policy { name: policy, uid },
             environment,
             recorded,
@@ -278,12 +312,18 @@ impl Facts {
                 time,
                 object,
                 promotion,
+                credential,
             } = entry;
-            if let Some(told) = promotion.filter(|_| place.tip.seq <= self.opened) {
-                let ObjectKey { namespace, name, .. } = object;
+            let told = promotion.map(|told| Told::Promotion(Box::new(told)));
+            let told = told.or_else(|| credential.map(Told::Credential));
+            if let Some(told) = told.filter(|_| place.tip.seq <= self.opened) {
+                let ObjectKey {
+                    namespace, name, uid, ..
+                } = object;
                 let whose = Whose {
                     namespace,
                     name,
+                    uid,
                     time,
                 };
                 self.hear(place, (whose, told));
@@ -385,6 +425,15 @@ impl Facts {
         let at = (namespace.to_owned(), policy.to_owned(), environment.to_owned());
         let all = self.all(directory).await?;
         Ok(all.ledgers.get(&at).map(|(_, ledger)| ledger.clone()))
+    }
+
+    pub(super) async fn generations_of(
+        self: &Arc<Self>,
+        uid: &str,
+        directory: &Path,
+    ) -> Result<Option<Vec<GenerationRow>>, KeepError> {
+        let all = self.all(directory).await?;
+        Ok(all.generations.get(uid).map(|(_, rows)| rows.clone()))
     }
 
     pub(super) async fn promotions_of(

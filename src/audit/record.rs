@@ -6,6 +6,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use async_trait::async_trait;
 use lockstep_core::api::access_binding::InventoryRow;
+use lockstep_core::api::service_credential_status::GenerationRow;
 use lockstep_core::domain::ports::{Entry, EntryId, KeepError, Record};
 use lockstep_core::domain::promotion::gate::evidence::CommitId;
 use lockstep_core::domain::promotion::gate::range::{Acceptance, BaselineKey};
@@ -102,8 +103,7 @@ impl Record for FileRecord {
     async fn append(&self, entry: Entry) -> Result<EntryId, KeepError> {
         let whose = gaining(&entry);
         self.heard.hear(whose.as_ref());
-        let told = entry.promotion.as_ref();
-        let told = told.map(|fact| (facts::Whose::from(&entry), Told::from(fact)));
+        let told = Told::of(&entry).map(|told| (facts::Whose::from(&entry), told));
         let entry = serde_json::to_string(&entry).map_err(|error| KeepError {
             what: "record",
             message: error.to_string(),
@@ -176,6 +176,10 @@ impl Record for FileRecord {
         self.facts
             .accepted_in(policy_uid, environment, &self.directory)
             .await
+    }
+
+    async fn generations_of(&self, uid: &str) -> Result<Option<Vec<GenerationRow>>, KeepError> {
+        self.facts.generations_of(uid, &self.directory).await
     }
 
     async fn announced(

@@ -85,6 +85,7 @@ fn entry(name: &str, event: Event) -> Entry {
         gained: vec![],
         gave_up: vec![],
         promotion: None,
+        credential: None,
         note: String::new(),
     }
 }

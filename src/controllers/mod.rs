@@ -6,10 +6,12 @@ pub mod access_binding;
 pub mod branches;
 pub mod change_freeze;
 pub mod connections;
+pub mod credential_store;
 mod governed;
 pub mod hinted;
 pub mod promotion;
 pub mod promotion_policy;
+pub mod service_credential;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -21,6 +23,10 @@ use lockstep_core::domain::ports::{
 use lockstep_core::domain::promotion::ports::deployments::Deployments;
 use lockstep_core::domain::promotion::ports::objects::Objects;
 use lockstep_core::domain::promotion::ports::reviews::Reviews;
+use lockstep_core::domain::rotation::ports::issuers::Issuers;
+use lockstep_core::domain::rotation::ports::objects::Credentials;
+use lockstep_core::domain::rotation::ports::stores::Stores;
+use lockstep_core::domain::rotation::value::FingerprintKey;
 
 /// When an object is looked at again without anybody asking.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -51,6 +57,13 @@ pub struct Context {
     pub systems: Arc<dyn Systems>,
     pub reviews: Arc<dyn Reviews>,
     pub deployments: Arc<dyn Deployments>,
+    pub credentials: Arc<dyn Credentials>,
+    pub issuers: Arc<dyn Issuers>,
+    pub stores: Arc<dyn Stores>,
+    /// Tells values apart in statuses.
+    pub fingerprints: Arc<FingerprintKey>,
+    /// The operator's namespace.
+    pub home: String,
     pub probes: Arc<dyn Probes>,
     pub journal: Arc<dyn Journal>,
     pub record: Arc<dyn Record>,

@@ -2,6 +2,7 @@
 //! rights. Where those do not reach across the cluster, the namespaces in question are listed instead, and the answer
 //! says so.
 
+mod credentials;
 mod pages;
 mod promotions;
 
@@ -18,8 +19,8 @@ use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomRe
 use kube::core::PartialObjectMeta;
 use kube::{Api, Client, CustomResourceExt as _, ResourceExt as _};
 use lockstep_core::api::{
-    AccessBinding, ChangeFreeze, DatabricksConnection, GerritConnection, PlanApproval, Promotion,
-    PromotionPolicy,
+    AccessBinding, ChangeFreeze, CredentialStore, DatabricksConnection, GerritConnection, PlanApproval,
+    Promotion, PromotionPolicy, ServiceCredential,
 };
 use lockstep_core::domain::access::declared::claim_words;
 use lockstep_core::domain::ports::{Cluster, ConnectionKind, EntryId, KeepError, Note, ObjectKey};
@@ -46,6 +47,8 @@ pub struct Listing {
     policies: BTreeMap<Name, Arc<PromotionPolicy>>,
     promotions: BTreeMap<Name, Arc<Promotion>>,
     freezes: BTreeMap<Name, Arc<ChangeFreeze>>,
+    credentials: BTreeMap<Name, Arc<ServiceCredential>>,
+    credential_stores: BTreeMap<Name, Arc<CredentialStore>>,
     namespaces: BTreeMap<String, BTreeMap<String, String>>,
     protected_since: Option<Timestamp>,
     going: bool,
@@ -54,6 +57,8 @@ pub struct Listing {
     pub notes: Vec<String>,
     /// What could not be seen of policies, promotions and freezes, for whoever asks about those.
     pub promotion_notes: Vec<String>,
+    /// What could not be seen of credentials and stores, for whoever asks about those.
+    pub credential_notes: Vec<String>,
 }
 
 impl Listing {
@@ -80,7 +85,7 @@ impl Listing {
         }
         let mut homes = namespaces.clone();
         homes.insert(operator_namespace.to_owned());
-        let (gerrit, databricks, approvals, known, protected, going, promoted) = futures::join!(
+        let (gerrit, databricks, approvals, known, protected, going, promoted, found) = futures::join!(
             list::<GerritConnection>(client, &namespaces),
             list::<DatabricksConnection>(client, &namespaces),
             list::<PlanApproval>(client, &homes),
@@ -88,6 +93,7 @@ impl Listing {
             protected_since(client),
             is_going(client),
             promotions::read(client, &namespaces, &homes),
+            credentials::read(client, &namespaces),
         );
         let (gerrit, databricks, approvals) = (gerrit?, databricks?, approvals?);
         let (known, known_notes) = known?;
@@ -115,6 +121,7 @@ impl Listing {
         listing.protected_since = protected;
         listing.going = going;
         listing.put_promoted(promoted?);
+        listing.put_credentials(found?);
         Ok(listing)
     }
 

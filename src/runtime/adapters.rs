@@ -32,6 +32,7 @@ const CONCURRENCY: usize = 8;
 
 /// What all adapters share.
 pub struct Adapters {
+    pub kubernetes: kube::Client,
     pub secrets: Secrets,
     pub tokens: IdentityTokenRequests,
     pub permit: Arc<dyn Permit>,

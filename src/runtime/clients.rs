@@ -61,6 +61,10 @@ impl Clients {
         }
     }
 
+    pub(super) fn adapters(&self) -> &Adapters {
+        &self.adapters
+    }
+
     fn slot(&self, key: &ConnectionKey) -> Slot {
         let mut slots = self.slots.lock().unwrap_or_else(PoisonError::into_inner);
         slots.entry(key.clone()).or_default().clone()
@@ -112,7 +116,7 @@ impl Clients {
     }
 
     /// The client of a connection. `anew` reads its Secrets even if the connection itself is unchanged.
-    async fn reach(&self, key: &ConnectionKey, anew: bool) -> Result<Reached, SystemError> {
+    pub(super) async fn reach(&self, key: &ConnectionKey, anew: bool) -> Result<Reached, SystemError> {
         let current = self.current(key)?;
         let slot = self.slot(key);
         let mut slot = slot.lock().await;

@@ -90,6 +90,7 @@ async fn world() -> (Clients, Arc<Store>) {
     let _ = rustls::crypto::ring::default_provider().install_default();
     let client = Kubernetes::try_from(Config::new(format!("http://{address}").parse().unwrap())).unwrap();
     let adapters = Adapters {
+        kubernetes: client.clone(),
         secrets: Secrets::new(client.clone()),
         tokens: IdentityTokenRequests::new(client),
         permit: Arc::new(Denied),

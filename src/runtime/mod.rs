@@ -8,6 +8,7 @@ pub mod args;
 mod clients;
 mod clock;
 mod controller;
+mod credentials;
 mod health;
 mod heeding;
 mod hints;
@@ -28,6 +29,7 @@ use std::time::Duration;
 
 use kube::{Client, Config};
 use lockstep_core::domain::ports::{KeepError, Permit, Record};
+use lockstep_core::domain::rotation::value::FingerprintKey;
 use tokio::sync::mpsc::UnboundedReceiver;
 use tokio::task::JoinSet;
 
@@ -47,10 +49,13 @@ pub use crate::kubernetes::{Approver, Asking, Installation, Leader, Listing, Pro
 use crate::audit::{FileRecord, OpenError};
 use crate::clients::gerrit::GitCache;
 use crate::controllers::branches::Branches;
-use crate::controllers::{Context, access_binding, change_freeze, connections, promotion, promotion_policy};
+use crate::controllers::{
+    Context, access_binding, change_freeze, connections, credential_store, promotion, promotion_policy,
+    service_credential,
+};
 use crate::kubernetes::{
     Elector, IdentityTokenRequests, KindName, KubeCluster, LeasePermit, Secrets, StatusJournal, Store,
-    Subject, unique_identity,
+    Subject, fingerprint_key, unique_identity,
 };
 use health::Health;
 use heeding::Heeding;
@@ -230,7 +235,8 @@ impl Replica {
                 () = shutdown.asked() => return Ok(Led::Until(Stopped::AtRest)),
                 record = open_record(&self.args.record) => record?,
             };
-            let (controllers, heeding) = self.controllers(Arc::new(record));
+            let fingerprints = self.fingerprints().await;
+            let (controllers, heeding) = self.controllers(Arc::new(record), fingerprints);
             let all = self.store.subjects();
             // Borrowed apart: the elector goes on renewing while the controllers run.
             let woken = &mut *self.woken.lock().await;
@@ -256,12 +262,29 @@ impl Replica {
         std::future::pending().await
     }
 
+    /// The key of fingerprints. It is needed before any credential is looked at: with another key every value would look
+    /// like a stranger's.
+    async fn fingerprints(&self) -> Arc<FingerprintKey> {
+        loop {
+            match fingerprint_key(&self.client, &self.elector.permit(), &self.namespace).await {
+                Ok(key) => return Arc::new(key),
+                Err(error) => tracing::warn!(%error, "waiting for the key of fingerprints"),
+            }
+            tokio::time::sleep(Duration::from_secs(1)).await;
+        }
+    }
+
     /// The controllers, and what follows hints for them.
-    fn controllers(&self, record: Arc<dyn Record>) -> (Controllers, Heeding) {
+    fn controllers(
+        &self,
+        record: Arc<dyn Record>,
+        fingerprints: Arc<FingerprintKey>,
+    ) -> (Controllers, Heeding) {
         let permit: LeasePermit = self.elector.permit();
         let permit: Arc<dyn Permit> = Arc::new(permit);
         let clock = Arc::new(SystemClock);
         let adapters = Adapters {
+            kubernetes: self.client.clone(),
             secrets: Secrets::new(self.client.clone()),
             tokens: IdentityTokenRequests::new(self.client.clone()),
             permit: permit.clone(),
@@ -281,10 +304,15 @@ impl Replica {
         let journal = StatusJournal::new(self.client.clone(), self.store.clone(), permit);
         let context = Arc::new(Context {
             cluster: cluster.clone(),
-            objects: cluster,
+            objects: cluster.clone(),
             systems: clients.clone(),
             reviews: clients.clone(),
             deployments: clients.clone(),
+            credentials: cluster.clone(),
+            issuers: clients.clone(),
+            stores: clients.clone(),
+            fingerprints,
+            home: self.namespace.clone(),
             probes: clients,
             journal: Arc::new(journal),
             record,
@@ -328,6 +356,20 @@ impl Replica {
                 KindName::PromotionPolicy,
                 promotion_policy::Controller::new(branches.clone()),
                 &store.policies,
+                store,
+                context,
+            ),
+            register(
+                KindName::CredentialStore,
+                credential_store::Controller,
+                &store.credential_stores,
+                store,
+                context,
+            ),
+            register(
+                KindName::ServiceCredential,
+                service_credential::Controller::default(),
+                &store.credentials,
                 store,
                 context,
             ),

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use lockstep_core::domain::ports::{AccessSystem, Probe, SystemError};
 use lockstep_core::domain::promotion::ports::deployments::Deployment;
 use lockstep_core::domain::promotion::ports::reviews::Review;
+use lockstep_core::domain::rotation::ports::issuers::{Identity, Issuer};
 
 use crate::clients::databricks::{DatabricksDeployment, DatabricksSystem};
 use crate::clients::gerrit::{GerritReview, GerritSystem, GitCache};
@@ -61,6 +62,11 @@ impl Reached {
             Self::Databricks { deployment, .. } => Some(deployment.clone()),
             Self::Gerrit { .. } => None,
         }
+    }
+
+    /// `None`: this kind of credential is not minted there.
+    pub fn issuer(&self, _identity: &Identity) -> Option<Arc<dyn Issuer>> {
+        None
     }
 
     pub async fn probe(&self) -> Result<Probe, SystemError> {

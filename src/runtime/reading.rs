@@ -16,6 +16,7 @@ use lockstep_core::domain::ports::{
     Cluster as _, ConnectionKey, ConnectionKind, Entry, EntryId, Journal, JournalState, KeepError, ObjectKey,
     Permit, Record, SystemError, Tally,
 };
+use lockstep_core::domain::rotation::value::FingerprintKey;
 use serde_json::{Value, json};
 
 use super::trial::{ScratchPermit, contract};
@@ -129,6 +130,12 @@ impl Reading {
             systems: clients.clone(),
             reviews: clients.clone(),
             deployments: clients.clone(),
+            credentials: listing.clone(),
+            issuers: clients.clone(),
+            stores: clients.clone(),
+            // Commands compare no values: they have none.
+            fingerprints: Arc::new(FingerprintKey::new(String::new().into())),
+            home: listing.operator_namespace().to_owned(),
             probes: clients,
             journal: Arc::new(Nothing),
             record: Arc::new(Nothing),
@@ -207,6 +214,7 @@ impl Reading {
 
 fn adapters(client: &Client, permit: Arc<dyn Permit>, allow_loopback: bool) -> Adapters {
     Adapters {
+        kubernetes: client.clone(),
         secrets: Secrets::new(client.clone()),
         tokens: IdentityTokenRequests::new(client.clone()),
         permit,

@@ -18,6 +18,9 @@ use lockstep_core::domain::ports::{
 };
 use lockstep_core::domain::promotion::ports::deployments::{Deployment, Deployments};
 use lockstep_core::domain::promotion::ports::reviews::{Review, Reviews};
+use lockstep_core::domain::rotation::ports::issuers::{Identity, Issuer, Issuers};
+use lockstep_core::domain::rotation::ports::stores::{Place, Store, Stores};
+use lockstep_core::domain::rotation::value::FingerprintKey;
 use serde_json::{Value, json};
 
 use crate::support::{World, answered, eventually};
@@ -261,6 +264,24 @@ impl Deployments for Unused {
 }
 
 #[async_trait::async_trait]
+impl Issuers for Unused {
+    async fn open(&self, _: &Identity) -> Result<Arc<dyn Issuer>, SystemError> {
+        unreachable!("nothing is rotated here")
+    }
+}
+
+#[async_trait::async_trait]
+impl Stores for Unused {
+    async fn open(&self, _: &Place) -> Result<Arc<dyn Store>, SystemError> {
+        unreachable!("nothing is rotated here")
+    }
+
+    async fn probe(&self, _: &str, _: &str) -> Result<(), SystemError> {
+        unreachable!("nothing is rotated here")
+    }
+}
+
+#[async_trait::async_trait]
 impl Probes for Unused {
     async fn probe(&self, _: &ConnectionKey) -> Result<Probe, SystemError> {
         Err(SystemError::new("unused", SystemErrorKind::Refused, "unused"))
@@ -316,6 +337,11 @@ async fn an_object_that_is_not_understood_is_told_so_and_harms_no_other() {
         systems: unused.clone(),
         reviews: unused.clone(),
         deployments: unused.clone(),
+        credentials: cluster.clone(),
+        issuers: unused.clone(),
+        stores: unused.clone(),
+        fingerprints: Arc::new(FingerprintKey::new(String::new().into())),
+        home: world.namespace.clone(),
         probes: unused.clone(),
         journal: Arc::new(followed.journal),
         record: unused,

@@ -1,7 +1,7 @@
 //! Shapes and rules of the kinds that rotate secrets: bounds of their lists, patterns of their strings.
 
 use kube::core::Rule;
-use schemars::{Schema, SchemaGenerator};
+use schemars::{Schema, SchemaGenerator, json_schema};
 use serde_json::{Value, json};
 
 use super::schema::{between, distinct, string, union, with_rules};
@@ -88,6 +88,11 @@ pub fn key(_: &mut SchemaGenerator) -> Schema {
             "must not begin with previous., under which the last value stands",
         )],
     )
+}
+
+/// Ids at an issuer.
+pub fn ids(_: &mut SchemaGenerator) -> Schema {
+    json_schema!({"type": "array", "maxItems": 1_000, "items": {"type": "string", "maxLength": 256}})
 }
 
 /// No two stores are one place.

@@ -236,7 +236,9 @@ pub enum CredentialTemplate {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Restarted {
+    /// Its kind.
     pub kind: RestartedKind,
+    /// Its name.
     #[schemars(schema_with = "schema::object_name")]
     pub name: String,
 }

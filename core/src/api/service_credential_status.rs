@@ -7,6 +7,8 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use super::credential_shapes as shapes;
+
 /// What the last passes saw and did.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
@@ -49,7 +51,7 @@ pub struct ServiceCredentialStatus {
     pub expires_at: Option<Timestamp>,
     /// Ids at the issuer that are none of ours.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    #[schemars(length(max = 64))]
+    #[schemars(schema_with = "shapes::ids")]
     pub strangers: Vec<String>,
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 16))]
@@ -100,7 +102,7 @@ pub struct GenerationRow {
     pub asked: Option<Timestamp>,
     /// Of Planned: what the issuer had before.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(length(max = 1000))]
+    #[schemars(schema_with = "shapes::ids")]
     pub before: Option<BTreeSet<String>>,
 }
 
@@ -117,7 +119,7 @@ pub struct BlockedStatus {
     pub limit: Option<u32>,
     /// Of NoSlot: what others made. Of Stray: the candidates.
     #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
-    #[schemars(length(max = 1000))]
+    #[schemars(schema_with = "shapes::ids")]
     pub ids: BTreeSet<String>,
 }
 

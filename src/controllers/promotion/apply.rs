@@ -174,6 +174,7 @@ impl Moving<'_> {
                 gave_up: Vec::new(),
                 note,
                 promotion: Some(fact),
+                credential: None,
             };
             self.context.record.append(entry).await?;
         }

@@ -33,6 +33,7 @@ pub async fn apply(policy: &PromotionPolicy, planned: &Planned, context: &Contex
                 ask.message
             ),
             promotion: None,
+            credential: None,
         };
         let id = context.record.append(entry).await?;
         context
@@ -52,6 +53,7 @@ pub async fn apply(policy: &PromotionPolicy, planned: &Planned, context: &Contex
             gave_up: Vec::new(),
             note: format!("environment {}", fact.environment),
             promotion: Some(fact.clone()),
+            credential: None,
         };
         context.record.append(entry).await?;
     }

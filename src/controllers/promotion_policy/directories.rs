@@ -101,6 +101,7 @@ pub async fn delete(
             gave_up: Vec::new(),
             note: format!("environment {environment}: {note}"),
             promotion: None,
+            credential: None,
         };
         let intent = format!("directory {directory} is deleted, as it is beyond spec.history.directories");
         context.record.append(entry(Event::Intent, intent)).await?;

@@ -370,6 +370,7 @@ pub fn entry(object: &ObjectKey, event: Event, note: &str, context: &Context) ->
         gave_up: Vec::new(),
         note: note.to_owned(),
         promotion: None,
+        credential: None,
     }
 }
 

@@ -22,7 +22,7 @@ pub(crate) fn matches(pattern: &str, text: &str) -> bool {
     rest.len() >= last.len() && rest.ends_with(last)
 }
 
-pub(super) fn any(patterns: Option<&Vec<String>>, text: &str) -> bool {
+pub(crate) fn any(patterns: Option<&Vec<String>>, text: &str) -> bool {
     patterns
         .into_iter()
         .flatten()

@@ -7,6 +7,7 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use crate::api::access_binding::{Intent, InventoryRow};
+use crate::api::service_credential_status::GenerationRow;
 use crate::domain::access::pins::Pin;
 use crate::domain::access::trust::Through;
 use crate::domain::plan::{Change, EffectDigest};
@@ -18,6 +19,7 @@ use crate::domain::promotion::machine::rollback;
 use crate::domain::promotion::proof::explanation::Acted;
 use crate::domain::promotion::proof::fact::{GateFact, PromotionFact};
 use crate::domain::promotion::proof::ledger::Ledger;
+use crate::domain::rotation::fact::CredentialFact;
 
 /// An object of ours, as journal and record name it.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -111,6 +113,11 @@ pub trait Record: Send + Sync {
         Ok(Vec::new())
     }
 
+    /// The generations of a credential as they were last recorded; `None`: none ever were.
+    async fn generations_of(&self, _uid: &str) -> Result<Option<Vec<GenerationRow>>, KeepError> {
+        Ok(None)
+    }
+
     /// Which promotions announced these tries. Of the newest only: who asks does so soon after.
     async fn announced(
         &self,
@@ -174,6 +181,9 @@ pub struct Entry {
     /// What it says of promotions.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub promotion: Option<PromotionFact>,
+    /// What it says of a credential.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub credential: Option<CredentialFact>,
     /// One sentence for people.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub note: String,

@@ -82,6 +82,7 @@ pub(super) fn entry(object: &ObjectKey, event: Event, context: &Context) -> Entr
         gained: Vec::new(),
         gave_up: Vec::new(),
         promotion: None,
+        credential: None,
         note: String::new(),
     }
 }

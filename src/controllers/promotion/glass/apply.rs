@@ -111,6 +111,7 @@ fn entry(
         gained: Vec::new(),
         gave_up: Vec::new(),
         promotion: None,
+        credential: None,
         note: format!(
             "PlanApproval {}: {}; {note}",
             approval.name_any(),
@@ -137,6 +138,7 @@ fn ended(promotion: &Promotion, planned: &Planned, context: &Context) -> Entry {
         gained: Vec::new(),
         gave_up: Vec::new(),
         promotion: None,
+        credential: None,
         note: format!(
             "to lift {} came to {:?}: {message}{}",
             planned.what,

@@ -98,4 +98,7 @@ pub enum Place {
 #[async_trait]
 pub trait Stores: Send + Sync {
     async fn open(&self, place: &Place) -> Result<Arc<dyn Store>, SystemError>;
+
+    /// Whether the CredentialStore of this name lets us in.
+    async fn probe(&self, namespace: &str, name: &str) -> Result<(), SystemError>;
 }
