@@ -90,6 +90,42 @@ fn policy() -> Value {
     })
 }
 
+/// A credential in as many places, and with as many workloads to start anew, as there may be.
+fn credential() -> Value {
+    let windows = rows(
+        16,
+        |_| json!({"start": "0 9 * * MON-THU", "duration": "1d1h1m1s", "timeZone": "Europe/Berlin"}),
+    );
+    json!({
+        "issuer": {"databricksServicePrincipal": {
+            "connectionRef": {"name": long("w", 0, 253), "namespace": long("n", 0, 63)},
+            "applicationId": "01234567-89ab-cdef-0123-456789abcdef", "lifetime": "100d1h1m1s",
+        }},
+        "schedule": {"cron": "0 3 * * MON", "timeZone": "Europe/Berlin"},
+        "stores": rows(8, |n| json!({"credentialStore": {
+            "ref": {"name": long("s", n, 253), "namespace": long("n", n, 63)},
+            "path": long("p", n, 400),
+            "keys": {"value": long("v", n, 128), "clientId": long("c", n, 128), "host": long("h", n, 128)},
+        }})),
+        "restart": rows(32, |n| json!({"kind": "Deployment", "name": long("d", n, 253)})),
+        "windows": {"allow": windows, "deny": windows},
+    })
+}
+
+/// A store with as many tenants and patterns as there may be.
+fn credential_store() -> Value {
+    json!({
+        "tenants": rows(schema::TENANTS as usize, |n| json!({
+            "namespaces": {"names": rows(16, |m| json!(long("n", n * 16 + m, 63)))},
+            "reach": {"paths": rows(schema::PATTERNS as usize, |m| json!(long("p", m, 64)))},
+        })),
+        "vault": {
+            "address": "https://vault.example.com", "namespace": long("n", 0, 255), "mount": long("m", 0, 255),
+            "auth": {"appRole": {"secretRef": {"name": long("s", 0, 253)}, "mount": long("m", 0, 255)}},
+        },
+    })
+}
+
 #[tokio::test]
 async fn the_largest_objects_are_admitted() {
     let Some(client) = cluster::client().await else {
@@ -116,6 +152,13 @@ async fn the_largest_objects_are_admitted() {
     }
     let answer = scratch.apply("PromotionPolicy", "large", &policy(), false).await;
     refused.extend(answer.err().map(|message| (16, 256, message)));
+    for (kind, spec) in [
+        ("ServiceCredential", credential()),
+        ("CredentialStore", credential_store()),
+    ] {
+        let answer = scratch.apply(kind, "large", &spec, false).await;
+        refused.extend(answer.err().map(|message| (8, 400, format!("{kind}: {message}"))));
+    }
     scratch.remove().await;
     let shortened: Vec<String> = refused
         .iter()

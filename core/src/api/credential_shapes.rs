@@ -90,6 +90,11 @@ pub fn key(_: &mut SchemaGenerator) -> Schema {
     )
 }
 
+/// Kind of what is started anew. Bounded, so that a list of them can be compared.
+pub fn restarted_kind(_: &mut SchemaGenerator) -> Schema {
+    json_schema!({"type": "string", "maxLength": 11, "enum": ["Deployment", "StatefulSet", "DaemonSet"]})
+}
+
 /// Ids at an issuer.
 pub fn ids(_: &mut SchemaGenerator) -> Schema {
     json_schema!({"type": "array", "maxItems": 1_000, "items": {"type": "string", "maxLength": 256}})

@@ -57,7 +57,7 @@ pub struct ServiceCredentialSpec {
     /// What is started anew once every store has a new value.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = shapes::RESTARTS))]
-    #[x_kube(validation = schema::distinct("string(o.kind) + '/' + o.name", "what is restarted may stand in the list once only"))]
+    #[x_kube(validation = schema::distinct("o.kind + '/' + o.name", "what is restarted may stand in the list once only"))]
     pub restart: Option<Vec<Restarted>>,
     /// When a rotation may begin. A value that would run out does not wait.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -237,6 +237,7 @@ pub enum CredentialTemplate {
 #[serde(rename_all = "camelCase")]
 pub struct Restarted {
     /// Its kind.
+    #[schemars(schema_with = "shapes::restarted_kind")]
     pub kind: RestartedKind,
     /// Its name.
     #[schemars(schema_with = "schema::object_name")]
