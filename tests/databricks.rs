@@ -6,6 +6,10 @@
     reason = "a test that cannot go on says so by failing"
 )]
 
+#[path = "databricks/credentials.rs"]
+mod credentials;
+#[path = "databricks/credentials_lost.rs"]
+mod credentials_lost;
 #[path = "databricks/deploy.rs"]
 mod deploy;
 #[path = "databricks/deploy_files.rs"]
@@ -30,6 +34,8 @@ mod login;
 mod objects;
 #[path = "databricks/probing.rs"]
 mod probing;
+#[path = "databricks/secret_scope.rs"]
+mod secret_scope;
 #[path = "databricks/sim.rs"]
 mod sim;
 #[path = "databricks/waiting.rs"]

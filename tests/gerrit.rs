@@ -26,6 +26,8 @@ mod moving;
 mod people;
 #[path = "gerrit/probing.rs"]
 mod probing;
+#[path = "gerrit/relay.rs"]
+mod relay;
 #[path = "gerrit/returning.rs"]
 mod returning;
 #[path = "gerrit/rights.rs"]
@@ -34,6 +36,8 @@ mod rights;
 mod server;
 #[path = "gerrit/telling.rs"]
 mod telling;
+#[path = "gerrit/tokens.rs"]
+mod tokens;
 #[path = "gerrit/trees.rs"]
 mod trees;
 #[path = "gerrit/watching.rs"]

@@ -26,6 +26,7 @@ pub enum Family {
     RunsGet,
     WorkspaceImport,
     WorkspaceExport,
+    TokenManagement,
     /// Everything the vendor publishes no number for.
     Other,
 }
@@ -79,6 +80,7 @@ pub const PUBLISHED: &[Published] = &[
     row(Family::RunsGet, "jobs-runs-get", 100, 1),
     row(Family::WorkspaceImport, "workspace-import", 30, 1),
     row(Family::WorkspaceExport, "workspace-export", 60, 1),
+    row(Family::TokenManagement, "token-management", 40, 1),
     row(Family::Other, "other", 15, 1),
 ];
 

@@ -190,6 +190,49 @@ impl Login {
         self.kept.get(fresh, &[], fetch).await
     }
 
+    /// Base URL of the host, without a slash at the end.
+    pub fn host(&self) -> &str {
+        self.host.as_str().trim_end_matches('/')
+    }
+
+    /// Whether the token endpoint lets a client in with this secret. What it grants is dropped.
+    pub async fn lets_in(&self, client_id: &str, secret: &SecretString) -> Result<bool, SystemError> {
+        let form = vec![
+            ("scope".to_owned(), "all-apis".to_owned()),
+            ("grant_type".to_owned(), "client_credentials".to_owned()),
+        ];
+        let answer = self
+            .http
+            .send(self.token_call(self.endpoint().await?, form, Some((client_id, secret)))?)
+            .await?;
+        if answer.status.is_success() {
+            return answer.json::<Granted>().map(|_| true);
+        }
+        let Refusal { code, message } = Refusal::parse(&answer.body);
+        if message.contains("Temporarily throttled") {
+            return Err(answer.named(SystemErrorKind::Throttled, "the token endpoint asks us to wait"));
+        }
+        match (answer.status.as_u16(), code.as_str()) {
+            (401, _) | (400, "invalid_client" | "invalid_grant" | "unauthorized_client") => Ok(false),
+            _ => Err(answer.error()),
+        }
+    }
+
+    fn token_call(
+        &self,
+        path: String,
+        form: Vec<(String, String)>,
+        basic: Option<(&str, &SecretString)>,
+    ) -> Result<Call, SystemError> {
+        let route = "/oidc/v1/token";
+        let call = Call::new(Method::POST, route, path, Family::Login.name(), Effect::Read).form(form);
+        let Some((client_id, secret)) = basic else {
+            return Ok(call);
+        };
+        let pair = STANDARD.encode(format!("{client_id}:{}", secret.expose_secret()));
+        Ok(call.auth(self.value(&format!("Basic {pair}"))?))
+    }
+
     async fn fetch(&self, now: Timestamp) -> Result<Token, SystemError> {
         let path = self.endpoint().await?;
         let mut form = vec![("scope".to_owned(), "all-apis".to_owned())];
@@ -216,8 +259,7 @@ impl Login {
                 client_secret,
             } => {
                 field("grant_type", "client_credentials");
-                let pair = format!("{client_id}:{}", client_secret.expose_secret());
-                basic = Some(format!("Basic {}", STANDARD.encode(pair)));
+                basic = Some((client_id.as_str(), client_secret));
                 format!("client id {client_id} and its secret were refused")
             }
             Auth::PersonalAccessToken(_) => {
@@ -226,18 +268,7 @@ impl Login {
                     .error(SystemErrorKind::Unauthorized, "nothing to log in with"));
             }
         };
-        let mut call = Call::new(
-            Method::POST,
-            "/oidc/v1/token",
-            path,
-            Family::Login.name(),
-            Effect::Read,
-        )
-        .form(form);
-        if let Some(basic) = basic {
-            call = call.auth(self.value(&basic)?);
-        }
-        let answer = self.http.send(call).await?;
+        let answer = self.http.send(self.token_call(path, form, basic)?).await?;
         if !answer.status.is_success() {
             let Refusal { code, message } = Refusal::parse(&answer.body);
             if message.contains("Temporarily throttled") {
@@ -301,7 +332,7 @@ impl Login {
         )
     }
 
-    fn header(&self, secret: &SecretString) -> Result<HeaderValue, SystemError> {
+    pub fn header(&self, secret: &SecretString) -> Result<HeaderValue, SystemError> {
         self.value(&format!("Bearer {}", secret.expose_secret().trim()))
     }
 

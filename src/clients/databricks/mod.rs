@@ -5,12 +5,13 @@
 //! our login), `observe` and `apply` say which part answers for which target, what is read is kept in `snapshot`s, and every kind of target has a file of its own: `side`, `groups`
 //! and `membership` for groups, `workspace` for permissions and entitlements, `acl` for objects and `lookup` for
 //! their names, `catalog` for Unity Catalog, `roles` for service principals. What promotions do stands apart, in
-//! `deploy`.
+//! `deploy`, and what rotations do, in `credentials`.
 
 mod acl;
 mod apply;
 mod catalog;
 mod contract;
+mod credentials;
 mod deploy;
 mod groups;
 pub mod limits;

@@ -107,6 +107,14 @@ impl People {
         }
     }
 
+    /// Everybody who is a service principal, with the numeric id that the calls know them by.
+    pub fn service_principals(&self) -> impl Iterator<Item = (&Principal, &str)> {
+        self.by_id
+            .iter()
+            .filter(|(_, who)| who.kind == PrincipalKind::ServicePrincipal)
+            .map(|(id, who)| (who, id.as_ref()))
+    }
+
     /// Whose numeric id this is.
     pub fn by_id(&self, id: &str) -> Option<&Principal> {
         self.by_id.get(id)

@@ -9,11 +9,11 @@ use governor::DefaultDirectRateLimiter;
 use jiff::SignedDuration;
 use lockstep_core::api::condition::Reason;
 use lockstep_core::domain::ports::{Clock, Permit, SystemError, SystemErrorKind};
-use secrecy::ExposeSecret as _;
+use secrecy::{ExposeSecret as _, SecretString};
 use serde::de::DeserializeOwned;
 use url::Url;
 
-use super::limits::{Budget, PUBLISHED, SHARE};
+use super::limits::{Budget, Family, PUBLISHED, SHARE};
 use super::login::{Bearer, Login, Realm};
 use super::settings::DatabricksSettings;
 use super::vendor::Refusal;
@@ -124,14 +124,7 @@ impl Plane {
 
     /// The answer, whatever its status. A kept token that is refused is replaced once.
     pub async fn send(&self, call: Call) -> Result<Response, SystemError> {
-        if let Some(cap) = &self.cap
-            && tokio::time::timeout(self.timeout, cap.until_ready())
-                .await
-                .is_err()
-        {
-            let message = format!("{}: the connection's requestsPerSecond is used up", call.label());
-            return Err(self.error(SystemErrorKind::Throttled, message));
-        }
+        self.turn(&call).await?;
         let changes = call.effect != Effect::Read;
         let first = self.login.bearer().await?;
         let response = self.once(call.clone(), &first, changes).await?;
@@ -145,7 +138,20 @@ impl Plane {
         }
     }
 
+    /// Waits until the connection's own cap lets a call go.
+    async fn turn(&self, call: &Call) -> Result<(), SystemError> {
+        let Some(cap) = &self.cap else {
+            return Ok(());
+        };
+        let waited = tokio::time::timeout(self.timeout, cap.until_ready()).await;
+        waited.map_err(|_| {
+            let message = format!("{}: the connection's requestsPerSecond is used up", call.label());
+            self.error(SystemErrorKind::Throttled, message)
+        })
+    }
+
     async fn once(&self, call: Call, bearer: &Bearer, changes: bool) -> Result<Response, SystemError> {
+        let mute = call.mute;
         let answer = self.http.send(call.auth(bearer.header.clone())).await?;
         if answer.status.is_success() {
             self.known.store(true, Ordering::Relaxed);
@@ -157,7 +163,9 @@ impl Plane {
         };
         let quotable =
             self.known.load(Ordering::Relaxed) && !refusal.refuses_credential(answer.status.as_u16());
-        let said = if quotable {
+        let said = if mute {
+            refusal.word().to_owned()
+        } else if quotable {
             redact::show(&refusal.to_string(), &[bearer.secret.expose_secret()])
         } else {
             "not quoted, because this host has not accepted our credential".to_owned()
@@ -168,6 +176,35 @@ impl Plane {
             said,
             changes,
         })
+    }
+
+    /// Whether the host lets somebody in with a token of the workspace, and not us with ours.
+    pub async fn lets_in(&self, token: &SecretString) -> Result<bool, SystemError> {
+        let path = "/api/2.0/preview/scim/v2/Me";
+        let call = Call::get(path, path, Family::Other.name())
+            .query("attributes", "id")
+            .auth(self.login.header(token)?);
+        self.turn(&call).await?;
+        let answer = self.http.send(call).await?;
+        if answer.status.is_success() {
+            return answer
+                .json::<serde_json::Map<_, serde_json::Value>>()
+                .map(|_| true);
+        }
+        if Refusal::parse(&answer.body).refuses_credential(answer.status.as_u16()) {
+            return Ok(false);
+        }
+        Err(answer.error())
+    }
+
+    /// Whether the token endpoint lets somebody in with a client secret, and not us with ours.
+    pub async fn lets_in_client(&self, client_id: &str, secret: &SecretString) -> Result<bool, SystemError> {
+        self.login.lets_in(client_id, secret).await
+    }
+
+    /// Base URL of the host, without a slash at the end.
+    pub fn host(&self) -> &str {
+        self.login.host()
     }
 
     /// What a call answers.

@@ -24,9 +24,9 @@ pub(super) struct Facts {
     pub workspace: String,
     pub me: Principal,
     /// Numeric id of ourselves.
-    number: String,
+    pub number: String,
     /// User name or application id.
-    name: String,
+    pub name: String,
     /// Whether we administer the workspace.
     pub admin: bool,
 }

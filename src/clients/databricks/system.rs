@@ -139,9 +139,14 @@ impl Inner {
 
     /// The side whose people Unity Catalog speaks of: the account's, where it can be reached.
     pub fn principals(&self) -> &Arc<Side> {
+        self.account_side().unwrap_or(&self.workspace)
+    }
+
+    /// The account, where the connection names one and its credential can reach it.
+    pub fn account_side(&self) -> Option<&Arc<Side>> {
         match (&self.account, &self.auth) {
-            (Some((_, side)), Auth::WorkloadIdentity { .. } | Auth::OauthSecret { .. }) => side,
-            _ => &self.workspace,
+            (Some((_, side)), Auth::WorkloadIdentity { .. } | Auth::OauthSecret { .. }) => Some(side),
+            _ => None,
         }
     }
 

@@ -62,6 +62,15 @@ impl Refusal {
         }
     }
 
+    /// The code, if it is one of the vendor's words: what may be shown of an answer of which nothing else may.
+    pub fn word(&self) -> &str {
+        if is_code(&self.code) {
+            &self.code
+        } else {
+            "not quoted, because it may repeat a secret"
+        }
+    }
+
     fn says(&self, words: &str) -> bool {
         self.message.contains(words)
     }
@@ -123,6 +132,7 @@ impl Refusal {
             409 if self.says_exists(status) => SystemErrorKind::Refused,
             409 | 412 => SystemErrorKind::Stale,
             429 => SystemErrorKind::Throttled,
+            408 if changes => SystemErrorKind::OutcomeUnknown,
             400..500 => SystemErrorKind::Refused,
             _ if changes => SystemErrorKind::OutcomeUnknown,
             503 => SystemErrorKind::Throttled,

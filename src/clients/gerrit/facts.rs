@@ -74,6 +74,12 @@ impl Facts {
         self.capabilities.get(capability).copied().unwrap_or(false)
     }
 
+    /// Longest lifetime of an auth token, in seconds; `None`: no limit.
+    pub fn longest_token(&self) -> Option<u64> {
+        let minutes = self.info.auth.max_token_lifetime;
+        (minutes > 0).then(|| minutes.saturating_mul(60))
+    }
+
     /// Whether all changes of a topic are submitted at once.
     pub fn submits_whole_topics(&self) -> bool {
         self.info.change.submit_whole_topic

@@ -3,10 +3,11 @@
 //!
 //! `facts` says which server this is, `people`, `groups` and `rights` read it, `group_write` and `rights_write` change
 //! it, `labels` says what may be voted, `history` who else changed a group. `event` says what somebody claims to have
-//! happened. `review` is the other half: changes.
+//! happened. `tokens` are what rotations mint, `everything` what anybody holds. `review` is the other half: changes.
 
 mod contract;
 mod event;
+mod everything;
 mod facts;
 mod group_write;
 mod groups;
@@ -23,6 +24,7 @@ mod rights_write;
 mod shared;
 #[cfg(test)]
 mod tests;
+mod tokens;
 mod wire;
 
 use std::collections::{BTreeMap, BTreeSet};

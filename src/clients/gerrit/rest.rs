@@ -28,13 +28,34 @@ pub(super) struct Rest {
     auth: HeaderValue,
 }
 
+fn basic(http: &Http, username: &str, password: &SecretString) -> Result<HeaderValue, SystemError> {
+    let pair = STANDARD.encode(format!("{username}:{}", password.expose_secret()));
+    let mut auth = HeaderValue::try_from(format!("Basic {pair}"))
+        .map_err(|_| http.error(SystemErrorKind::Unauthorized, "the credential cannot be sent"))?;
+    auth.set_sensitive(true);
+    Ok(auth)
+}
+
 impl Rest {
     pub fn new(http: Arc<Http>, username: &str, password: &SecretString) -> Result<Self, SystemError> {
-        let pair = STANDARD.encode(format!("{username}:{}", password.expose_secret()));
-        let mut auth = HeaderValue::try_from(format!("Basic {pair}"))
-            .map_err(|_| http.error(SystemErrorKind::Unauthorized, "the credential cannot be sent"))?;
-        auth.set_sensitive(true);
+        let auth = basic(&http, username, password)?;
         Ok(Self { http, auth })
+    }
+
+    /// Whom the server takes somebody with another credential for; `None`: it does not let them in.
+    pub async fn lets_in(
+        &self,
+        username: &str,
+        password: &SecretString,
+    ) -> Result<Option<AccountInfo>, SystemError> {
+        let call = Call::get("/a/accounts/self", "a/accounts/self", READ)
+            .auth(basic(&self.http, username, password)?)
+            .header(ACCEPT, HeaderValue::from_static("application/json"));
+        let answer = self.http.send(call).await?;
+        if answer.status == StatusCode::UNAUTHORIZED {
+            return Ok(None);
+        }
+        parse(&answer.success()?).map(Some)
     }
 
     async fn send(&self, call: Call) -> Result<Answer, SystemError> {

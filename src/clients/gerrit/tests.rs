@@ -2,6 +2,7 @@
 //! delete no groups. Played by a server that answers by the book.
 
 mod gate;
+mod tokens;
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
@@ -63,7 +64,7 @@ impl Book {
             .count()
     }
 
-    fn body(&self, call: &str) -> Value {
+    pub(super) fn body(&self, call: &str) -> Value {
         let seen = self.seen.lock().unwrap();
         seen.iter().find(|(seen, _)| seen == call).unwrap().1.clone()
     }

@@ -205,6 +205,17 @@ pub struct AccountsInfo {
 #[serde(default)]
 pub struct AuthInfo {
     pub git_basic_auth_policy: Option<String>,
+    /// Longest lifetime of an auth token, in minutes; 0: no limit.
+    pub max_token_lifetime: u64,
+}
+
+/// An auth token as a list shows it.
+#[derive(Clone, Debug, Deserialize)]
+pub struct TokenInfo {
+    pub id: String,
+    /// Missing: it never runs out.
+    #[serde(default)]
+    pub expiration: Option<String>,
 }
 
 #[derive(Clone, Debug, Default, Deserialize)]

@@ -68,6 +68,8 @@ pub struct Call {
     pub spool: Option<Spool>,
     /// Largest answer that is read, where it is not the connection's own: bytes.
     pub longest: Option<usize>,
+    /// Whether nothing that is answered may be quoted: it carries a secret value, and systems echo what they were sent.
+    pub mute: bool,
 }
 
 /// A file that takes a long answer.
@@ -94,6 +96,7 @@ impl fmt::Debug for Call {
             effect,
             spool,
             longest,
+            mute,
         } = self;
         let query: Vec<_> = query.iter().map(|(name, _)| name).collect();
         f.debug_struct("Call")
@@ -108,6 +111,7 @@ impl fmt::Debug for Call {
             .field("effect", effect)
             .field("spool", spool)
             .field("longest", longest)
+            .field("mute", mute)
             .finish()
     }
 }
@@ -132,6 +136,7 @@ impl Call {
             effect,
             spool: None,
             longest: None,
+            mute: false,
         }
     }
 
@@ -165,6 +170,13 @@ impl Call {
     #[must_use]
     pub fn longest(mut self, bytes: usize) -> Self {
         self.longest = Some(bytes);
+        self
+    }
+
+    /// Quotes nothing of the answer, whatever it is.
+    #[must_use]
+    pub fn mute(mut self) -> Self {
+        self.mute = true;
         self
     }
 

@@ -206,7 +206,7 @@ impl Http {
             label: call.label(),
             effect: call.effect,
             // A host that we have not logged in to may be anybody's: what it says is not repeated.
-            echo: self.authenticated.load(Ordering::Relaxed),
+            echo: !call.mute && self.authenticated.load(Ordering::Relaxed),
             secrets: secrets_of(call),
         };
         Ok(Answer {

@@ -184,6 +184,11 @@ impl Http {
         self.system.get().map_or(&self.host, String::as_str)
     }
 
+    /// Base URL, without a slash at the end.
+    pub fn base(&self) -> &str {
+        self.base.as_str().trim_end_matches('/')
+    }
+
     /// Host, with the port unless it is the scheme's own.
     pub fn host(&self) -> &str {
         &self.host

@@ -1,9 +1,11 @@
 //! What Lockstep takes for granted about Databricks, tried on scratch groups, scratch jobs, a scratch directory and a
 //! scratch schema that the suite makes and deletes. `groups` tries SCIM, `objects` the permissions API and `lookups` the
 //! names that go with it, `grants` Unity Catalog, `account` groups and roles of the account, `entry` who may enter the
-//! workspace. What promotions rely on is tried by `files`, `runs` and `models`.
+//! workspace. What promotions rely on is tried by `files`, `runs` and `models`, what rotations rely on by
+//! `credentials`.
 
 mod account;
+mod credentials;
 mod entry;
 mod files;
 mod grants;
@@ -39,6 +41,7 @@ const LOOK: Duration = Duration::from_millis(500);
 
 /// What the rows work on.
 struct Bench<'a> {
+    system: &'a DatabricksSystem,
     plane: &'a Plane,
     account: Option<(&'a str, &'a Plane)>,
     workspace: String,
@@ -205,6 +208,7 @@ impl DatabricksSystem {
         // Who we are comes first: a credential that is refused deviates from nothing.
         let facts = self.0.facts().await?;
         let bench = Bench {
+            system: self,
             plane: &self.0.workspace.plane,
             account: self
                 .0

@@ -2,7 +2,7 @@
 
 use futures::FutureExt as _;
 
-use super::{Bench, account, entry, files, grants, groups, lookups, models, objects, runs};
+use super::{Bench, account, credentials, entry, files, grants, groups, lookups, models, objects, runs};
 use crate::clients::contract::Assumption;
 
 /// One row per assumption. Not a constant, because the bench borrows.
@@ -144,6 +144,24 @@ pub(super) fn rows<'b>() -> Vec<Assumption<Bench<'b>>> {
             "Terraform provider: permission_definitions.go; permissionLevels",
             "each type has the levels that bindings may give",
             "every level of Lockstep's table"
+        ),
+        row!(
+            credentials::secret,
+            "Service principal secrets API; that a new one lets in within seconds is not published",
+            "a client secret is listed, lets in, and is refused once it is deleted",
+            "listed with its end, let in and refused within 60 s each"
+        ),
+        row!(
+            credentials::token,
+            "Tokens API",
+            "a personal access token is listed with its comment, lets in, and is refused once it is deleted",
+            "listed with its end, let in and refused within 60 s each"
+        ),
+        row!(
+            credentials::scope,
+            "Secrets API; that secrets/get answers outside of a notebook is not promised",
+            "a secret that was put is read back, and its list tells that it was written",
+            "the value, and another time after each put"
         ),
         row!(
             files::make,

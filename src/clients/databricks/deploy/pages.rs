@@ -85,7 +85,7 @@ pub async fn rows(
 }
 
 /// All rows of a listing, each turned into what is wanted of it before the next page is asked for.
-pub(super) async fn each<T>(
+pub async fn each<T>(
     plane: &Plane,
     first: &Call,
     items: &str,

@@ -1,12 +1,13 @@
 //! What Lockstep takes for granted about Gerrit, tried on a scratch group, and on a scratch ref, a scratch branch and a
 //! scratch change of a scratch project. `groups`, `people` and `rights` try what access relies on, `changes` what
-//! promotions do.
+//! promotions do, `tokens` what rotations do.
 
 mod changes;
 mod groups;
 mod people;
 mod rights;
 mod rows;
+mod tokens;
 
 use std::sync::Arc;
 
@@ -43,6 +44,10 @@ pub(super) struct Bench<'a> {
     change: Fact,
     revision: Fact,
     groups: Made<String>,
+    /// Our own user name.
+    username: Option<String>,
+    /// Ids of our own tokens.
+    tokens: Made<String>,
 }
 
 /// An answer with its status, whatever it is.
@@ -130,6 +135,8 @@ impl GerritSystem {
             change: Fact::default(),
             revision: Fact::default(),
             groups: Made::default(),
+            username: facts.account.username.clone(),
+            tokens: Made::default(),
         };
         let rows = rows::rows();
         let mut findings = tokio::select! {
@@ -144,6 +151,7 @@ impl GerritSystem {
 
 async fn clean_up(b: &Bench<'_>) -> Vec<Finding> {
     let mut left = changes::clean_up(b).await;
+    left.extend(tokens::clean_up(b).await);
     if b.project.get("scratch project").is_ok() {
         let section = json!({b.ref_name(): {"permissions": {}}});
         match b.change_rights(json!({"remove": section})).await {

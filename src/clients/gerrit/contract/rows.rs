@@ -2,7 +2,7 @@
 
 use futures::FutureExt as _;
 
-use super::{Bench, changes, groups, people, rights};
+use super::{Bench, changes, groups, people, rights, tokens};
 use crate::clients::contract::Assumption;
 
 const SEEN: &str = "seen on Gerrit 3.13.5";
@@ -194,6 +194,18 @@ pub(super) fn rows<'b>() -> Vec<Assumption<Bench<'b>>> {
             "Gerrit REST, projects",
             "submit requirements of a project are read, its own among the inherited",
             "200 twice, own ones in both"
+        ),
+        row!(
+            |b| tokens::overlap(b),
+            SEEN,
+            "two tokens of one account let in beside each other, and a deleted one is refused at once",
+            "both listed with their ends and let in; 401 once deleted"
+        ),
+        row!(
+            |b| tokens::taken(b),
+            SEEN,
+            "a token whose id is taken is not made a second time",
+            "201, then 404 or 409"
         ),
     ]
 }
