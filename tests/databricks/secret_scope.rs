@@ -61,6 +61,7 @@ async fn an_entry_is_written_replaced_and_removed() {
         store.address(),
         format!("databricks://{WORKSPACE}/secret-scope/ml/fraud-dbx")
     );
+    sim.system().system.probe_secret_scope("ml").await.unwrap();
     let nothing = store.read().await.unwrap();
     assert_eq!((&nothing.owned, nothing.version.as_str()), (&Owned::Absent, ""));
     write(
@@ -171,6 +172,8 @@ async fn what_others_keep_there_is_theirs_and_not_read() {
 async fn a_scope_that_cannot_be_used_is_an_error_with_advice() {
     let sim = Sim::start().await;
     let store = entry(&sim, "fraud").await;
+    let probe = async || sim.system().system.probe_secret_scope("ml").await;
+    assert_eq!(probe().await.unwrap_err().kind, SystemErrorKind::NotFound);
     let error = store.read().await.err().unwrap();
     assert_eq!(error.kind, SystemErrorKind::NotFound);
     assert!(
@@ -183,6 +186,8 @@ async fn a_scope_that_cannot_be_used_is_an_error_with_advice() {
         .await;
     let error = write(&*store, &[("secret", "planted")], "").await.unwrap_err();
     assert_eq!(error.kind, SystemErrorKind::Refused);
+    assert!(error.message.contains("Azure Key Vault"), "{error}");
+    let error = probe().await.unwrap_err();
     assert!(error.message.contains("Azure Key Vault"), "{error}");
     let refuse = json!({"Refuse": {"status": 403, "error_code": "PERMISSION_DENIED", "message": "planted"}});
     sim.fault("GET", "/api/2.0/secrets/list", 1, refuse).await;

@@ -54,6 +54,11 @@ impl DatabricksSystem {
         let entry = scope::ScopeEntry::new(Arc::clone(&self.0), scope, path, address)?;
         Ok(Arc::new(entry))
     }
+
+    /// Whether a secret scope of the workspace is there, lets us in, and can be written through the vendor's API.
+    pub async fn probe_secret_scope(&self, scope: &str) -> Result<(), SystemError> {
+        scope::probe(&self.0.workspace.plane, scope).await
+    }
 }
 
 /// A mint whose answer was none may have made something all the same, whatever stood in front of the system.

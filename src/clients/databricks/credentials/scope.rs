@@ -24,6 +24,7 @@ use super::super::system::Inner;
 use super::secrets::secret;
 use crate::clients::http::{Call, Effect};
 
+const SCOPES: &str = "/api/2.0/secrets/scopes/list";
 const LIST: &str = "/api/2.0/secrets/list";
 const GET: &str = "/api/2.0/secrets/get";
 const PUT: &str = "/api/2.0/secrets/put";
@@ -60,6 +61,20 @@ struct Kept {
     value: SecretString,
 }
 
+#[derive(Deserialize)]
+struct Scopes {
+    /// Missing where there is none.
+    #[serde(default)]
+    scopes: Vec<Scope>,
+}
+
+#[derive(Deserialize)]
+struct Scope {
+    name: String,
+    #[serde(default)]
+    backend_type: String,
+}
+
 #[derive(Serialize, Deserialize)]
 struct Mark {
     uid: String,
@@ -92,6 +107,56 @@ fn version(written: &Written) -> String {
     hex::encode(&Sha256::digest(rows.join("\n"))[..16])
 }
 
+/// What a refusal means, with what to do where that is known.
+fn refused(scope: &str, response: &Response) -> SystemError {
+    let error = response.error();
+    let advice = match (&error.kind, response.refusal.code.as_str()) {
+        (SystemErrorKind::NotFound, _) => format!("secret scope {scope} is not there: create it"),
+        (SystemErrorKind::Forbidden, _) => {
+            format!("the identity needs WRITE, and to read back READ, on secret scope {scope}")
+        }
+        (SystemErrorKind::Refused, "BAD_REQUEST") => format!(
+            "secret scope {scope} takes no such call: one over an Azure Key Vault is written in the vault, and some \
+             workspaces let no value be read outside of a notebook"
+        ),
+        (SystemErrorKind::Refused, "RESOURCE_LIMIT_EXCEEDED") => {
+            format!("secret scope {scope} holds as many secrets as it can")
+        }
+        _ => return error,
+    };
+    response.refused(error.kind, &advice)
+}
+
+async fn send(plane: &Plane, scope: &str, call: Call) -> Result<Response, SystemError> {
+    let response = plane.send(call).await?;
+    if response.answer.status.is_success() {
+        Ok(response)
+    } else {
+        Err(refused(scope, &response))
+    }
+}
+
+async fn keys(plane: &Plane, scope: &str) -> Result<Vec<Key>, SystemError> {
+    let call = Call::get(LIST, LIST, Family::Other.name()).query("scope", scope);
+    let Keys { secrets } = send(plane, scope, call).await?.answer.json()?;
+    Ok(secrets)
+}
+
+pub(super) async fn probe(plane: &Plane, scope: &str) -> Result<(), SystemError> {
+    keys(plane, scope).await?;
+    let Scopes { scopes } = plane
+        .read(Call::get(SCOPES, SCOPES, Family::Other.name()))
+        .await?;
+    let vault = |found: &Scope| found.name == scope && found.backend_type == "AZURE_KEYVAULT";
+    if !scopes.iter().any(vault) {
+        return Ok(());
+    }
+    let message = format!(
+        "secret scope {scope} is one over an Azure Key Vault, which is written in the vault and not through Databricks"
+    );
+    Err(plane.error(SystemErrorKind::Refused, message))
+}
+
 impl ScopeEntry {
     pub fn new(inner: Arc<Inner>, scope: &str, path: &str, address: String) -> Result<Self, SystemError> {
         if !is_plain(path) || path.len() + MARK.len() >= LONGEST_KEY {
@@ -117,40 +182,13 @@ impl ScopeEntry {
         format!("{}.{field}", self.path)
     }
 
-    /// What a refusal means, with what to do where that is known.
-    fn refused(&self, response: &Response) -> SystemError {
-        let error = response.error();
-        let scope = &self.scope;
-        let advice = match (&error.kind, response.refusal.code.as_str()) {
-            (SystemErrorKind::NotFound, _) => format!("secret scope {scope} is not there: create it"),
-            (SystemErrorKind::Forbidden, _) => {
-                format!("the identity needs WRITE, and to read back READ, on secret scope {scope}")
-            }
-            (SystemErrorKind::Refused, "BAD_REQUEST") => format!(
-                "secret scope {scope} takes no such call: one over an Azure Key Vault is written in the vault, and \
-                 some workspaces let no value be read outside of a notebook"
-            ),
-            (SystemErrorKind::Refused, "RESOURCE_LIMIT_EXCEEDED") => {
-                format!("secret scope {scope} holds as many secrets as it can")
-            }
-            _ => return error,
-        };
-        response.refused(error.kind, &advice)
-    }
-
     async fn send(&self, call: Call) -> Result<Response, SystemError> {
-        let response = self.plane().send(call).await?;
-        if response.answer.status.is_success() {
-            Ok(response)
-        } else {
-            Err(self.refused(&response))
-        }
+        send(self.plane(), &self.scope, call).await
     }
 
     /// Which fields there are. A scope that does not exist is an error: it may be hidden.
     async fn written(&self) -> Result<Written, SystemError> {
-        let call = Call::get(LIST, LIST, Family::Other.name()).query("scope", &self.scope);
-        let Keys { secrets } = self.send(call).await?.answer.json()?;
+        let secrets = keys(self.plane(), &self.scope).await?;
         let begin = self.key("");
         let field = |row: Key| {
             let field = row.key.strip_prefix(&begin)?;
@@ -171,7 +209,7 @@ impl ScopeEntry {
             return Ok(None);
         }
         if !response.answer.status.is_success() {
-            return Err(self.refused(&response));
+            return Err(refused(&self.scope, &response));
         }
         let Kept { value } = response.answer.json()?;
         let text = STANDARD
@@ -219,7 +257,7 @@ impl ScopeEntry {
         if response.answer.status.is_success() || response.proves_absence() {
             return Ok(());
         }
-        Err(self.refused(&response))
+        Err(refused(&self.scope, &response))
     }
 
     /// Fields that a scope could not hold, before anything is sent.
