@@ -5,6 +5,7 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use lockstep_core::api::condition::Reason;
 use lockstep_core::domain::ports::{ConnectionKey, SystemError, SystemErrorKind};
+use lockstep_core::domain::rotation::ports::inventory::{Inventories, Inventory};
 use lockstep_core::domain::rotation::ports::issuers::{Identity, Issuer, Issuers};
 use lockstep_core::domain::rotation::ports::stores::{Place, Store, Stores};
 
@@ -62,6 +63,13 @@ impl Stores for Clients {
     }
 }
 
+#[async_trait]
+impl Inventories for Clients {
+    async fn everything(&self, connection: &ConnectionKey) -> Result<Inventory, SystemError> {
+        self.reach(connection, false).await?.everything().await
+    }
+}
+
 impl Clients {
     async fn issuer(
         &self,
@@ -69,6 +77,6 @@ impl Clients {
         identity: &Identity,
     ) -> Result<Option<Arc<dyn Issuer>>, SystemError> {
         let reached = self.reach(connection, false).await?;
-        Ok(reached.issuer(identity))
+        reached.issuer(identity).await
     }
 }

@@ -1,12 +1,13 @@
-//! What a connection's client is to those who open it: access, and reviews or deployments. Each is made of the same
-//! client, so that its budget, its permit and its breaker are one.
+//! What a connection's client is to those who open it: access, reviews or deployments, and credentials. Each is made of
+//! the same client, so that its budget, its permit and its breaker are one.
 
 use std::sync::Arc;
 
 use lockstep_core::domain::ports::{AccessSystem, Probe, SystemError};
 use lockstep_core::domain::promotion::ports::deployments::Deployment;
 use lockstep_core::domain::promotion::ports::reviews::Review;
-use lockstep_core::domain::rotation::ports::issuers::{Identity, Issuer};
+use lockstep_core::domain::rotation::ports::inventory::Inventory;
+use lockstep_core::domain::rotation::ports::issuers::{Identity, Issuer, Principal};
 
 use crate::clients::databricks::{DatabricksDeployment, DatabricksSystem};
 use crate::clients::gerrit::{GerritReview, GerritSystem, GitCache};
@@ -65,8 +66,32 @@ impl Reached {
     }
 
     /// `None`: this kind of credential is not minted there.
-    pub fn issuer(&self, _identity: &Identity) -> Option<Arc<dyn Issuer>> {
-        None
+    pub async fn issuer(&self, identity: &Identity) -> Result<Option<Arc<dyn Issuer>>, SystemError> {
+        let of = |whose: &Principal| match whose {
+            Principal::Own => None,
+            Principal::Of(application_id) => Some(application_id.clone()),
+        };
+        let issuer = match (self, identity) {
+            (Self::Databricks { system, .. }, Identity::DatabricksServicePrincipal { whose, .. }) => {
+                system.principal_secrets(of(whose).as_deref()).await?
+            }
+            (Self::Databricks { system, .. }, Identity::DatabricksToken { whose, .. }) => {
+                system.personal_tokens(of(whose).as_deref()).await?
+            }
+            (Self::Gerrit { system, .. }, Identity::GerritToken { account, .. }) => {
+                system.auth_tokens(account).await?
+            }
+            _ => return Ok(None),
+        };
+        Ok(Some(issuer))
+    }
+
+    /// What anybody holds there.
+    pub async fn everything(&self) -> Result<Inventory, SystemError> {
+        match self {
+            Self::Gerrit { system, .. } => system.everything().await,
+            Self::Databricks { system, .. } => system.everything().await,
+        }
     }
 
     pub async fn probe(&self) -> Result<Probe, SystemError> {

@@ -108,6 +108,19 @@ async fn a_secret_lives_its_life_through_the_account_or_the_workspace() {
 }
 
 #[tokio::test]
+async fn whom_the_workspace_knows_is_looked_up_once() {
+    let sim = Sim::start().await;
+    let databricks = sim.system();
+    sim.forget().await;
+    for _ in 0..3 {
+        databricks.system.principal_secrets(Some(BOT)).await.unwrap();
+        databricks.system.personal_tokens(Some(BOT)).await.unwrap();
+    }
+    let found = sent(&sim, "GET /api/2.0/preview/scim/v2/ServicePrincipals").await;
+    assert_eq!(found, 1);
+}
+
+#[tokio::test]
 async fn what_consumers_log_in_with_says_whom_and_where() {
     let sim = Sim::start().await;
     let databricks = sim.system();

@@ -1,5 +1,6 @@
 //! The adapter as others see it, and which plane answers for which system.
 
+use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
 
 use async_trait::async_trait;
@@ -53,6 +54,8 @@ pub(super) struct Inner {
     pub securables: Readings<Option<Grants>>,
     pub rules: Readings<Option<RuleSet>>,
     names: Readings<lookup::Names>,
+    /// Numeric ids of service principals that the workspace knows, by application id: neither ever changes.
+    pub numbers: Mutex<BTreeMap<String, String>>,
 }
 
 impl DatabricksSystem {
@@ -97,6 +100,7 @@ impl DatabricksSystem {
             securables: Readings::new(Arc::clone(&clock), KEPT),
             rules: Readings::new(Arc::clone(&clock), KEPT),
             names: Readings::new(Arc::clone(&clock), KEPT),
+            numbers: Mutex::default(),
             clock,
         })))
     }

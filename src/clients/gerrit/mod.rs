@@ -102,6 +102,8 @@ pub struct GerritSystem {
     logs: review::Logs,
     /// Groups that a server said it had deleted, at our word.
     deleted: Mutex<BTreeSet<String>>,
+    /// Numbers of accounts whose tokens are minted, by user name: neither ever changes.
+    numbers: Mutex<BTreeMap<String, i64>>,
     creating: tokio::sync::Mutex<()>,
 }
 
@@ -156,6 +158,7 @@ impl GerritSystem {
             labels: ByProject::default(),
             logs: review::Logs::default(),
             deleted: Mutex::default(),
+            numbers: Mutex::default(),
             creating: tokio::sync::Mutex::new(()),
             clock,
         })

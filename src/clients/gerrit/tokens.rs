@@ -1,7 +1,8 @@
 //! Auth tokens of an account: several live beside each other, each with an id, which is its label, and a lifetime. Never
 //! the HTTP password: on 3.13 setting it leaves the old one valid, and deleting it may remove nothing.
 
-use std::sync::Arc;
+use std::collections::BTreeMap;
+use std::sync::{Arc, MutexGuard, PoisonError};
 
 use async_trait::async_trait;
 use lockstep_core::domain::access::grant::System;
@@ -113,6 +114,10 @@ impl GerritSystem {
 
     /// Number of the active account with exactly this user name: Gerrit takes e-mails and full names for it as well.
     async fn account_named(&self, username: &str) -> Result<i64, SystemError> {
+        let known = self.numbers().get(username).copied();
+        if let Some(number) = known {
+            return Ok(number);
+        }
         let path = format!("a/accounts/{}", segment(username));
         let answer = self.rest.ask("/a/accounts/{account}", path, &[]).await?;
         let found = if answer.status == StatusCode::NOT_FOUND {
@@ -120,13 +125,16 @@ impl GerritSystem {
         } else {
             Some(parse::<AccountInfo>(&answer.success()?)?)
         };
-        found
-            .filter(|account| account.username.as_deref() == Some(username))
-            .map(|account| account.id)
-            .ok_or_else(|| {
-                let message = format!("there is no active account with the user name {username:?}");
-                self.rest.http.error(SystemErrorKind::NotFound, message)
-            })
+        let Some(account) = found.filter(|account| account.username.as_deref() == Some(username)) else {
+            let message = format!("there is no active account with the user name {username:?}");
+            return Err(self.rest.http.error(SystemErrorKind::NotFound, message));
+        };
+        self.numbers().insert(username.to_owned(), account.id);
+        Ok(account.id)
+    }
+
+    fn numbers(&self) -> MutexGuard<'_, BTreeMap<String, i64>> {
+        self.numbers.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// The tokens of one account, those that have run out among them.

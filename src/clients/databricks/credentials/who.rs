@@ -1,6 +1,7 @@
 //! Whose credentials are minted: a service principal by its application id, or whom the connection logs in as.
 
-use std::sync::Arc;
+use std::collections::BTreeMap;
+use std::sync::{Arc, MutexGuard, PoisonError};
 
 use lockstep_core::domain::access::grant::PrincipalKind;
 use lockstep_core::domain::ports::{SystemError, SystemErrorKind};
@@ -43,18 +44,29 @@ pub(super) async fn find(inner: &Inner, application_id: Option<&str>) -> Result<
 
 /// The workspace is asked first: an identity that administers the workspace alone may see nothing of the account.
 async fn other(inner: &Inner, application_id: &str) -> Result<Who, SystemError> {
+    let name = application_id.to_lowercase();
+    let who = |number: String, in_workspace| Who {
+        name: name.clone(),
+        number,
+        own: false,
+        service_principal: true,
+        in_workspace,
+    };
+    let known = numbers(inner).get(&name).cloned();
+    if let Some(number) = known {
+        return Ok(who(number, true));
+    }
     let sides = std::iter::once(&inner.workspace).chain(inner.account_side());
     let mut refusal = None;
     for side in sides {
         match number(side, application_id).await {
             Ok(Some(number)) => {
-                return Ok(Who {
-                    name: application_id.to_lowercase(),
-                    number,
-                    own: false,
-                    service_principal: true,
-                    in_workspace: Arc::ptr_eq(side, &inner.workspace),
-                });
+                let in_workspace = Arc::ptr_eq(side, &inner.workspace);
+                // Whom the account alone knows may come into the workspace any time.
+                if in_workspace {
+                    numbers(inner).insert(name.clone(), number.clone());
+                }
+                return Ok(who(number, in_workspace));
             }
             Ok(None) => {}
             Err(error) => refusal = refusal.or(Some(error)),
@@ -64,6 +76,10 @@ async fn other(inner: &Inner, application_id: &str) -> Result<Who, SystemError> 
         let message = format!("there is no service principal with application id {application_id}");
         inner.workspace.plane.error(SystemErrorKind::NotFound, message)
     }))
+}
+
+fn numbers(inner: &Inner) -> MutexGuard<'_, BTreeMap<String, String>> {
+    inner.numbers.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 async fn number(side: &Side, application_id: &str) -> Result<Option<String>, SystemError> {
