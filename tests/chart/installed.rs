@@ -197,6 +197,8 @@ fn installed_upgraded_and_uninstalled() {
                 chart,
                 "--set",
                 "secrets.namespaces={ml-fraud}",
+                "--set",
+                "rotation.namespaces={ml-fraud}",
             ],
             INSTALL,
         ]
@@ -206,6 +208,12 @@ fn installed_upgraded_and_uninstalled() {
         "get secrets",
         "get serviceaccounts",
         "create serviceaccounts --subresource=token",
+        "create secrets",
+        "update secrets",
+        "delete secrets",
+        "patch deployments.apps",
+        "patch statefulsets.apps",
+        "patch daemonsets.apps",
     ] {
         assert!(
             cluster.operator_may(&format!("{what} --namespace ml-fraud")),
@@ -216,7 +224,17 @@ fn installed_upgraded_and_uninstalled() {
             "{what}"
         );
     }
-    assert!(!cluster.operator_may("list secrets --namespace ml-fraud"));
+    for what in [
+        "list secrets",
+        "patch secrets",
+        "get deployments.apps",
+        "create pods",
+    ] {
+        assert!(
+            !cluster.operator_may(&format!("{what} --namespace ml-fraud")),
+            "{what}"
+        );
+    }
 
     cluster.helm(&[
         "uninstall",
@@ -397,6 +415,11 @@ fn the_operator_has_what_it_needs_and_no_more(cluster: &Cluster) {
         "update leases.coordination.k8s.io --namespace lockstep-system",
         "watch validatingadmissionpolicies.admissionregistration.k8s.io/lockstep-approvals",
         "watch customresourcedefinitions.apiextensions.k8s.io",
+        "patch servicecredentials.lockstep.dev --namespace ml-fraud",
+        "patch servicecredentials.lockstep.dev --subresource=status --namespace ml-fraud",
+        "patch credentialstores.lockstep.dev --subresource=status --namespace ml-fraud",
+        "create secrets --namespace lockstep-system",
+        "get secrets/lockstep-fingerprint-key --namespace lockstep-system",
     ] {
         assert!(cluster.operator_may(what), "the operator cannot {what}");
     }
@@ -404,6 +427,12 @@ fn the_operator_has_what_it_needs_and_no_more(cluster: &Cluster) {
         "list secrets --namespace ml-fraud",
         "watch secrets --namespace ml-fraud",
         "create secrets --namespace ml-fraud",
+        "update secrets --namespace ml-fraud",
+        "update secrets/lockstep-fingerprint-key --namespace lockstep-system",
+        "delete secrets --namespace lockstep-system",
+        "patch deployments.apps --namespace ml-fraud",
+        "create servicecredentials.lockstep.dev --namespace ml-fraud",
+        "patch credentialstores.lockstep.dev --namespace ml-fraud",
         "list serviceaccounts --namespace ml-fraud",
         "patch events.events.k8s.io --namespace ml-fraud",
         "list leases.coordination.k8s.io --namespace lockstep-system",

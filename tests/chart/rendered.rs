@@ -155,6 +155,8 @@ const EVERYWHERE: &[(&str, &str)] = &[
     ("lockstep.dev/accessbindings/status", "patch"),
     ("lockstep.dev/changefreezes", "get list watch"),
     ("lockstep.dev/changefreezes/status", "patch"),
+    ("lockstep.dev/credentialstores", "get list watch"),
+    ("lockstep.dev/credentialstores/status", "patch"),
     ("lockstep.dev/databricksconnections", "get list watch"),
     ("lockstep.dev/databricksconnections", "patch"),
     ("lockstep.dev/databricksconnections/status", "patch"),
@@ -170,6 +172,9 @@ const EVERYWHERE: &[(&str, &str)] = &[
     ("lockstep.dev/promotions", "get list watch"),
     ("lockstep.dev/promotions", "patch"),
     ("lockstep.dev/promotions/status", "patch"),
+    ("lockstep.dev/servicecredentials", "get list watch"),
+    ("lockstep.dev/servicecredentials", "patch"),
+    ("lockstep.dev/servicecredentials/status", "patch"),
     ("/namespaces", "list watch"),
 ];
 /// What connections log in with: everywhere, or in the namespaces that are named alone.
@@ -179,17 +184,71 @@ const LOGINS: &[(&str, &str)] = &[
     ("/serviceaccounts/token", "create"),
 ];
 
+/// Of its own namespace.
+const AT_HOME: &[(&str, &str)] = &[
+    ("/secrets", "create"),
+    ("/secrets=lockstep-fingerprint-key", "get"),
+    ("coordination.k8s.io/leases", "get create update"),
+];
+/// Where rotated values lie.
+const ROTATION: &[(&str, &str)] = &[
+    ("/secrets", "get create update delete"),
+    ("apps/daemonsets", "patch"),
+    ("apps/deployments", "patch"),
+    ("apps/statefulsets", "patch"),
+];
+
+fn rows(tables: &[&[(&str, &str)]]) -> Vec<(String, String)> {
+    let rows = tables.iter().copied().flatten();
+    let mut rows: Vec<_> = rows
+        .map(|(what, verbs)| ((*what).to_owned(), (*verbs).to_owned()))
+        .collect();
+    rows.sort();
+    rows
+}
+
+fn named<'a>(rendered: &'a [Value], kind: &str, name: &str) -> Vec<&'a Value> {
+    let all = of_kind(rendered, kind).into_iter();
+    all.filter(|object| object["metadata"]["name"] == name).collect()
+}
+
+#[test]
+fn secrets_are_written_only_where_somebody_said_so() {
+    let Some(helm) = helm() else { return };
+    const ROLE: &str = "lockstep-system-lockstep-rotation";
+    let operator = json!([{"kind": "ServiceAccount", "name": "lockstep", "namespace": "lockstep-system"}]);
+    for (values, expected) in [
+        (vec![], vec![]),
+        (
+            vec!["rotation.namespaces={ml-fraud,platform}"],
+            vec!["ml-fraud", "platform"],
+        ),
+    ] {
+        let rendered = render(&helm, &values).unwrap();
+        let roles = named(&rendered, "ClusterRole", ROLE);
+        assert_eq!(granted(roles[0]), rows(&[ROTATION]));
+        assert!(
+            roles[0]["metadata"]["labels"]
+                .as_object()
+                .unwrap()
+                .keys()
+                .all(|label| !label.contains("aggregate"))
+        );
+        assert!(named(&rendered, "ClusterRoleBinding", ROLE).is_empty());
+        let mut bound = Vec::new();
+        for binding in named(&rendered, "RoleBinding", ROLE) {
+            assert_eq!(binding["roleRef"]["kind"], "ClusterRole");
+            assert_eq!(binding["roleRef"]["name"], ROLE);
+            assert_eq!(binding["subjects"], operator);
+            bound.push(binding["metadata"]["namespace"].as_str().unwrap());
+        }
+        assert_eq!(bound, expected);
+    }
+}
+
 #[test]
 fn the_operator_may_do_no_more_than_it_must() {
     let Some(helm) = helm() else { return };
-    let rows = |tables: &[&[(&str, &str)]]| {
-        let rows = tables.iter().copied().flatten();
-        let mut rows: Vec<_> = rows
-            .map(|(what, verbs)| ((*what).to_owned(), (*verbs).to_owned()))
-            .collect();
-        rows.sort();
-        rows
-    };
     for (values, named) in [
         (vec![], vec![]),
         (
@@ -211,10 +270,7 @@ fn the_operator_may_do_no_more_than_it_must() {
         let mut roles = of_kind(&rendered, "Role");
         roles.sort_by_key(|role| role["metadata"]["namespace"].as_str() != Some("lockstep-system"));
         let own = roles.remove(0);
-        assert_eq!(
-            granted(own),
-            rows(&[&[("coordination.k8s.io/leases", "get create update")]])
-        );
+        assert_eq!(granted(own), rows(&[AT_HOME]));
         let mut scoped = Vec::new();
         for role in roles {
             assert_eq!(granted(role), rows(&[LOGINS]));
@@ -344,6 +400,7 @@ fn values_that_mean_nothing_are_refused() {
         ("replicas=many", "replicas"),
         ("image.digest=latest", "digest"),
         ("secrets.namespaces={Not-A-Namespace}", "namespaces"),
+        ("rotation.namespaces={*}", "namespaces"),
         ("serviceAccount.create=false", "serviceAccount.name"),
         ("metrics.port=80", "port"),
         ("gitCache.sizeLimit=much", "sizeLimit"),
