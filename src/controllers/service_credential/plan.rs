@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use jiff::{SignedDuration, Timestamp};
+use jiff::Timestamp;
 use kube::ResourceExt as _;
 use lockstep_core::api::ServiceCredential;
 use lockstep_core::api::condition::Reason;
@@ -101,10 +101,7 @@ pub fn plan(credential: &ServiceCredential, gathered: &Gathered, now: Timestamp)
         current.and_then(|current| Some(declared.schedule.next(current.minted?, current.expires, seed)));
     let rotate_for = reading::rotate_for(credential).map(str::to_owned);
     let due = next.is_some_and(|next| now >= next) || rotate_for.is_some();
-    let late = current.and_then(|current| {
-        let overlap = SignedDuration::from_secs(i64::try_from(declared.overlap).unwrap_or(i64::MAX));
-        current.expires?.checked_sub(overlap).ok()
-    });
+    let may_wait = current.is_none_or(|current| declared.schedule.may_wait(current.expires, now));
     let orders = Orders {
         stores: gathered.stores.keys().cloned().collect(),
         restarts: !declared.restarts.is_empty(),
@@ -112,8 +109,8 @@ pub fn plan(credential: &ServiceCredential, gathered: &Gathered, now: Timestamp)
         overlap: declared.overlap,
         slots: declared.slots(allowed),
         compromised,
-        patient: late.is_none_or(|late| now < late),
-        frozen: gathered.frozen.is_some() || held_back.is_some(),
+        patient: may_wait,
+        frozen: (gathered.frozen.is_some() && may_wait) || held_back.is_some(),
         ending: going.then(|| declared.ending()),
         held: BTreeSet::new(),
     };

@@ -169,7 +169,7 @@ fn at_work(gathered: &Gathered, plan: &Going, outcome: &Outcome) -> Vec<Saying> 
         message = format!("{message}; {missing}");
     }
     match &gathered.frozen {
-        Some(why) if plan.orders.due => ready(
+        Some(why) if plan.orders.due && plan.orders.frozen => ready(
             true,
             Reason::Frozen,
             format!("{message}; the next one waits: {why}"),

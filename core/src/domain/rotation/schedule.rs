@@ -129,6 +129,12 @@ impl Schedule {
             Some(expires) => opening.min(minus(expires, self.overlap)),
         }
     }
+
+    /// Whether the successor of a value that is let in until `expires` may wait: for a freeze to end, for a store to
+    /// answer. An overlap before the end it may no longer, or consumers would be left without.
+    pub fn may_wait(&self, expires: Option<Timestamp>, now: Timestamp) -> bool {
+        expires.is_none_or(|expires| now < minus(expires, self.overlap))
+    }
 }
 
 fn plus(at: Timestamp, seconds: u64) -> Timestamp {

@@ -70,6 +70,17 @@ fn no_window_delays_it_past_the_time_that_consumers_need_before_the_end() {
 }
 
 #[test]
+fn nothing_makes_it_wait_past_that_time_either() {
+    let schedule = every(DAY, &[]);
+    let expires = Some(time("2026-11-05T10:00:00Z"));
+    assert!(schedule.may_wait(expires, time("2026-11-05T07:59:59Z")));
+    assert!(!schedule.may_wait(expires, time("2026-11-05T08:00:00Z")));
+    assert!(!schedule.may_wait(expires, time("2026-11-06T00:00:00Z")));
+    // What does not run out leaves nobody without.
+    assert!(schedule.may_wait(None, time("2036-11-05T08:00:00Z")));
+}
+
+#[test]
 fn a_cron_line_goes_by_the_clock_of_its_zone() {
     let schedule = cron("0 3 * * MON", 7_200, None).unwrap();
     let before = time("2027-03-23T12:00:00Z");
