@@ -1,6 +1,8 @@
 //! YAML in the guide is an object, a fragment of a spec, or values of the chart, and is accepted as such.
 
-use lockstep_core::api::{CANCEL, CHANGED_BY, GROUP, HOST, REQUESTED_AT, RETRY, crd};
+use lockstep_core::api::{
+    ADOPT, CANCEL, CHANGED_BY, COMPROMISED, GROUP, HOST, REQUESTED_AT, RETRY, ROTATE, crd,
+};
 use serde::Deserialize as _;
 use serde_json::{Value, json};
 
@@ -31,6 +33,11 @@ fn rest_of(kind: &str) -> Value {
                 "name": "x", "branch": "x", "databricks": {"connectionRef": {"name": "x"}},
                 "runAs": {"applicationId": "00000000-0000-4000-8000-000000000000"},
             }],
+        }),
+        "ServiceCredential" => json!({
+            "issuer": {"gerritToken": {"connectionRef": {"name": "x"}, "account": "x", "lifetime": "21d"}},
+            "schedule": {"every": "7d"},
+            "stores": [{"kubernetesSecret": {"name": "x", "keys": {"value": "x"}}}],
         }),
         _ => json!({}),
     }
@@ -105,7 +112,17 @@ fn whole(object: &Value) -> Vec<String> {
         .into_iter()
         .flatten();
     for (key, _) in annotations.filter(|(key, _)| key.starts_with(GROUP)) {
-        if ![HOST, REQUESTED_AT, CHANGED_BY, CANCEL, RETRY].contains(&key.as_str()) {
+        let read = [
+            HOST,
+            REQUESTED_AT,
+            CHANGED_BY,
+            CANCEL,
+            RETRY,
+            ROTATE,
+            COMPROMISED,
+            ADOPT,
+        ];
+        if !read.contains(&key.as_str()) {
             wrong.push(format!("nobody reads the annotation {key}"));
         }
     }
@@ -129,8 +146,8 @@ fn whole(object: &Value) -> Vec<String> {
 /// The schema is one reading of an object, serde another.
 fn does_not_parse(kind: &str, object: &Value) -> Option<String> {
     use lockstep_core::api::{
-        AccessBinding, ChangeFreeze, DatabricksConnection, GerritConnection, PlanApproval, Promotion,
-        PromotionPolicy,
+        AccessBinding, ChangeFreeze, CredentialStore, DatabricksConnection, GerritConnection, PlanApproval,
+        Promotion, PromotionPolicy, ServiceCredential,
     };
     fn as_kind<K: serde::de::DeserializeOwned>(object: &Value) -> Option<String> {
         let parsed = serde_json::from_value::<K>(object.clone());
@@ -144,6 +161,8 @@ fn does_not_parse(kind: &str, object: &Value) -> Option<String> {
         "PromotionPolicy" => as_kind::<PromotionPolicy>(object),
         "Promotion" => as_kind::<Promotion>(object),
         "ChangeFreeze" => as_kind::<ChangeFreeze>(object),
+        "CredentialStore" => as_kind::<CredentialStore>(object),
+        "ServiceCredential" => as_kind::<ServiceCredential>(object),
         _ => Some(format!("there is no kind {kind}")),
     }
 }
