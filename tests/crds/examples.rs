@@ -2,8 +2,9 @@
 
 use std::collections::BTreeSet;
 
-use lockstep_core::api::PromotionPolicy;
+use lockstep_core::api::{PromotionPolicy, ServiceCredential};
 use lockstep_core::domain::promotion::policy;
+use lockstep_core::domain::rotation::declared::Declared;
 use serde::Deserialize;
 use serde_json::Value;
 
@@ -82,6 +83,7 @@ pub const MANIFESTS: &[&str] = &[
     "approval.yaml",
     "promotion.yaml",
     "freeze.yaml",
+    "credential.yaml",
 ];
 
 #[test]
@@ -145,6 +147,11 @@ fn the_manifests_in_examples_are_accepted() {
             if kind == "PromotionPolicy" {
                 let policy: PromotionPolicy = serde_json::from_value(object.clone()).unwrap();
                 let read = policy::read(&policy.spec, "ml-fraud");
+                assert!(read.is_ok(), "{file}: {read:#?}");
+            }
+            if kind == "ServiceCredential" {
+                let credential: ServiceCredential = serde_json::from_value(object.clone()).unwrap();
+                let read = Declared::read(&credential.spec, "ml-fraud", jiff::Timestamp::UNIX_EPOCH);
                 assert!(read.is_ok(), "{file}: {read:#?}");
             }
         }
