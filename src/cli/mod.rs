@@ -12,6 +12,7 @@ mod access_view;
 mod approve;
 mod consent;
 mod crds;
+mod credentials;
 mod doctor;
 mod doctor_policies;
 mod doctor_tenants;
@@ -25,6 +26,7 @@ mod progress;
 mod promotions;
 mod run;
 mod scope;
+mod words;
 
 use std::ffi::OsString;
 use std::future::Future;
@@ -58,6 +60,7 @@ enum Command {
     Approve(approve::ApproveArgs),
     Access(access::AccessArgs),
     Promotions(promotions::PromotionsArgs),
+    Credentials(credentials::CredentialsArgs),
     Doctor(doctor::DoctorArgs),
 }
 
@@ -113,6 +116,7 @@ pub fn main(args: impl IntoIterator<Item = OsString>) -> ExitCode {
         Command::Approve(args) => approve::approve(args),
         Command::Access(args) => access::access(args),
         Command::Promotions(args) => promotions::promotions(args),
+        Command::Credentials(args) => credentials::credentials(args),
         Command::Doctor(args) => doctor::doctor(args),
     };
     match outcome {

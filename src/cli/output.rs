@@ -1,5 +1,6 @@
 //! How results look: for people in colour on a terminal and plain in a pipe, for programs as JSON or YAML.
 
+use std::fmt::Write as _;
 use std::io::{ErrorKind, Write as _};
 
 use anstyle::Style;
@@ -73,6 +74,15 @@ pub(super) fn show(text: &str) -> Result<(), Failure> {
         Err(error) if error.kind() != ErrorKind::BrokenPipe => Err(error.into()),
         _ => Ok(()),
     }
+}
+
+/// Sentences, one a line.
+pub(super) fn tell(title: &str, sentences: &[String]) -> Result<(), Failure> {
+    let mut text = format!("{}\n", paint(style::STRONG, &clean(title)));
+    for sentence in sentences {
+        let _ = writeln!(text, "  {}", clean(sentence));
+    }
+    show(&text)
 }
 
 impl Output {

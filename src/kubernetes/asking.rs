@@ -1,4 +1,4 @@
-//! What a person sees of promotions and asks of them, with their own rights: objects listed whole, an annotation put on
+//! What a person sees of promotions and credentials and asks of them, with their own rights: objects listed whole, an annotation put on
 //! one, another one made. The operator does the rest.
 
 use k8s_openapi::NamespaceResourceScope;
@@ -8,6 +8,7 @@ use kube::core::ApiResource;
 use kube::{Api, Client, Resource, ResourceExt as _};
 use lockstep_core::api::{
     ChangeFreeze, ENVIRONMENT_LABEL, POLICY_LABEL, Promotion, PromotionPolicy, PromotionSpec,
+    ServiceCredential,
 };
 use lockstep_core::domain::promotion::gate::freeze::Freeze;
 use serde::de::DeserializeOwned;
@@ -142,18 +143,40 @@ impl Asking {
         found.map_err(|error| unread(&resource, Some(namespace), &error))
     }
 
-    /// Puts an annotation on this very promotion: one that was made anew under its name is another.
-    pub async fn annotate(&self, promotion: &Promotion, key: &str, value: &str) -> Result<(), NotAsked> {
-        let (namespace, name) = (promotion.namespace().unwrap_or_default(), promotion.name_any());
-        let api: Api<Promotion> = Api::namespaced(self.client.clone(), &namespace);
-        let patch = json!({"metadata": {"uid": promotion.uid(), "annotations": {key: value}}});
+    /// Every credential of one namespace, or of all, and what could not be seen.
+    pub async fn credentials(
+        &self,
+        namespace: Option<&str>,
+    ) -> Result<(Vec<ServiceCredential>, Vec<String>), NotAsked> {
+        self.list(namespace).await
+    }
+
+    /// One credential.
+    pub async fn credential(&self, namespace: &str, name: &str) -> Result<ServiceCredential, NotAsked> {
+        self.one(namespace, name)
+            .await?
+            .ok_or_else(|| absent("ServiceCredential", namespace, name))
+    }
+
+    /// Puts an annotation on this very object: one that was made anew under its name is another.
+    pub async fn annotate<K>(&self, object: &K, key: &str, value: &str) -> Result<(), NotAsked>
+    where
+        K: Resource<DynamicType = (), Scope = NamespaceResourceScope>
+            + DeserializeOwned
+            + Clone
+            + std::fmt::Debug,
+    {
+        let (namespace, name) = (object.namespace().unwrap_or_default(), object.name_any());
+        let api: Api<K> = Api::namespaced(self.client.clone(), &namespace);
+        let resource = ApiResource::erase::<K>(&());
+        let patch = json!({"metadata": {"uid": object.uid(), "annotations": {key: value}}});
         let params = PatchParams {
             field_manager: Some(MANAGER.to_owned()),
             ..PatchParams::default()
         };
         let done = api.patch(&name, &params, &Patch::Merge(&patch)).await;
         done.map(drop)
-            .map_err(|error| refused("annotate", "patch", &namespace, &name, &error))
+            .map_err(|error| refused(&resource, "annotate", "patch", &namespace, &name, &error))
     }
 
     /// Makes a promotion that goes with its policy.
@@ -186,7 +209,8 @@ impl Asking {
             ..PostParams::default()
         };
         let made = api.create(&params, &promotion).await;
-        made.map_err(|error| refused("make", "create", &namespace, name, &error))
+        let resource = ApiResource::erase::<Promotion>(&());
+        made.map_err(|error| refused(&resource, "make", "create", &namespace, name, &error))
     }
 }
 
@@ -213,19 +237,27 @@ fn unread(resource: &ApiResource, namespace: Option<&str>, error: &kube::Error) 
     })
 }
 
-fn refused(what: &str, verb: &str, namespace: &str, name: &str, error: &kube::Error) -> NotAsked {
+fn refused(
+    resource: &ApiResource,
+    what: &str,
+    verb: &str,
+    namespace: &str,
+    name: &str,
+    error: &kube::Error,
+) -> NotAsked {
+    let (kind, plural) = (&resource.kind, &resource.plural);
     NotAsked(match error {
         kube::Error::Api(status) if status.is_forbidden() => format!(
-            "you may not {what} promotion {name}: {} (RBAC: {verb} promotions in {namespace})",
+            "you may not {what} {kind} {name}: {} (RBAC: {verb} {plural} in {namespace})",
             status.message
         ),
         kube::Error::Api(status) if status.is_already_exists() => {
-            format!("promotion {name} exists already: look at it, or ask again in a second")
+            format!("{kind} {name} exists already: look at it, or ask again in a second")
         }
         kube::Error::Api(status) if status.is_not_found() => {
-            format!("promotion {name} is gone from namespace {namespace}")
+            format!("{kind} {name} is gone from namespace {namespace}")
         }
-        error => format!("promotion {name} was refused: {error}"),
+        error => format!("{kind} {name} was refused: {error}"),
     })
 }
 

@@ -7,8 +7,10 @@
 //! * [`who_can`], [`of_person`] and [`removal`]: pure answers over a survey.
 //! * [`standing`]: which bindings somebody should look at.
 //! * [`promotions`]: what runs where, what waits and why, and what a person's order would do.
+//! * [`credentials`]: what rotates where, what is old, and what a person's order would do.
 //! * [`subject`]: what people call targets.
 
+pub mod credentials;
 pub mod difference;
 pub mod look;
 pub mod of_person;

@@ -6,7 +6,7 @@ use jiff::Timestamp;
 use lockstep_core::api::promotion::FindingRow;
 
 use super::super::output::{clean, count, paint, style};
-use super::words::{ahead, short};
+use super::super::words::{ahead, short};
 use crate::queries::promotions::ahead::{ChangeWord, Outlook};
 
 /// One part for each change, and in it one for each environment.

@@ -10,12 +10,11 @@ use lockstep_core::api::promotion::OverridableFinding;
 use lockstep_core::api::promotion_policy::PlanSubject;
 
 use super::super::consent::{LOOK, confirm};
-use super::super::output::{clean, paint, show, style};
+use super::super::output::{clean, paint, show, style, tell};
 use super::super::progress::Progress;
 use super::super::scope::Where;
 use super::super::{Failure, Outcome};
 use super::bare;
-use super::orders::tell;
 use crate::queries::promotions::orders::{overridable, override_of, overriding};
 use crate::queries::promotions::pending::{Pending, pending_of_promotion};
 use crate::queries::promotions::way_back;

@@ -6,9 +6,9 @@ use anstyle::Style;
 use jiff::Timestamp;
 
 use super::super::output::{clean, paint, style, table};
+use super::super::words::{age, ahead, brought, moment, short};
 use super::boxes::{Drawn, draw};
 use super::list::Overview;
-use super::words::{age, ahead, brought, moment, short};
 use crate::queries::promotions::pending::Pending;
 use crate::queries::promotions::picture::{Brought, Counted, Picture, Place};
 use crate::queries::promotions::rows::Row;

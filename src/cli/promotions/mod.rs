@@ -14,7 +14,6 @@ mod rollback_view;
 mod samples;
 mod show;
 mod show_view;
-mod words;
 
 use clap::{Args, Subcommand};
 

@@ -1,13 +1,11 @@
 //! `lockstep promotions cancel` and `retry`: an annotation each, after it was said what comes of it.
 
-use std::fmt::Write as _;
-
 use clap::Args;
 use jiff::Timestamp;
 use lockstep_core::api::{CANCEL, RETRY};
 
 use super::super::consent::agree;
-use super::super::output::{clean, paint, show, style};
+use super::super::output::{show, tell};
 use super::super::scope::Where;
 use super::super::{Failure, Outcome};
 use super::{bare, look};
@@ -59,15 +57,6 @@ pub(super) struct Retry {
     yes: bool,
     #[command(flatten)]
     place: Where,
-}
-
-/// Sentences, one a line.
-pub(super) fn tell(title: &str, sentences: &[String]) -> Result<(), Failure> {
-    let mut text = format!("{}\n", paint(style::STRONG, &clean(title)));
-    for sentence in sentences {
-        let _ = writeln!(text, "  {}", clean(sentence));
-    }
-    show(&text)
 }
 
 pub(super) async fn cancel(args: Cancel) -> Result<Outcome, Failure> {

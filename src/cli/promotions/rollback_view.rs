@@ -5,7 +5,7 @@ use std::fmt::Write as _;
 use lockstep_core::domain::promotion::machine::rollback::StepKind;
 
 use super::super::output::{clean, count, paint, style};
-use super::words::{brought, short};
+use super::super::words::{brought, short};
 use crate::queries::promotions::Difference;
 use crate::queries::promotions::way_back::{StepBack, WayBack};
 

@@ -12,7 +12,7 @@ use lockstep_core::api::promotion_policy::AcceptedCommit;
 use lockstep_core::domain::promotion::ports::deployments::words;
 
 use super::super::output::{clean, count, paint, style, table};
-use super::words::{age, ahead, length, moment, short};
+use super::super::words::{age, ahead, length, moment, short};
 use crate::queries::promotions::Kind;
 use crate::queries::promotions::detail::{Asked, Change, Detail, Times};
 use crate::queries::promotions::pending::Pending;
