@@ -71,6 +71,8 @@ mod promotions_twins;
 mod quiet;
 #[path = "scenarios/requirements.rs"]
 mod requirements;
+#[path = "scenarios/rotation.rs"]
+mod rotation;
 #[path = "scenarios/story.rs"]
 mod story;
 #[path = "scenarios/sweep.rs"]

@@ -6,7 +6,7 @@ use kube::core::GroupVersionKind;
 use kube::discovery;
 
 use crate::support::operator::SHARED;
-use crate::support::secrets::search;
+use crate::support::secrets::{planted, search};
 use crate::support::stack::{Stack, aside_if_used, place, stack};
 use crate::support::world::{CLIENT_SECRET, GERRIT_PASSWORD, GERRIT_USER};
 use crate::support::{eventually, operator};
@@ -58,6 +58,8 @@ async fn no_planted_secret_was_written_anywhere() {
             ("lockstep.dev", "v1alpha1", "PromotionPolicy"),
             ("lockstep.dev", "v1alpha1", "Promotion"),
             ("lockstep.dev", "v1alpha1", "ChangeFreeze"),
+            ("lockstep.dev", "v1alpha1", "CredentialStore"),
+            ("lockstep.dev", "v1alpha1", "ServiceCredential"),
             ("events.k8s.io", "v1", "Event"),
         ] {
             search(kind, &everything(stack, group, version, kind).await);
@@ -79,6 +81,9 @@ async fn no_planted_secret_was_written_anywhere() {
             }
         }
     }
-    println!("searched {searched} bytes of logs and records");
+    println!(
+        "searched {searched} bytes of logs and records, {} minted values among what was looked for",
+        planted()
+    );
     assert!(searched > 0);
 }

@@ -9,6 +9,7 @@ pub mod gate;
 pub mod gerrit;
 pub mod operator;
 pub mod promoting;
+pub mod rotating;
 pub mod secrets;
 pub mod serving;
 pub mod sim;

@@ -1,5 +1,8 @@
 //! Looking for what was planted as a secret, whatever it hides in.
 
+use std::collections::BTreeSet;
+use std::sync::Mutex;
+
 use base64::Engine as _;
 
 use super::world::PLANTED;
@@ -17,9 +20,29 @@ fn disguises() -> Vec<String> {
     all
 }
 
+/// What was minted while scenarios ran, and stands nowhere but in the stores it was written to.
+static MINTED: Mutex<BTreeSet<String>> = Mutex::new(BTreeSet::new());
+
+/// From now on this value is one of those that are looked for, as it is and as base64 begins with it.
+pub fn plant(value: &str) {
+    MINTED.lock().unwrap().insert(value.to_owned());
+}
+
+/// How many values were minted and planted.
+pub fn planted() -> usize {
+    MINTED.lock().unwrap().len()
+}
+
 /// Where a secret stands, with what stands before it.
 fn find(text: &str) -> Option<&str> {
-    for disguise in disguises() {
+    let minted = MINTED.lock().unwrap().clone();
+    let encoded = |value: &String| {
+        let text = base64::engine::general_purpose::STANDARD.encode(value);
+        // The last characters mix with what stands behind.
+        text[..value.len() / 3 * 4].to_owned()
+    };
+    let encoded: Vec<String> = minted.iter().map(encoded).collect();
+    for disguise in disguises().into_iter().chain(minted).chain(encoded) {
         if let Some(at) = text.find(&disguise) {
             let from = text[..at]
                 .char_indices()

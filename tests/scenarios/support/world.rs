@@ -5,7 +5,8 @@ use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomRe
 use kube::ResourceExt;
 use kube::api::{Api, DeleteParams, ListParams, Patch, PatchParams};
 use lockstep_core::api::{
-    AccessBinding, ChangeFreeze, DatabricksConnection, GerritConnection, Promotion, PromotionPolicy,
+    AccessBinding, ChangeFreeze, CredentialStore, DatabricksConnection, GerritConnection, Promotion,
+    PromotionPolicy, ServiceCredential,
 };
 use serde_json::{Value, json};
 use tokio::sync::OnceCell;
@@ -91,7 +92,9 @@ pub async fn principal(sim: &Sim) {
 /// Everything of ours in a namespace as text; then all of it is deleted without ado.
 pub async fn clear(stack: &Stack, namespace: &str) -> String {
     let client = stack.kube().await;
-    let mut said = clear_kind::<PromotionPolicy>(&client, namespace).await;
+    let mut said = clear_kind::<ServiceCredential>(&client, namespace).await;
+    said += &clear_kind::<CredentialStore>(&client, namespace).await;
+    said += &clear_kind::<PromotionPolicy>(&client, namespace).await;
     said += &clear_kind::<Promotion>(&client, namespace).await;
     said += &clear_kind::<ChangeFreeze>(&client, namespace).await;
     said += &clear_kind::<AccessBinding>(&client, namespace).await;
