@@ -73,6 +73,8 @@ mod quiet;
 mod requirements;
 #[path = "scenarios/rotation.rs"]
 mod rotation;
+#[path = "scenarios/rotation_sweep.rs"]
+mod rotation_sweep;
 #[path = "scenarios/story.rs"]
 mod story;
 #[path = "scenarios/sweep.rs"]

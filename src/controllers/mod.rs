@@ -23,6 +23,7 @@ use lockstep_core::domain::ports::{
 use lockstep_core::domain::promotion::ports::deployments::Deployments;
 use lockstep_core::domain::promotion::ports::objects::Objects;
 use lockstep_core::domain::promotion::ports::reviews::Reviews;
+use lockstep_core::domain::rotation::ports::inventory::Inventories;
 use lockstep_core::domain::rotation::ports::issuers::Issuers;
 use lockstep_core::domain::rotation::ports::objects::Credentials;
 use lockstep_core::domain::rotation::ports::stores::Stores;
@@ -60,6 +61,7 @@ pub struct Context {
     pub credentials: Arc<dyn Credentials>,
     pub issuers: Arc<dyn Issuers>,
     pub stores: Arc<dyn Stores>,
+    pub inventories: Arc<dyn Inventories>,
     /// Tells values apart in statuses.
     pub fingerprints: Arc<FingerprintKey>,
     /// The operator's namespace.

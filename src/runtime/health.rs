@@ -1,5 +1,6 @@
 //! `/metrics`, `/healthz` and `/readyz`.
 
+use std::collections::BTreeSet;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -58,6 +59,16 @@ async fn metrics(State(health): State<Arc<Health>>) -> impl IntoResponse {
         let (_, count) = store.promotions.count(is);
         health.metrics.unreviewed(review, count);
     }
+    let mut strangers = BTreeSet::new();
+    for credential in store.credentials.all() {
+        let status = credential.status.iter();
+        // Two that mint for one identity see the same strangers.
+        strangers.extend(status.flat_map(|status| {
+            let of = status.issuer.clone();
+            status.strangers.iter().map(move |id| (of.clone(), id.clone()))
+        }));
+    }
+    health.metrics.ungoverned(strangers.len());
     health.metrics.runs(&store.policies.all());
     let kind = "application/openmetrics-text; version=1.0.0; charset=utf-8";
     ([(header::CONTENT_TYPE, kind)], health.metrics.text())

@@ -88,6 +88,7 @@ pub struct Metrics {
     drift: Family<Outside, Counter>,
     unattended: Family<Why, Gauge>,
     unreviewed: Family<Review, Gauge>,
+    ungoverned: Gauge,
     webhooks: Family<Webhook, Counter>,
     runs: Family<Ran, Gauge>,
     clients: Arc<HttpMetrics>,
@@ -113,6 +114,7 @@ impl Default for Metrics {
             drift: Family::default(),
             unattended: Family::default(),
             unreviewed: Family::default(),
+            ungoverned: Gauge::default(),
             webhooks: Family::default(),
             runs: Family::default(),
             clients,
@@ -189,6 +191,11 @@ impl Default for Metrics {
             metrics.unreviewed.clone(),
         );
         registry.register(
+            "lockstep_ungoverned_credentials",
+            "Credentials of identities that ServiceCredentials mint for which none of them minted",
+            metrics.ungoverned.clone(),
+        );
+        registry.register(
             "lockstep_webhooks",
             "Requests to the webhook address, by what became of them",
             metrics.webhooks.clone(),
@@ -232,6 +239,11 @@ impl Metrics {
         self.unreviewed
             .get_or_create(&Review { review })
             .set(whole(count));
+    }
+
+    /// Credentials that nobody rotates, of identities that somebody mints for.
+    pub(super) fn ungoverned(&self, count: usize) {
+        self.ungoverned.set(whole(count));
     }
 
     /// What ran in the environments of all policies; those that are no more are forgotten.
@@ -320,6 +332,7 @@ mod tests {
         metrics.drifted(ConnectionKind::Gerrit);
         metrics.unattended(Unattended::Orphan, 2);
         metrics.unreviewed(Unreviewed::Overdue, 1);
+        metrics.ungoverned(3);
         let text = metrics.text();
         for line in [
             r#"controller_runtime_reconcile_total{controller="AccessBinding",result="success"} 1"#,
@@ -329,6 +342,7 @@ mod tests {
             r#"lockstep_drift_total{system_kind="gerrit"} 1"#,
             r#"lockstep_bindings_unattended{why="Orphan"} 2"#,
             r#"lockstep_overrides_unreviewed{review="Overdue"} 1"#,
+            "lockstep_ungoverned_credentials 3",
         ] {
             assert!(text.contains(line), "{line} is missing in\n{text}");
         }

@@ -311,6 +311,7 @@ impl Replica {
             credentials: cluster.clone(),
             issuers: clients.clone(),
             stores: clients.clone(),
+            inventories: clients.clone(),
             fingerprints,
             home: self.namespace.clone(),
             probes: clients,

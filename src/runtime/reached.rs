@@ -94,6 +94,14 @@ impl Reached {
         }
     }
 
+    /// What anybody holds there.
+    pub async fn everything(&self) -> Result<Inventory, SystemError> {
+        match self {
+            Self::Gerrit { system, .. } => system.everything().await,
+            Self::Databricks { system, .. } => system.everything().await,
+        }
+    }
+
     pub async fn probe(&self) -> Result<Probe, SystemError> {
         match self {
             Self::Gerrit { system, .. } => system.probe().await,

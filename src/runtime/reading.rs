@@ -133,6 +133,7 @@ impl Reading {
             credentials: listing.clone(),
             issuers: clients.clone(),
             stores: clients.clone(),
+            inventories: clients.clone(),
             // Commands compare no values: they have none.
             fingerprints: Arc::new(FingerprintKey::new(String::new().into())),
             home: listing.operator_namespace().to_owned(),

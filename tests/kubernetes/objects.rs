@@ -18,6 +18,7 @@ use lockstep_core::domain::ports::{
 };
 use lockstep_core::domain::promotion::ports::deployments::{Deployment, Deployments};
 use lockstep_core::domain::promotion::ports::reviews::{Review, Reviews};
+use lockstep_core::domain::rotation::ports::inventory::{Inventories, Inventory};
 use lockstep_core::domain::rotation::ports::issuers::{Identity, Issuer, Issuers};
 use lockstep_core::domain::rotation::ports::stores::{Place, Store, Stores};
 use lockstep_core::domain::rotation::value::FingerprintKey;
@@ -271,6 +272,13 @@ impl Issuers for Unused {
 }
 
 #[async_trait::async_trait]
+impl Inventories for Unused {
+    async fn everything(&self, _: &ConnectionKey) -> Result<Inventory, SystemError> {
+        unreachable!("nothing is rotated here")
+    }
+}
+
+#[async_trait::async_trait]
 impl Stores for Unused {
     async fn open(&self, _: &Place) -> Result<Arc<dyn Store>, SystemError> {
         unreachable!("nothing is rotated here")
@@ -340,6 +348,7 @@ async fn an_object_that_is_not_understood_is_told_so_and_harms_no_other() {
         credentials: cluster.clone(),
         issuers: unused.clone(),
         stores: unused.clone(),
+        inventories: unused.clone(),
         fingerprints: Arc::new(FingerprintKey::new(String::new().into())),
         home: world.namespace.clone(),
         probes: unused.clone(),

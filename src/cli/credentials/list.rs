@@ -1,14 +1,16 @@
 //! `lockstep credentials list`.
 
+use std::collections::BTreeSet;
+
 use clap::Args;
 use jiff::Timestamp;
 
 use super::super::output::Output;
 use super::super::progress::Progress;
-use super::super::scope::Where;
+use super::super::scope::{Place, Scope};
 use super::super::{Failure, Outcome};
 use super::view;
-use crate::queries::credentials::{Row, row};
+use crate::queries::credentials::{Row, everything, row};
 use crate::runtime::Asking;
 
 /// Every credential: which generation is current, how old it is, when the next one is due, who else has a key
@@ -17,17 +19,25 @@ use crate::runtime::Asking;
 Examples:
   lockstep credentials list -n ml-fraud
   lockstep credentials list -A --output json
+  lockstep credentials list --all
+
+With --all every connection in sight is asked, with your own rights, what anybody holds: OAuth secrets of service
+principals, personal access tokens with their last use, Gerrit tokens. Those that no ServiceCredential rotates come
+first, the longest unused first.
 
 Exit codes:
   0   listed
-  1   failed
+  1   failed, or with --all: some connection could not be asked
   64  the command line is not understood")]
 pub(super) struct List {
+    /// Everything in reach of the connections, rotated or not
+    #[arg(long)]
+    all: bool,
     /// Credentials of all namespaces
     #[arg(long, short = 'A', conflicts_with = "namespace")]
     all_namespaces: bool,
     #[command(flatten)]
-    place: Where,
+    place: Scope,
     #[command(flatten)]
     output: Output,
 }
@@ -35,6 +45,9 @@ pub(super) struct List {
 pub(super) async fn list(args: List) -> Result<Outcome, Failure> {
     let place = args.place.connect().await?;
     let progress = Progress::start();
+    if args.all {
+        return list_everything(&args, &place, &progress).await;
+    }
     progress.say("reading the cluster");
     let namespace = (!args.all_namespaces).then_some(place.namespace.as_str());
     let (credentials, notes) = Asking::new(place.client.clone()).credentials(namespace).await?;
@@ -47,5 +60,28 @@ pub(super) async fn list(args: List) -> Result<Outcome, Failure> {
     let now = Timestamp::now();
     args.output
         .print(&rows, |rows| view::rows(rows, args.all_namespaces, now))?;
+    Ok(Outcome::Done)
+}
+
+async fn list_everything(args: &List, place: &Place, progress: &Progress) -> Result<Outcome, Failure> {
+    let namespaces = BTreeSet::from([place.namespace.clone()]);
+    let reading = args.place.read(place, namespaces, progress).await?;
+    let (mut inventories, mut failed) = (Vec::new(), false);
+    for connection in reading.connections() {
+        progress.say(&format!("asking {connection}"));
+        match reading.context.inventories.everything(&connection).await {
+            Ok(inventory) => inventories.push(inventory),
+            Err(error) => {
+                progress.note(&format!("{connection} could not be asked: {error}"));
+                failed = true;
+            }
+        }
+    }
+    let all = everything(&inventories, &reading.context.credentials.credentials());
+    let now = Timestamp::now();
+    args.output.print(&all, |all| view::everything(all, now))?;
+    if failed {
+        return Err(Failure("what some connections hold is not among it".to_owned()));
+    }
     Ok(Outcome::Done)
 }

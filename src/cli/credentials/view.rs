@@ -6,7 +6,7 @@ use jiff::Timestamp;
 
 use super::super::output::{clean, count, paint, style, table};
 use super::super::words::{age, ahead, moment};
-use crate::queries::credentials::{Detail, GenerationLine, Row};
+use crate::queries::credentials::{Detail, Everything, GenerationLine, Line, Row};
 
 /// The list.
 pub(super) fn rows(rows: &[Row], all: bool, now: Timestamp) -> String {
@@ -50,6 +50,70 @@ pub(super) fn rows(rows: &[Row], all: bool, now: Timestamp) -> String {
         cells
     });
     table(&head, cells.collect())
+}
+
+/// Everything that anybody holds.
+pub(super) fn everything(all: &Everything, now: Timestamp) -> String {
+    let Everything { credentials, unseen } = all;
+    let mut text = String::new();
+    if credentials.is_empty() {
+        text.push_str("There is no credential in sight.\n");
+    } else {
+        let cells = credentials.iter().map(|line| line_of(line, now));
+        text.push_str(&table(
+            &["what", "of", "id", "age", "used", "expires", "rotated by", ""],
+            cells.collect(),
+        ));
+        let _ = writeln!(
+            text,
+            "\n{}, {} that nobody rotates",
+            count(credentials.len(), "credential", "credentials"),
+            all.ungoverned()
+        );
+    }
+    for why in unseen {
+        let _ = writeln!(text, "{} {}", paint(style::SET, "not seen:"), clean(why));
+    }
+    text
+}
+
+fn line_of(line: &Line, now: Timestamp) -> Vec<String> {
+    let Line {
+        kind,
+        address: _,
+        owner,
+        person,
+        id,
+        comment,
+        made,
+        expires,
+        last_used,
+        governed_by,
+        advice,
+    } = line;
+    let who = if *person {
+        format!("{owner} (a person)")
+    } else {
+        owner.clone()
+    };
+    let named = if comment.is_empty() {
+        id.clone()
+    } else {
+        format!("{id} ({comment})")
+    };
+    let since = |at: &Option<Timestamp>, never: &str| {
+        at.map_or_else(|| never.to_owned(), |at| format!("{} ago", age(at, now)))
+    };
+    vec![
+        (*kind).to_owned(),
+        clean(&who),
+        clean(&named),
+        made.map(|made| age(made, now)).unwrap_or_default(),
+        since(last_used, ""),
+        expires.map_or_else(|| "never".to_owned(), |expires| ahead(expires, now)),
+        governed_by.as_deref().map_or_else(|| "NOBODY".to_owned(), clean),
+        (*advice).to_owned(),
+    ]
 }
 
 /// One credential whole.
