@@ -8,6 +8,7 @@ use lockstep_core::domain::promotion::ports::deployments::Deployment;
 use lockstep_core::domain::promotion::ports::reviews::Review;
 use lockstep_core::domain::rotation::ports::inventory::Inventory;
 use lockstep_core::domain::rotation::ports::issuers::{Identity, Issuer, Principal};
+use lockstep_core::domain::rotation::ports::stores::Store;
 
 use crate::clients::databricks::{DatabricksDeployment, DatabricksSystem};
 use crate::clients::gerrit::{GerritReview, GerritSystem, GitCache};
@@ -86,11 +87,11 @@ impl Reached {
         Ok(Some(issuer))
     }
 
-    /// What anybody holds there.
-    pub async fn everything(&self) -> Result<Inventory, SystemError> {
+    /// An entry of a secret scope; `None`: there are none there.
+    pub async fn secret_scope(&self, scope: &str, path: &str) -> Result<Option<Arc<dyn Store>>, SystemError> {
         match self {
-            Self::Gerrit { system, .. } => system.everything().await,
-            Self::Databricks { system, .. } => system.everything().await,
+            Self::Databricks { system, .. } => system.secret_scope(scope, path).await.map(Some),
+            Self::Gerrit { .. } => Ok(None),
         }
     }
 

@@ -71,7 +71,6 @@ async fn a_token_rotates_while_a_client_uses_it_and_the_old_one_ends_after_the_o
         .await
         .unwrap()
         .spec
-        .unwrap()
         .template
         .metadata
         .unwrap();
