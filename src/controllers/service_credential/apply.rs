@@ -32,6 +32,8 @@ pub struct Outcome {
     /// What the issuer listed, if it was asked.
     pub listed: Option<Vec<Listed>>,
     pub problems: Vec<Problem>,
+    /// Consumers that are not there.
+    pub missing: Vec<String>,
     /// What people should hear of besides.
     pub happened: Vec<Problem>,
     pub errors: Vec<SystemError>,
@@ -153,6 +155,7 @@ async fn go(
     held.keep(&uid, std::mem::take(&mut doing.values), &rotation);
     outcome.listed = doing.listed;
     outcome.problems = doing.problems;
+    outcome.missing = doing.missing;
     outcome.happened = doing.happened;
     outcome.happened.extend(happened(going, &rotation));
     outcome.errors = doing.errors;
@@ -210,8 +213,8 @@ struct Keeping<'a> {
     credential: &'a ServiceCredential,
     context: &'a Context,
     rotate_for: Option<&'a String>,
-    /// The number of the newest generation when the pass began.
-    newest: u64,
+    /// Which generation was current when the pass began.
+    current: Option<u64>,
     rotated_for: Option<String>,
     stores: Vec<StoreRow>,
     /// As it stands in the status.
@@ -223,13 +226,12 @@ struct Keeping<'a> {
 impl<'a> Keeping<'a> {
     fn new(credential: &'a ServiceCredential, going: &'a Going, context: &'a Context) -> Self {
         let status = credential.status.clone().unwrap_or_default();
-        let newest = going.rotation.generations.iter().map(|one| one.number).max();
         let stores = status.stores.clone().unwrap_or_default();
         let mut keeping = Self {
             credential,
             context,
             rotate_for: going.rotate_for.as_ref(),
-            newest: newest.unwrap_or_default(),
+            current: going.rotation.current().map(|one| one.number),
             rotated_for: status.rotated_for.clone(),
             stores,
             written: Value::Null,
@@ -261,8 +263,10 @@ impl<'a> Keeping<'a> {
             self.context.cluster.add_finalizer(&object, FINALIZER).await?;
             self.holds = true;
         }
-        let newest = rotation.generations.iter().map(|one| one.number).max();
-        if newest.unwrap_or_default() > self.newest
+        // One that was begun and lost on its way is no answer to whoever asked.
+        let current = rotation.current().map(|one| one.number);
+        if current.is_some()
+            && current != self.current
             && let Some(wish) = self.rotate_for
         {
             self.rotated_for = Some(wish.clone());

@@ -1,7 +1,7 @@
 //! What each move of the machine does outside, and what its answer means. Values are found by their fingerprints, never by
 //! what somebody wrote beside them.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use lockstep_core::api::ServiceCredential;
 use lockstep_core::api::condition::Reason;
@@ -30,6 +30,8 @@ pub struct Doing<'a> {
     issuer: &'a dyn Issuer,
     lifetime: Option<u64>,
     owner: Owner,
+    /// Places that were written to before.
+    known: BTreeSet<String>,
     /// Values that are in memory now.
     pub values: Values,
     /// What the stores held when they were read last in this pass.
@@ -38,6 +40,8 @@ pub struct Doing<'a> {
     pub listed: Option<Vec<Listed>>,
     /// What did not do what was asked, in order.
     pub problems: Vec<Problem>,
+    /// Consumers that are not there.
+    pub missing: Vec<String>,
     /// What people should hear of besides.
     pub happened: Vec<Problem>,
     /// Errors among the problems.
@@ -54,6 +58,10 @@ impl<'a> Doing<'a> {
         values: Values,
     ) -> Self {
         let object = key(credential);
+        let known = credential
+            .status
+            .iter()
+            .flat_map(|status| status.stores.iter().flatten());
         Self {
             context,
             credential,
@@ -64,10 +72,12 @@ impl<'a> Doing<'a> {
                 uid: object.uid,
                 name: format!("{}/{}", object.namespace, object.name),
             },
+            known: known.map(|row| row.name.clone()).collect(),
             values,
             contents: BTreeMap::new(),
             listed: None,
             problems: Vec::new(),
+            missing: Vec::new(),
             happened: Vec::new(),
             errors: Vec::new(),
         }
@@ -280,6 +290,7 @@ impl<'a> Doing<'a> {
         };
         let fields = rendering::render(&open.lies.shape, &self.issuer.credential(&id, value));
         let previous = self.previous(generation, open, &contents, rotation);
+        let differs = !rendering::same(&fields, &contents.fields);
         let entry = Entry {
             owner: &self.owner,
             fields: &fields,
@@ -287,7 +298,9 @@ impl<'a> Doing<'a> {
         };
         match store.write(&entry, &contents.version).await {
             Ok(()) => {
-                if rotation.current().is_some_and(|one| one.number == generation) {
+                // What was ours there, and somebody changed. What only drops the last value is our own doing.
+                let was_there = self.known.contains(&name.0);
+                if was_there && differs && rotation.current().is_some_and(|one| one.number == generation) {
                     let message = format!("generation {generation} was put back into {}", store.address());
                     self.happened.push((Reason::Repaired, message));
                 }
@@ -325,7 +338,9 @@ impl<'a> Doing<'a> {
             match asked {
                 Ok(()) => {}
                 // Who is not there uses nothing: the others must not wait for it.
-                Err(error) if error.kind == SystemErrorKind::NotFound => self.problems.push(problem(&error)),
+                Err(error) if error.kind == SystemErrorKind::NotFound => {
+                    self.missing.push(error.to_string());
+                }
                 Err(error) => return self.fails(error),
             }
         }
@@ -374,6 +389,6 @@ fn lives_on(one: &Generation) -> bool {
 }
 
 /// Values in memory, for the machine.
-pub fn numbers(values: &Values) -> std::collections::BTreeSet<u64> {
+pub fn numbers(values: &Values) -> BTreeSet<u64> {
     values.keys().copied().collect()
 }

@@ -150,12 +150,7 @@ fn at_work(gathered: &Gathered, plan: &Going, outcome: &Outcome) -> Vec<Saying> 
     if let Some(blocked) = &rotation.blocked {
         return not_ready(Reason::Blocked, told(blocked));
     }
-    // A workload that is not there keeps nothing from rotating.
-    let serious = outcome
-        .problems
-        .iter()
-        .find(|(reason, _)| *reason != Reason::NotFound);
-    if let Some((reason, message)) = serious {
+    if let Some((reason, message)) = outcome.problems.first() {
         return not_ready(*reason, message.clone());
     }
     let Some(current) = rotation.current() else {
@@ -165,7 +160,7 @@ fn at_work(gathered: &Gathered, plan: &Going, outcome: &Outcome) -> Vec<Saying> 
         return not_ready(Reason::Progressing, "no generation is current yet".into());
     };
     let mut message = format!("generation {} is current", current.number);
-    if let Some((_, missing)) = outcome.problems.first() {
+    if let Some(missing) = outcome.missing.first() {
         message = format!("{message}; {missing}");
     }
     match &gathered.frozen {
