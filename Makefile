@@ -8,8 +8,8 @@ PREFIX ?= $(HOME)/.local
 LANES ?=
 
 # One line each, easy to change.
-SWEEP := LOCKSTEP_SWEEP=full cargo test --test scenarios sweep -- --ignored --nocapture
-BENCH := cargo bench --locked --bench access --bench promotion
+SWEEP := LOCKSTEP_SWEEP=full cargo test --features aws --test scenarios sweep -- --ignored --nocapture
+BENCH := cargo bench --locked --features aws --bench access --bench promotion
 
 # Only `make demo KUBECONFIG=...` names a cluster. A KUBECONFIG that happens to be exported in the shell does not: nobody
 # means to try Lockstep on whatever cluster they used last.
@@ -47,9 +47,9 @@ lint: ## format, clippy, dependencies, shell scripts, Go
 	@dev/lint
 
 docs: ## the API documentation, into target/doc/
-	cargo doc --workspace --no-deps --locked
+	cargo doc --workspace --no-deps --locked --features aws
 
 install: ## lockstep and kubectl-lockstep into PREFIX/bin (default ~/.local)
-	cargo build --release --locked --bin lockstep
+	cargo build --release --locked --features aws --bin lockstep
 	install -D -m 755 "$${CARGO_TARGET_DIR:-target}/release/lockstep" "$(DESTDIR)$(PREFIX)/bin/lockstep"
 	ln -sf lockstep "$(DESTDIR)$(PREFIX)/bin/kubectl-lockstep"

@@ -20,6 +20,8 @@ from .state import REPOSITORY, State
 
 CHART = REPOSITORY / "charts" / "lockstep"
 CONTRACT_TESTS = REPOSITORY / "sim" / "tests" / "contract"
+# Everything, as it is released.
+WHOLE = ("--workspace", "--locked", "--features", "lockstep/aws")
 
 
 class Skipped(Exception):
@@ -39,12 +41,12 @@ def format_check() -> None:
 
 
 def clippy() -> None:
-    _cargo("clippy", "--workspace", "--all-targets", "--locked", "--", "--deny", "warnings")
+    _cargo("clippy", *WHOLE, "--all-targets", "--", "--deny", "warnings")
 
 
 def unit() -> None:
-    _cargo("test", "--workspace", "--locked", "--lib", "--bins")
-    _cargo("test", "--workspace", "--locked", "--doc")
+    _cargo("test", *WHOLE, "--lib", "--bins")
+    _cargo("test", *WHOLE, "--doc")
 
 
 def dev() -> None:
@@ -56,7 +58,7 @@ def up() -> None:
 
 
 def scenarios() -> None:
-    _cargo("test", "--workspace", "--locked", "--no-fail-fast", "--test", "*", stack=True)
+    _cargo("test", *WHOLE, "--no-fail-fast", "--test", "*", stack=True)
 
 
 def contract_tests() -> None:

@@ -145,7 +145,10 @@ fn owned(meta: &ObjectMeta, kind: &str, wanted: &str) -> Owned {
         return Owned::Foreign(format!("a Secret of type {kind} that Lockstep did not make"));
     }
     match annotation(ADOPT) {
-        Some(name) => Owned::Offered(name.clone()),
+        Some(name) => Owned::Offered(format!(
+            "{}/{name}",
+            meta.namespace.as_deref().unwrap_or_default()
+        )),
         None => Owned::Foreign(format!(
             "a Secret that Lockstep did not make: choose another name, or let it be taken over by the annotation {ADOPT} \
              with the name of the ServiceCredential"

@@ -15,20 +15,19 @@ use secrecy::SecretString;
 use url::Url;
 
 use super::reached::Reached;
-use crate::clients::databricks::{
-    AccountSettings, Auth, Budget, DatabricksSettings, DatabricksSystem, IdentityTokens,
-};
+use crate::clients::databricks::{AccountSettings, Auth, Budget, DatabricksSettings, DatabricksSystem};
 use crate::clients::gerrit::{Alias, GerritSettings, GerritSystem, GitCache, PAGE};
 use crate::clients::http::HttpMetrics;
 use crate::clients::http::address::host_and_port;
+use crate::clients::identity::IdentityTokens;
 use crate::kubernetes::{IdentityTokenRequests, LONGEST_WRITE, Secrets};
 
 /// Key of a certificate bundle that names none.
 const CA_KEY: &str = "ca.crt";
 /// Key of a personal access token that names none.
-const TOKEN_KEY: &str = "token";
+pub(super) const TOKEN_KEY: &str = "token";
 /// Requests under way at once to a system whose connection says nothing of it.
-const CONCURRENCY: usize = 8;
+pub(super) const CONCURRENCY: usize = 8;
 
 /// What all adapters share.
 pub struct Adapters {
@@ -57,12 +56,12 @@ pub(super) enum Settings {
 }
 
 /// Identity tokens of one ServiceAccount.
-struct TokensOf {
-    requests: IdentityTokenRequests,
-    namespace: String,
-    service_account: String,
+pub(super) struct TokensOf {
+    pub(super) requests: IdentityTokenRequests,
+    pub(super) namespace: String,
+    pub(super) service_account: String,
     /// Where they may be sent.
-    hosts: Vec<String>,
+    pub(super) hosts: Vec<String>,
 }
 
 #[async_trait]
@@ -87,7 +86,7 @@ fn invalid(system: &str, message: impl Into<String>) -> SystemError {
     SystemError::new(system, SystemErrorKind::Connection(Reason::InvalidSpec), message)
 }
 
-fn address(field: &str, text: &str) -> Result<Url, SystemError> {
+pub(super) fn address(field: &str, text: &str) -> Result<Url, SystemError> {
     Url::parse(text).map_err(|error| invalid(text, format!("spec.{field} is not a URL: {error}")))
 }
 
@@ -228,7 +227,7 @@ impl Adapters {
         Ok(Material { settings, versions })
     }
 
-    async fn ca(
+    pub(super) async fn ca(
         &self,
         namespace: &str,
         bundle: Option<&CaBundle>,

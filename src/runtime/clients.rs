@@ -15,15 +15,19 @@ use lockstep_core::domain::ports::{
 };
 use lockstep_core::domain::promotion::ports::deployments::{Deployment, Deployments};
 use lockstep_core::domain::promotion::ports::reviews::{Review, Reviews};
+use lockstep_core::domain::rotation::ports::objects::Credentials;
 
 use super::adapters::{Adapters, Material};
 use super::reached::Reached;
+use super::stores::OpenStores;
 
 /// The clients of all connections.
 pub struct Clients {
     cluster: Arc<dyn Cluster>,
     adapters: Adapters,
     slots: Mutex<HashMap<ConnectionKey, Slot>>,
+    /// Of the stores.
+    pub(super) stores: OpenStores,
 }
 
 /// One connection's client; whoever makes it holds the lock, so that it is made once.
@@ -53,11 +57,16 @@ impl MadeFrom {
 }
 
 impl Clients {
-    pub(super) fn new(cluster: Arc<dyn Cluster>, adapters: Adapters) -> Self {
+    pub(super) fn new(
+        cluster: Arc<dyn Cluster>,
+        credentials: Arc<dyn Credentials>,
+        adapters: Adapters,
+    ) -> Self {
         Self {
             cluster,
             adapters,
             slots: Mutex::default(),
+            stores: OpenStores::new(credentials),
         }
     }
 

@@ -99,7 +99,7 @@ async fn world() -> (Clients, Arc<Store>) {
         git_cache: GitCache::below(NOWHERE),
         allow_loopback: true,
     };
-    (Clients::new(cluster(1), adapters), store)
+    (Clients::new(cluster(1), cluster(1), adapters), store)
 }
 
 async fn review(clients: &Clients) -> Arc<dyn Review> {

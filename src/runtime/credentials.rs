@@ -12,6 +12,8 @@ use lockstep_core::domain::rotation::ports::stores::{Place, Store, Stores};
 use super::clients::Clients;
 use crate::kubernetes::SecretStore;
 
+const NO_SCOPES: &str = "secret scopes are found in workspaces of Databricks only";
+
 fn unknown(what: &str, message: &str) -> SystemError {
     SystemError::new(what, SystemErrorKind::Connection(Reason::InvalidSpec), message)
 }
@@ -23,9 +25,15 @@ impl Issuers for Clients {
             Identity::DatabricksServicePrincipal { connection, .. }
             | Identity::DatabricksToken { connection, .. }
             | Identity::GerritToken { connection, .. } => self.issuer(connection, identity).await?,
+            #[cfg(feature = "aws")]
+            Identity::AwsAccessKey { aws, user } => {
+                let open = &self.stores.aws;
+                Some(open.access_keys(self.adapters(), aws, user).await?)
+            }
+            #[cfg(not(feature = "aws"))]
             Identity::AwsAccessKey { .. } => None,
         };
-        issuer.ok_or_else(|| unknown("issuer", "this kind of issuer is not built in"))
+        issuer.ok_or_else(|| unknown("issuer", "this program was built without this kind of issuer"))
     }
 }
 
@@ -48,18 +56,32 @@ impl Stores for Clients {
                 );
                 Ok(Arc::new(store))
             }
-            Place::CredentialStore { namespace, name, .. } => Err(unknown(
-                &format!("CredentialStore {namespace}/{name}"),
-                "this kind of store is not built in",
-            )),
+            Place::CredentialStore {
+                namespace,
+                name,
+                path,
+            } => {
+                if let Some((connection, scope)) = self.stores.scope(namespace, name) {
+                    let reached = self.reach(&connection, false).await?;
+                    let entry = reached.secret_scope(&scope, path).await?;
+                    return entry.ok_or_else(|| unknown(&connection.to_string(), NO_SCOPES));
+                }
+                let adapters = self.adapters();
+                let backend = self.stores.reach(adapters, namespace, name, false).await?;
+                backend.store(path)
+            }
         }
     }
 
     async fn probe(&self, namespace: &str, name: &str) -> Result<(), SystemError> {
-        Err(unknown(
-            &format!("CredentialStore {namespace}/{name}"),
-            "this kind of store is not built in",
-        ))
+        if let Some((connection, scope)) = self.stores.scope(namespace, name) {
+            let reached = self.reach(&connection, false).await?;
+            let probed = reached.probe_secret_scope(&scope).await?;
+            return probed.ok_or_else(|| unknown(&connection.to_string(), NO_SCOPES));
+        }
+        let adapters = self.adapters();
+        let backend = self.stores.reach(adapters, namespace, name, true).await?;
+        backend.probe().await
     }
 }
 

@@ -5,6 +5,8 @@
 
 mod adapters;
 pub mod args;
+#[cfg(feature = "aws")]
+mod aws;
 mod clients;
 mod clock;
 mod controller;
@@ -18,6 +20,7 @@ mod reached;
 pub mod reading;
 mod schedule;
 mod shutdown;
+mod stores;
 pub mod telemetry;
 mod trial;
 mod webhooks;
@@ -300,7 +303,7 @@ impl Replica {
             self.namespace.clone(),
             self.identity.clone(),
         ));
-        let clients = Arc::new(Clients::new(cluster.clone(), adapters));
+        let clients = Arc::new(Clients::new(cluster.clone(), cluster.clone(), adapters));
         let journal = StatusJournal::new(self.client.clone(), self.store.clone(), permit);
         let context = Arc::new(Context {
             cluster: cluster.clone(),

@@ -95,6 +95,14 @@ impl Reached {
         }
     }
 
+    /// Whether a secret scope is there and can be written; `None`: there are none there.
+    pub async fn probe_secret_scope(&self, scope: &str) -> Result<Option<()>, SystemError> {
+        match self {
+            Self::Databricks { system, .. } => system.probe_secret_scope(scope).await.map(Some),
+            Self::Gerrit { .. } => Ok(None),
+        }
+    }
+
     /// What anybody holds there.
     pub async fn everything(&self) -> Result<Inventory, SystemError> {
         match self {

@@ -123,7 +123,7 @@ impl Reading {
         let listing = Arc::new(listing);
         let clock = Arc::new(SystemClock);
         let adapters = adapters(&client, Arc::new(ReadOnlyPermit), allow_loopback);
-        let clients = Arc::new(Clients::new(listing.clone(), adapters));
+        let clients = Arc::new(Clients::new(listing.clone(), listing.clone(), adapters));
         let context = Context {
             cluster: listing.clone(),
             objects: listing.clone(),

@@ -21,7 +21,7 @@ const OPERATOR: &[(&str, &[&str])] = &[
 ];
 
 /// What every system's client stands on; it knows none of them.
-const GROUND: [&str; 2] = ["contract", "http"];
+const GROUND: [&str; 3] = ["contract", "http", "identity"];
 
 /// What users write does not know what it means.
 const CORE: &[(&str, &[&str])] = &[("api", &[]), ("domain", &["api"])];

@@ -37,7 +37,7 @@ use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 
 pub use deploy::DatabricksDeployment;
 pub use limits::Budget;
-pub use settings::{AccountSettings, Auth, DatabricksSettings, IdentityTokens};
+pub use settings::{AccountSettings, Auth, DatabricksSettings};
 pub use system::DatabricksSystem;
 
 /// What a path segment keeps as it is (RFC 3986, unreserved).

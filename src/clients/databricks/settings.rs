@@ -4,18 +4,10 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
-use async_trait::async_trait;
-use lockstep_core::domain::ports::SystemError;
 use secrecy::SecretString;
 
 use super::limits::Budget;
-
-/// Proves who we are to the vendor: a token whose issuer the service principal's federation policy trusts.
-#[async_trait]
-pub trait IdentityTokens: Send + Sync {
-    /// A fresh token for this audience.
-    async fn token(&self, audience: &str) -> Result<SecretString, SystemError>;
-}
+use crate::clients::identity::IdentityTokens;
 
 /// How to log in.
 #[derive(Clone)]

@@ -29,6 +29,11 @@ pub fn is_too_long(error: &SystemError) -> bool {
     error.kind == SystemErrorKind::BadAnswer && error.message.contains(TOO_LONG)
 }
 
+/// Whether the last that was heard was 503: what a system says that is there and does not serve.
+pub fn is_unavailable(error: &SystemError) -> bool {
+    error.kind == SystemErrorKind::Unreachable && error.message.contains("503 Service Unavailable")
+}
+
 /// An attempt that came to nothing.
 pub(super) struct Fault {
     pub error: SystemError,

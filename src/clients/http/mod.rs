@@ -30,7 +30,7 @@ use tokio::sync::Semaphore;
 
 pub use answer::Answer;
 pub use call::{Body, Call, Effect, Spool};
-pub use exchange::is_too_long;
+pub use exchange::{is_too_long, is_unavailable};
 pub use limit::{FamilyLimit, Rate};
 pub use metrics::HttpMetrics;
 
@@ -63,7 +63,7 @@ pub struct HttpOptions {
     /// Whether this machine itself may be called, and by plain http.
     pub allow_loopback: bool,
     pub user_agent: String,
-    /// `gerrit` or `databricks`: a label of metrics.
+    /// `gerrit`, `databricks`, `vault` or `aws`: a label of metrics.
     pub kind: &'static str,
     /// Largest body read.
     pub body_limit: usize,

@@ -235,7 +235,7 @@ impl<'a> Doing<'a> {
                 "written by ServiceCredential {}: choose another place",
                 owner.name
             )),
-            Owned::Offered(name) if *name == key(self.credential).name => None,
+            Owned::Offered(name) if *name == self.owner.name => None,
             Owned::Offered(name) => Some(format!(
                 "offered to ServiceCredential {name}, which is another one"
             )),

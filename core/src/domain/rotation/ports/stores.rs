@@ -23,7 +23,7 @@ pub enum Owned {
     Absent,
     /// Somebody made it who was not us; how people would look it up.
     Foreign(String),
-    /// Somebody made it who was not us, and lets the ServiceCredential of this name take it over.
+    /// Somebody made it who was not us, and lets the ServiceCredential `<namespace>/<name>` take it over.
     Offered(String),
     By(Owner),
 }
