@@ -141,10 +141,12 @@ async fn entries_side_by_side_are_not_taken_for_one_another() {
     let sim = Sim::start().await;
     scope(&sim, "ml").await;
     let (one, longer) = (entry(&sim, "fraud").await, entry(&sim, "fraud.api").await);
-    write(&*one, &[("secret", "short")], "").await.unwrap();
+    write(&*one, &[("secret", "short"), (".netrc", "of one")], "")
+        .await
+        .unwrap();
     write(&*longer, &[("secret", "long")], "").await.unwrap();
     let (seen, other) = (one.read().await.unwrap(), longer.read().await.unwrap());
-    assert_eq!(shown(&seen), [("secret", "short")].into());
+    assert_eq!(shown(&seen), [("secret", "short"), (".netrc", "of one")].into());
     assert_eq!(shown(&other), [("secret", "long")].into());
     one.remove(&seen.version).await.unwrap();
     assert_eq!(shown(&longer.read().await.unwrap()), [("secret", "long")].into());
@@ -214,7 +216,7 @@ async fn values_that_cannot_be_read_back_are_an_error_not_an_empty_entry() {
 async fn what_no_scope_can_hold_is_refused_before_anything_is_sent() {
     let sim = Sim::start().await;
     scope(&sim, "ml").await;
-    for path in ["", "ml/fraud", "a b", &"x".repeat(120)] {
+    for path in ["", "ml/fraud", "a b", "fraud.", &"x".repeat(120)] {
         let refused = sim.system().system.secret_scope("ml", path).await;
         assert_eq!(refused.err().unwrap().kind, SystemErrorKind::Refused, "{path:?}");
     }
@@ -224,6 +226,8 @@ async fn what_no_scope_can_hold_is_refused_before_anything_is_sent() {
     for (field, value) in [
         ("lockstep", "v"),
         ("a.b", "v"),
+        ("..a", "v"),
+        (".", "v"),
         ("a/b", "v"),
         ("", "v"),
         ("secret", &long),

@@ -95,6 +95,13 @@ fn is_plain(name: &str) -> bool {
             .all(|byte| byte.is_ascii_alphanumeric() || b"-_.".contains(&byte))
 }
 
+/// Whether a scope could hold a field of this name: with no dot but one in front, as files of tools have it, so that no
+/// entry's field is another entry's path.
+fn is_field(name: &str) -> bool {
+    let name = name.strip_prefix('.').unwrap_or(name);
+    is_plain(name) && !name.contains('.')
+}
+
 /// What a write must find unchanged; empty: nothing is there.
 fn version(written: &Written) -> String {
     if written.is_empty() {
@@ -159,10 +166,10 @@ pub(super) async fn probe(plane: &Plane, scope: &str) -> Result<(), SystemError>
 
 impl ScopeEntry {
     pub fn new(inner: Arc<Inner>, scope: &str, path: &str, address: String) -> Result<Self, SystemError> {
-        if !is_plain(path) || path.len() + MARK.len() >= LONGEST_KEY {
+        if !is_plain(path) || path.ends_with('.') || path.len() + MARK.len() >= LONGEST_KEY {
             let message = format!(
                 "{path:?} cannot be a path in a secret scope: letters, digits and - _ . make the names of keys there, \
-                 {LONGEST_KEY} characters with the field"
+                 {LONGEST_KEY} characters with the field, and no dot ends a path"
             );
             return Err(inner.workspace.plane.error(SystemErrorKind::Refused, message));
         }
@@ -193,7 +200,7 @@ impl ScopeEntry {
         let field = |row: Key| {
             let field = row.key.strip_prefix(&begin)?;
             // Of an entry whose path goes on from ours.
-            (!field.contains('.')).then(|| (field.to_owned(), row.last_updated_timestamp))
+            is_field(field).then(|| (field.to_owned(), row.last_updated_timestamp))
         };
         Ok(secrets.into_iter().filter_map(field).collect())
     }
@@ -265,8 +272,11 @@ impl ScopeEntry {
         let fault = |field: &str, value: &Value| {
             if field == MARK {
                 Some("it is the one that says whose the entry is".to_owned())
-            } else if !is_plain(field) || field.contains('.') {
-                Some("letters, digits, - and _ make the names of fields in a secret scope".to_owned())
+            } else if !is_field(field) {
+                Some(
+                    "letters, digits, - and _ make the names of fields in a secret scope, after one dot"
+                        .to_owned(),
+                )
             } else if self.key(field).len() > LONGEST_KEY {
                 Some(format!(
                     "with its path it is longer than {LONGEST_KEY} characters"
