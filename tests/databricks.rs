@@ -14,6 +14,8 @@ mod credentials_lost;
 mod deploy;
 #[path = "databricks/deploy_files.rs"]
 mod deploy_files;
+#[path = "databricks/deploy_holders.rs"]
+mod deploy_holders;
 #[path = "databricks/deploy_job.rs"]
 mod deploy_job;
 #[path = "databricks/deploy_model.rs"]

@@ -55,6 +55,8 @@ mod promotions;
 mod promotions_back;
 #[path = "scenarios/promotions_crowd.rs"]
 mod promotions_crowd;
+#[path = "scenarios/promotions_gone.rs"]
+mod promotions_gone;
 #[path = "scenarios/promotions_killed.rs"]
 mod promotions_killed;
 #[path = "scenarios/promotions_runs.rs"]

@@ -97,6 +97,7 @@ def up(state: State, step: Step) -> None:
     site = state.directory / "gerrit" / "site"
     if not site.exists():
         _copy(prepared / "site", site, port)
+    _submit_whole_topics(site)
     log = state.logs / "gerrit.log"
     step.say("starting")
     archive = prepared / "classes.jsa"
@@ -172,6 +173,14 @@ def _copy(prepared: Path, site: Path, port: int) -> None:
     _set_port(fresh, port)
     fresh.rename(site)
     fresh.parent.rmdir()
+
+
+def _submit_whole_topics(site: Path) -> None:
+    """One submission may bring several changes, as on the sites that need it most."""
+    config = site / "etc" / "gerrit.config"
+    text = config.read_text()
+    if "submitWholeTopic" not in text:
+        config.write_text(f"{text}[change]\n\tsubmitWholeTopic = true\n")
 
 
 def _set_port(site: Path, port: int) -> None:

@@ -1,7 +1,8 @@
 //! Ways around the gate: said of the policy, and held up where a binding would open one.
 
 use kube::api::{Api, DeleteParams, Patch, PatchParams};
-use lockstep_core::api::promotion_policy::HoleRow;
+use lockstep_core::api::promotion::PromotionPhase;
+use lockstep_core::api::promotion_policy::{HoleRow, UnseenRow};
 use lockstep_core::api::{AccessBinding, GerritConnection, PromotionPolicy};
 use reqwest::Method;
 use serde_json::{Value, json};
@@ -12,7 +13,7 @@ use crate::support::gerrit::encode;
 use crate::support::promoting::POLICY;
 use crate::support::team::Team;
 use crate::support::waiting::condition;
-use crate::support::world::GERRIT_USER;
+use crate::support::world::{APPLICATION, GERRIT_USER};
 use crate::support::{PATIENCE, becomes, eventually};
 
 /// Those who get around review by this kind of hole.
@@ -96,6 +97,79 @@ async fn a_right_to_push_around_review_is_said_until_it_is_taken_away() {
     team.admin(Method::POST, &path, body).await;
     team.until_holes("it is closed", |holes| through(holes, "DirectPush").is_none())
         .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn who_else_can_move_what_runs_or_act_as_its_identity_is_said_until_it_cannot() {
+    let Some(team) = Reviewed::new("movers").await else {
+        return;
+    };
+    let (sim, eve) = (&team.sim, team.email("eve"));
+    let rules = format!(
+        "accounts/{}/servicePrincipals/{}/ruleSets/default",
+        sim.account, team.runner
+    );
+    let us = format!("servicePrincipals/{APPLICATION}");
+    let user = json!({"role": "roles/servicePrincipal.user", "principals": [us]});
+    let manager = json!({"role": "roles/servicePrincipal.manager", "principals": [format!("users/{eve}")]});
+    let folder = format!("/{}", team.prefix);
+    sim.seed(json!({
+        "users": [{"userName": eve}],
+        "objects": [{"type": "directories", "name": folder, "acl": {(&team.runner): "CAN_READ", (&eve): "CAN_EDIT"}}],
+        "ruleSets": [{"name": rules, "grantRules": [user, manager]}],
+    }))
+    .await;
+    team.policy(&[team.code(), team.training()], json!({"interval": "10s"}))
+        .await;
+    let change = team.merge("train.py", "print('better')\n").await;
+    team.until_promotion(&change, PromotionPhase::Succeeded).await;
+    let job = sim.job(&team.job()).await.unwrap();
+    let path = format!("/api/2.0/permissions/jobs/{}", job["job_id"]);
+    let row = json!({"user_name": eve, "permission_level": "CAN_MANAGE"});
+    sim.by_hand(Method::PATCH, &path, json!({"access_control_list": [row]}))
+        .await;
+
+    let may = |holes: &[HoleRow], kind: &str| {
+        through(holes, kind).is_some_and(|who| who.iter().any(|who| who.starts_with(&eve)))
+    };
+    let kinds = ["WritableCode", "EditableJob", "UsableIdentity"];
+    let policy = team
+        .until_holes("all three are seen", |holes| {
+            kinds.iter().all(|kind| may(holes, kind))
+        })
+        .await;
+    let hardening = policy.status.unwrap().hardening.unwrap();
+    let code = hardening
+        .holes
+        .iter()
+        .find(|hole| hole.kind == "WritableCode")
+        .unwrap();
+    assert!(
+        code.place
+            .starts_with(&format!("folder /Workspace/{}/prod in", team.prefix)),
+        "{code:?}"
+    );
+    let read = |row: &&UnseenRow| row.what.contains("rights on") || row.what.contains("secrets");
+    assert_eq!(
+        hardening.unseen.iter().find(read),
+        None,
+        "everything could be read"
+    );
+
+    sim.seed(json!({"ruleSets": [{"name": rules, "grantRules": [user]}]}))
+        .await;
+    let everybody = sim.by_hand(Method::GET, &path, Value::Null).await;
+    let owner = everybody["access_control_list"].as_array().unwrap().iter();
+    let owner = owner
+        .filter(|row| row["all_permissions"][0]["permission_level"] == "IS_OWNER")
+        .map(|row| json!({"service_principal_name": row["service_principal_name"], "permission_level": "IS_OWNER"}));
+    let owner: Vec<Value> = owner.collect();
+    sim.by_hand(Method::PUT, &path, json!({"access_control_list": owner}))
+        .await;
+    team.until_holes("two of them are closed", |holes| {
+        may(holes, "WritableCode") && !may(holes, "EditableJob") && !may(holes, "UsableIdentity")
+    })
+    .await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

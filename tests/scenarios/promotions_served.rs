@@ -164,3 +164,32 @@ async fn an_endpoint_that_does_not_come_up_puts_the_alias_back() {
     assert_eq!(team.champion().await, 1);
     team.until_served("1").await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_update_that_hangs_times_out_and_what_it_leaves_is_held_for_people() {
+    let Some(team) = served("hangs", json!({"timeout": "3s"})).await else {
+        return;
+    };
+    team.trains(team.one_version()).await;
+    team.sim
+        .script(json!({"endpoint": team.endpoint(), "hold": true}))
+        .await;
+    let change = team.merge("train.py", "print('never up')\n").await;
+    let failed = team.until_promotion(&change, PromotionPhase::Failed).await;
+    let said = ready(&failed).message;
+    // Nobody can change an endpoint whose update goes on, so that one step is not undone.
+    for words in ["timeout of 3 s", "still in place: serve"] {
+        assert!(said.contains(words), "{said}");
+    }
+    assert_eq!(team.champion().await, 1);
+    assert_eq!(team.deployed("prod", &change.commit).await, None);
+    team.until_served("1").await;
+    becomes("the environment is held, and why", true, || async {
+        let held = team.prod().await.held;
+        held.is_some_and(|held| held.reason.contains("serve"))
+    })
+    .await;
+    let next = team.merge("train.py", "print('next')\n").await;
+    team.until_it_waits(&next, "Held").await;
+    assert_eq!(team.sim.runs(&team.smoker()).await.len(), 0);
+}

@@ -3,10 +3,10 @@
 use kube::ResourceExt as _;
 use lockstep_core::api::promotion::PromotionPhase;
 use reqwest::Method;
-use serde_json::json;
+use serde_json::{Value, json};
 
 use crate::support::becomes;
-use crate::support::changes::{Reviewed, TREE};
+use crate::support::changes::{Change, Reviewed, TREE};
 use crate::support::promoting::findings;
 
 #[tokio::test(flavor = "multi_thread")]
@@ -74,4 +74,69 @@ async fn where_gerrit_makes_merges_the_merge_is_deployed() {
     assert_eq!(tip, team.tip());
     let (files, _) = team.deployed("prod", &tip).await.unwrap();
     assert_eq!(files.len(), TREE.len() + 2, "{files:?}");
+}
+
+impl Reviewed {
+    /// Puts a change with others.
+    async fn put_into(&self, topic: &str, change: &Change) {
+        self.admin(Method::PUT, &self.at(change, "/topic"), json!({"topic": topic}))
+            .await;
+    }
+
+    /// A change as it merged: what was submitted may have been rebased on the way. With the name of the submission.
+    async fn merged(&self, change: &Change) -> (Change, Value) {
+        let path = self.at(change, "/?o=CURRENT_REVISION");
+        let seen = self.admin(Method::GET, &path, Value::Null).await;
+        assert_eq!(seen["status"], "MERGED", "{seen}");
+        let merged = Change {
+            number: change.number,
+            commit: seen["current_revision"].as_str().unwrap().to_owned(),
+        };
+        (merged, seen["submission_id"].clone())
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn of_a_topic_that_one_submission_merges_every_change_is_judged_and_the_last_one_stays() {
+    let Some(team) = Reviewed::new("topic").await else {
+        return;
+    };
+    let info = team.admin(Method::GET, "/config/server/info", Value::Null).await;
+    assert_eq!(
+        info["change"]["submit_whole_topic"], true,
+        "the stack's Gerrit is older than this scenario: dev/stack restart gerrit"
+    );
+    let config = format!("/projects/{}/config", team.project);
+    team.admin(
+        Method::PUT,
+        &config,
+        json!({"submit_type": "REBASE_IF_NECESSARY"}),
+    )
+    .await;
+    team.policy(&[team.code()], json!({})).await;
+    // Neither lies on the other.
+    let one = team.propose("a.py", "print('a')\n");
+    let other = team.propose("b.py", "print('b')\n");
+    let topic = team.name("topic");
+    for change in [&one, &other] {
+        team.put_into(&topic, change).await;
+        team.approve(change).await;
+        team.verify(change).await;
+    }
+    team.submit(&one).await;
+    let ((one, first), (other, second)) = (team.merged(&one).await, team.merged(&other).await);
+    assert_eq!(first, second, "one submission");
+    let tip = team.tip();
+    let newest = if one.commit == tip { &one } else { &other };
+    assert_eq!(newest.commit, tip);
+    let ran = team.until_promotion(newest, PromotionPhase::Succeeded).await;
+    assert_eq!(findings(&ran), Vec::<String>::new());
+    let (files, _) = team.deployed("prod", &tip).await.unwrap();
+    assert_eq!(files.len(), TREE.len() + 2, "{files:?}");
+    let all = team.promotions().await;
+    assert_eq!(all.len(), 2);
+    for promotion in &all {
+        assert_eq!(findings(promotion), Vec::<String>::new());
+    }
+    assert_eq!(team.prod().await.current.unwrap_or_default().revision, tip);
 }

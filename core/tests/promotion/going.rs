@@ -321,3 +321,36 @@ fn an_answer_to_another_try_is_dropped() {
     );
     assert_eq!(story.phase(), &Phase::Running);
 }
+
+#[test]
+fn a_clock_that_jumps_starts_nothing_twice_and_fails_nothing_that_succeeded() {
+    let mut story = Story::begin(OnFailure::Rollback, &["train", "smoke"]);
+    story.answer(Seen::Prepared(Words::new()));
+    story.answer(Seen::Absent);
+    story.answer(Seen::Accepted);
+    let look = Some(Effect::Look { step: 0, attempt: 1 });
+    for minute in [-1_440, 0, -10_000, 119] {
+        story.now = at(minute);
+        assert_eq!(story.pass(), look, "{minute}");
+        assert_eq!(story.answer(Seen::Going), None, "{minute}");
+        assert_eq!(story.crash(), look, "{minute}");
+        assert_eq!(story.answer(Seen::Unknown), None, "{minute}");
+    }
+    // A year ahead: its time is over, but what came to its end meanwhile has.
+    story.now = at(525_600);
+    assert_eq!(story.pass(), look);
+    assert_eq!(
+        story.answer(Seen::Succeeded(Words::new())),
+        Some(Effect::Prepare { step: 1 })
+    );
+    // And back again: the next step counts from when it began.
+    story.now = at(0);
+    story.answer(Seen::Prepared(Words::new()));
+    story.answer(Seen::Absent);
+    story.answer(Seen::Accepted);
+    story.pass();
+    assert_eq!(story.answer(Seen::Going), None);
+    story.pass();
+    story.answer(Seen::Succeeded(Words::new()));
+    assert_eq!(story.end(), &End::Succeeded);
+}

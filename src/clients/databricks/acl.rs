@@ -7,6 +7,7 @@ use lockstep_core::domain::access::catalog::{current_level, join_levels, level_r
 use lockstep_core::domain::access::grant::{Principal, Privilege, Right};
 use lockstep_core::domain::plan::Change;
 use lockstep_core::domain::ports::{SystemError, SystemErrorKind};
+use lockstep_core::domain::promotion::proof::hardening::databricks as holes;
 use reqwest::Method;
 use serde::{Deserialize, Serialize};
 use serde_json::json;
@@ -44,6 +45,9 @@ struct Held {
     permission_level: String,
     #[serde(default)]
     inherited: bool,
+    /// Where from, as `/directories/7`.
+    #[serde(default)]
+    inherited_from_object: Vec<String>,
 }
 
 /// Lists that only name `admins` keep them: the root of all directories, the use of tokens and passwords, and the
@@ -92,6 +96,22 @@ impl Acl {
             }
         }
         levels
+    }
+
+    /// Everything that anybody holds, inherited or not.
+    pub fn held(&self, kind: &str, people: &People) -> BTreeSet<holes::Held> {
+        let mut all = BTreeSet::new();
+        for Entry { who, all_permissions } in &self.entries {
+            let Some(principal) = who.principal(people) else {
+                continue;
+            };
+            all.extend(all_permissions.iter().map(|held| holes::Held {
+                who: Some(principal.clone()),
+                what: current_level(kind, &held.permission_level).to_owned(),
+                from: held.inherited_from_object.first().cloned(),
+            }));
+        }
+        all
     }
 
     /// Direct rows, and those among their principals who are never taken away.

@@ -8,10 +8,11 @@ use lockstep_core::domain::access::grant::{Principal, Right, System, Target};
 use lockstep_core::domain::access::observed::Observed;
 use lockstep_core::domain::ports::SystemError;
 
-use super::acl::Object;
+use super::acl::{Acl, Object};
 use super::catalog::Securable;
 use super::names::ADMINS;
 use super::roles::Roles;
+use super::snapshot::Reading;
 use super::system::Inner;
 use super::workspace;
 
@@ -52,33 +53,39 @@ impl Inner {
         id: &str,
         fresh: Timestamp,
     ) -> Result<Observed, SystemError> {
-        let system = target.system();
-        let people = self.workspace.names(&system).await?;
-        let facts = self.facts().await?;
-        let (inner, owned_kind, owned_id) = (Arc::clone(self), kind.to_owned(), id.to_owned());
-        let (readers, who) = (Arc::clone(&people), Arc::clone(&facts));
-        let read = |_| async move {
-            let object = Object {
-                plane: &inner.workspace.plane,
-                people: &readers,
-                kind: &owned_kind,
-                id: &owned_id,
-                me: &who.me,
-                admin: who.admin,
-            };
-            object.read().await
-        };
-        let reading = self
-            .objects
-            .of(&target.to_string())
-            .get(fresh, &[""], read)
-            .await?;
+        let people = self.workspace.names(&target.system()).await?;
+        let reading = self.acl(target, kind, id, fresh).await?;
         let Some(acl) = reading.value.as_ref() else {
             return Ok(Observed::absent(target.clone(), reading.taken));
         };
         let (rows, mut protected) = acl.rows(kind, &people);
-        protected.insert(facts.me.clone());
+        protected.insert(self.facts().await?.me.clone());
         Ok(present(target, reading.taken, rows, protected))
+    }
+
+    /// The whole access list of an object.
+    pub async fn acl(
+        self: &Arc<Self>,
+        target: &Target,
+        kind: &str,
+        id: &str,
+        fresh: Timestamp,
+    ) -> Result<Reading<Option<Acl>>, SystemError> {
+        let people = self.workspace.names(&target.system()).await?;
+        let facts = self.facts().await?;
+        let (inner, owned_kind, owned_id) = (Arc::clone(self), kind.to_owned(), id.to_owned());
+        let read = |_| async move {
+            let object = Object {
+                plane: &inner.workspace.plane,
+                people: &people,
+                kind: &owned_kind,
+                id: &owned_id,
+                me: &facts.me,
+                admin: facts.admin,
+            };
+            object.read().await
+        };
+        self.objects.of(&target.to_string()).get(fresh, &[""], read).await
     }
 
     pub async fn observe_securable(

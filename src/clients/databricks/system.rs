@@ -1,6 +1,6 @@
 //! The adapter as others see it, and which plane answers for which system.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex};
 
 use async_trait::async_trait;
@@ -12,6 +12,7 @@ use lockstep_core::domain::access::grant::{Principal, PrincipalKind, System, Tar
 use lockstep_core::domain::access::observed::{Located, Named, Observed};
 use lockstep_core::domain::plan::Change;
 use lockstep_core::domain::ports::{AccessSystem, Applied, Clock, Permit, SystemError, SystemErrorKind};
+use lockstep_core::domain::promotion::proof::hardening::databricks::Held;
 
 use super::acl::Acl;
 use super::catalog::Grants;
@@ -56,6 +57,8 @@ pub(super) struct Inner {
     names: Readings<lookup::Names>,
     /// Numeric ids of service principals that the workspace knows, by application id: neither ever changes.
     pub numbers: Mutex<BTreeMap<String, String>>,
+    /// What nobody but promotions asks about.
+    pub holders: Readings<Option<BTreeSet<Held>>>,
 }
 
 impl DatabricksSystem {
@@ -101,6 +104,7 @@ impl DatabricksSystem {
             rules: Readings::new(Arc::clone(&clock), KEPT),
             names: Readings::new(Arc::clone(&clock), KEPT),
             numbers: Mutex::default(),
+            holders: Readings::new(Arc::clone(&clock), KEPT),
             clock,
         })))
     }

@@ -1,5 +1,7 @@
 //! Which ways around the gate are open: read once an interval and whenever somebody says that the project's
-//! configuration changed. It is only said; nothing is judged or held up by it, and nothing is written.
+//! configuration changed: in Gerrit here, in Databricks by [`databricks`]. It is only said; nothing is judged or held up by it, and nothing is written.
+
+mod databricks;
 
 use jiff::{SignedDuration, Timestamp};
 use lockstep_core::api::PromotionPolicy;
@@ -45,12 +47,24 @@ pub async fn follow(memory: &Aside, pass: Pass<'_>, configured_anew: impl Fn(Tim
     };
     let interval = aside::interval(policy);
     let (told, again) = match look(read, &rules, now, context).await {
-        Ok((hardening, ancestors)) => {
+        Ok((mut hardening, ancestors)) => {
+            let fresh = now.checked_sub(SHARED).unwrap_or(now);
+            let mut soonest = now.checked_add(interval).unwrap_or(now);
+            for declared in gathered
+                .environments
+                .iter()
+                .filter_map(|environment| environment.declared.as_ref().ok())
+            {
+                let (open, errors) = databricks::look(&declared.environment.recipe, fresh, context).await;
+                hardening.add(open);
+                let again = errors.iter().map(|error| aside::again(error, now, interval));
+                soonest = again.fold(soonest, std::cmp::min);
+            }
             let mut told = Told::default();
             told.sayings.push(hardening.saying());
             told.fields
                 .insert(FIELD.into(), json!(status(&hardening, ancestors)));
-            (told, now.checked_add(interval).unwrap_or(now))
+            (told, soonest)
         }
         Err(error) => {
             let mut told = shown_before(policy);

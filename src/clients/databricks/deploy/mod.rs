@@ -1,11 +1,13 @@
 //! What promotions do in Databricks, over the same clients and budgets as everything else of the connection: `files`
 //! puts trees into directories, `job` sets jobs and starts their runs (`jobs` and `runs` find them, `settled` and `run_state` say how
-//! they stand), `model` moves aliases, `serving` changes what endpoints serve, `witness` lists what else happened.
+//! they stand), `model` moves aliases, `serving` changes what endpoints serve, `witness` lists what else happened, `holders` who else
+//! could.
 //!
 //! Nothing here decides whether a promotion may go on, and nothing repeats a write whose outcome is unknown.
 
 mod files;
 pub(super) mod folder;
+mod holders;
 mod job;
 pub(super) mod jobs;
 mod model;
@@ -24,6 +26,7 @@ use lockstep_core::domain::ports::SystemError;
 use lockstep_core::domain::promotion::ports::deployments::{
     Deployment, Endpoints, Files, Jobs, Models, Witness,
 };
+use lockstep_core::domain::promotion::ports::holders::Holders;
 
 use super::segment;
 use super::system::{DatabricksSystem, Inner};
@@ -35,6 +38,7 @@ pub struct DatabricksDeployment {
     models: model::RegisteredModels,
     endpoints: serving::ServingEndpoints,
     witness: witness::WorkspaceWitness,
+    holders: holders::WorkspaceHolders,
 }
 
 impl DatabricksSystem {
@@ -47,6 +51,7 @@ impl DatabricksSystem {
             models: model::RegisteredModels::new(inner()),
             endpoints: serving::ServingEndpoints::new(inner()),
             witness: witness::WorkspaceWitness::new(inner()),
+            holders: holders::WorkspaceHolders::new(inner()),
         }
     }
 }
@@ -70,6 +75,10 @@ impl Deployment for DatabricksDeployment {
 
     fn witness(&self) -> &dyn Witness {
         &self.witness
+    }
+
+    fn holders(&self) -> &dyn Holders {
+        &self.holders
     }
 }
 

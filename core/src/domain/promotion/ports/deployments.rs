@@ -13,6 +13,7 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
+use super::holders::Holders;
 use crate::domain::ports::{ConnectionKey, SystemError, SystemErrorKind};
 use crate::domain::promotion::code::tree::TreeEntry;
 use crate::domain::promotion::gate::evidence::{ChangeNumber, CommitId, TreeId};
@@ -350,6 +351,7 @@ pub trait Deployment: Send + Sync {
     fn models(&self) -> &dyn Models;
     fn endpoints(&self) -> &dyn Endpoints;
     fn witness(&self) -> &dyn Witness;
+    fn holders(&self) -> &dyn Holders;
 }
 
 /// Opens deployments. They share clients and budgets with everything else of their connection.

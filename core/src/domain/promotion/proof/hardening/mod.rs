@@ -1,8 +1,10 @@
 //! Ways around the gate that are open, each with what closes it: what the gate refuses afterwards is better not possible
 //! at all. Nothing is judged by it. What could not be read is said, and never taken for closed.
 //!
-//! [`rights`] says who holds a right on a ref, [`gerrit`] has one check for every hole there.
+//! [`rights`] says who holds a right on a ref, [`gerrit`] has one check for every hole there, [`databricks`] one rule for
+//! every kind of thing there.
 
+pub mod databricks;
 pub mod gerrit;
 pub mod rights;
 
@@ -29,6 +31,13 @@ pub enum HoleKind {
     OverridableRequirement,
     RedefinableRequirement,
     WholeTopics,
+    AdministeredWorkspace,
+    UsableIdentity,
+    IdentityCredentials,
+    WritableCode,
+    EditableJob,
+    EditableEndpoint,
+    OwnedModel,
 }
 
 /// One way around the gate.
