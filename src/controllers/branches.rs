@@ -120,9 +120,8 @@ impl Branches {
         })?;
         let slot = slot(&self.histories, &(connection.clone(), on.clone()));
         let mut slot = slot.lock().await;
-        let before = slot
-            .as_ref()
-            .filter(|history| history.tip == *tip && history.known == *known);
+        let same = slot.as_ref().filter(|history| history.known == *known);
+        let before = same.filter(|history| history.tip == *tip);
         if let Some(history) = before.filter(|history| history.says_enough(tips)) {
             return Ok(history.clone());
         }
@@ -134,10 +133,15 @@ impl Branches {
                 repository.history(tip, known).await?
             }
         };
-        let commits = graph.keys().cloned().collect();
+        // Of which change a commit is the merged revision never changes: a branch that grows costs what is new on it.
+        let mut merged = same.map_or_else(BTreeMap::new, |history| history.merged.clone());
+        merged.retain(|commit, _| graph.contains_key(commit));
+        let unasked = graph.keys().filter(|commit| !merged.contains_key(*commit));
+        let unasked = unasked.cloned().collect();
+        merged.extend(review.system().changes_of(on, &unasked).await?);
         let history = Arc::new(History {
             tip: tip.clone(),
-            merged: review.system().changes_of(on, &commits).await?,
+            merged,
             graph,
             watermark: tips.watermark,
             first: before.map_or(tips.taken, |history| history.first),

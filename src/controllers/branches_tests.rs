@@ -3,18 +3,24 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use async_trait::async_trait;
 use lockstep_core::domain::ports::ConnectionKind;
 use lockstep_core::domain::promotion::gate::GerritVersion;
-use lockstep_core::domain::promotion::gate::evidence::LabelDefinition;
+use lockstep_core::domain::promotion::gate::evidence::{LabelDefinition, PatchId, TreeId};
 use lockstep_core::domain::promotion::ports::configuration::{Configuring, DefinedLabel, LabelChanges};
 use lockstep_core::domain::promotion::ports::reviews::{
     ChangeName, ChangeRef, Ground, Inquiry, Lineage, Listed, Remote, Repository, RequirementChanges,
-    Requirements, ReviewSystem, Saying, Written,
+    Requirements, ReviewSystem, Saying, TreeEntry, Written,
 };
 
 use super::*;
 
-/// A Gerrit in which nothing merges, that counts how often somebody looks where branches stand.
+/// A Gerrit in which nothing merges while somebody looks, and that counts how often somebody does.
 #[derive(Default)]
-struct Quiet(AtomicUsize);
+struct Quiet {
+    looks: AtomicUsize,
+    /// The one branch, from its first commit on, each the merged revision of a change.
+    branch: Vec<CommitId>,
+    /// Of which commits the changes were asked for, call by call.
+    asked: Mutex<Vec<BTreeSet<CommitId>>>,
+}
 
 fn unasked<T>() -> Result<T, SystemError> {
     Err(SystemError::new(
@@ -36,7 +42,7 @@ impl ReviewSystem for Quiet {
         })
     }
     async fn tips(&self, _: &BTreeSet<Watched>) -> Result<BTreeMap<Watched, CommitId>, SystemError> {
-        self.0.fetch_add(1, Ordering::SeqCst);
+        self.looks.fetch_add(1, Ordering::SeqCst);
         Ok(BTreeMap::new())
     }
     async fn commits(
@@ -50,9 +56,15 @@ impl ReviewSystem for Quiet {
     async fn changes_of(
         &self,
         _: &Watched,
-        _: &BTreeSet<CommitId>,
+        commits: &BTreeSet<CommitId>,
     ) -> Result<BTreeMap<CommitId, ChangeNumber>, SystemError> {
-        unasked()
+        self.asked.lock().unwrap().push(commits.clone());
+        let changes = self
+            .branch
+            .iter()
+            .zip(1..)
+            .map(|(commit, number)| (commit.clone(), ChangeNumber(number)));
+        Ok(changes.filter(|(commit, _)| commits.contains(commit)).collect())
     }
     async fn find(&self, _: &ChangeName) -> Result<Vec<Listed>, SystemError> {
         unasked()
@@ -100,7 +112,51 @@ impl Review for Quiet {
         self
     }
     fn repository(&self, _: &Watched) -> Arc<dyn Repository> {
-        unreachable!("nobody should read a branch")
+        Arc::new(Line(self.branch.clone()))
+    }
+}
+
+/// Commits, each on top of the one before.
+struct Line(Vec<CommitId>);
+
+#[async_trait]
+impl Repository for Line {
+    async fn fetch(&self, _: &CommitId) -> Result<(), SystemError> {
+        Ok(())
+    }
+    async fn history(
+        &self,
+        _: &CommitId,
+        known: &BTreeSet<CommitId>,
+    ) -> Result<BTreeMap<CommitId, Commit>, SystemError> {
+        let begins = self.0.iter().rposition(|commit| known.contains(commit));
+        let steps = self.0[begins.unwrap()..].windows(2);
+        Ok(steps.map(|pair| (pair[1].clone(), on_top_of(&pair[0]))).collect())
+    }
+    async fn tree(&self, _: &CommitId) -> Result<TreeId, SystemError> {
+        unasked()
+    }
+    async fn patch(&self, _: &CommitId) -> Result<Option<PatchId>, SystemError> {
+        unasked()
+    }
+    async fn paths(&self, _: &CommitId) -> Result<BTreeSet<String>, SystemError> {
+        unasked()
+    }
+    async fn files(&self, _: &CommitId) -> Result<Vec<TreeEntry>, SystemError> {
+        unasked()
+    }
+    async fn content(&self, _: &TreeEntry, _: u64) -> Result<Vec<u8>, SystemError> {
+        unasked()
+    }
+}
+
+fn on_top_of(parent: &CommitId) -> Commit {
+    Commit {
+        parents: vec![parent.clone()],
+        tree: TreeId("t".into()),
+        automatic_merge: None,
+        reverts: None,
+        hands: BTreeSet::new(),
     }
 }
 
@@ -138,7 +194,7 @@ async fn after_a_hint_tips_are_read_again_however_old_a_reading_somebody_accepts
             .tips(&key, &gerrit, &BTreeSet::new(), old, old, second(now))
             .await;
         assert!(tips.unwrap().taken <= second(now));
-        gerrit.0.load(Ordering::SeqCst)
+        gerrit.looks.load(Ordering::SeqCst)
     };
     assert_eq!((looks(10).await, looks(11).await), (1, 1));
     for hint in [config(), Hint::Group { uuid: "u".into() }] {
@@ -197,13 +253,7 @@ async fn of_all_who_ask_about_a_change_one_reads() {
 #[test]
 fn what_no_change_accounts_for_is_asked_for_again_as_long_as_the_index_may_be_behind() {
     let (base, tip) = (CommitId("base".into()), CommitId("tip".into()));
-    let node = Commit {
-        parents: vec![base.clone()],
-        tree: lockstep_core::domain::promotion::gate::evidence::TreeId("t".into()),
-        automatic_merge: None,
-        reverts: None,
-        hands: BTreeSet::new(),
-    };
+    let node = on_top_of(&base);
     let says = |merged: bool, asked: i64, taken: i64, watermark: i64| {
         let history = History {
             tip: tip.clone(),
@@ -232,4 +282,45 @@ fn what_no_change_accounts_for_is_asked_for_again_as_long_as_the_index_may_be_be
     );
     assert!(says(false, 32, 60, 5), "it had its time");
     assert!(!says(false, 32, 60, 6), "something merged since");
+}
+
+#[tokio::test]
+async fn a_branch_that_grows_is_asked_about_for_what_is_new_on_it() {
+    let (branches, key) = (Branches::default(), connection("gerrit"));
+    let on = Watched {
+        project: "ml/fraud".into(),
+        branch: "prod".into(),
+    };
+    let commit = |number: usize| CommitId(format!("c{number}"));
+    let mut gerrit = Quiet {
+        branch: vec![commit(0), commit(1)],
+        ..Quiet::default()
+    };
+    let mut changes = 0;
+    let mut look = async |gerrit: &Quiet, known: &CommitId| {
+        let tip = gerrit.branch.last().unwrap().clone();
+        changes += 1;
+        let tips = Tips {
+            taken: second(changes),
+            tips: [(on.clone(), tip)].into(),
+            watermark: second(changes),
+            watched: [on.clone()].into(),
+        };
+        let known = [known.clone()].into();
+        let history = branches.history(&key, gerrit, &on, &tips, &known).await.unwrap();
+        history.merged.len()
+    };
+    assert_eq!(look(&gerrit, &commit(0)).await, 1);
+    for number in 2..5 {
+        gerrit.branch.push(commit(number));
+        assert_eq!(
+            look(&gerrit, &commit(0)).await,
+            number,
+            "what was asked before still counts"
+        );
+    }
+    assert_eq!(look(&gerrit, &commit(3)).await, 1, "from another beginning");
+    let asked = gerrit.asked.into_inner().unwrap();
+    let one_by_one = [1, 2, 3, 4, 4].map(|number| BTreeSet::from([commit(number)]));
+    assert_eq!(asked, one_by_one);
 }

@@ -87,12 +87,13 @@ pub enum Found {
 
 /// Reads what a promotion keeps.
 pub fn read(status: Option<&api::PromotionStatus>) -> Found {
-    let Some(machine) = status.and_then(|status| status.machine.clone()) else {
+    let Some(machine) = status.and_then(|status| status.machine.as_ref()) else {
         return Found::Nothing;
     };
-    let course = status.and_then(|status| status.taken.clone());
-    let read = serde_json::from_value(machine)
-        .and_then(|kept| Ok((kept, course.map(serde_json::from_value).transpose()?)));
+    let course = status.and_then(|status| status.taken.as_ref());
+    // Read where they stand: of a crowd each reads what all others keep.
+    let read =
+        Kept::deserialize(machine).and_then(|kept| Ok((kept, course.map(Course::deserialize).transpose()?)));
     match read {
         Ok(kept) => Found::Kept(Box::new(kept)),
         Err(error) => Found::Unreadable(error.to_string()),

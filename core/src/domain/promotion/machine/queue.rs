@@ -197,11 +197,13 @@ impl Environment {
                 Want::Deploy(place) => Some((place, name, contender)),
                 Want::Rollback => None,
             });
-        let eligible = deploys.filter(|(place, name, contender)| {
+        // Once for all: a crowd that asked each other one by one would take its own square.
+        let newest = newest(contenders).map(|(place, _)| place);
+        let eligible = deploys.filter(|(place, _, contender)| {
             contender.waits()
                 && contender.gate == Gate::Passes
                 && (!self.has_passed(*place) || !guards.hold(Guard::NoneOlder))
-                && (newer(name, *place, contenders).is_none() || !guards.hold(Guard::NewestFirst))
+                && (newest.is_none_or(|newest| newest <= *place) || !guards.hold(Guard::NewestFirst))
         });
         // A machine without the rule would serve in the order of arrival.
         let chosen = if guards.hold(Guard::NewestFirst) {
@@ -257,19 +259,24 @@ impl Environment {
             let reached = reached.filter(|reached| place <= reached.place && reached.promotion != *name);
             reached.map(|reached| reached.promotion.clone())
         };
-        newer(name, place, contenders).cloned().or_else(passed)
+        newer(place, contenders).cloned().or_else(passed)
     }
 }
 
-/// Who takes this one's place: the newest that is newer and may still run, or did.
-fn newer<'a>(name: &PromotionName, place: Place, contenders: &'a Contenders) -> Option<&'a PromotionName> {
+/// Who takes the place of everything that is older: the newest that may still run, or did.
+fn newest(contenders: &Contenders) -> Option<(Place, &PromotionName)> {
     contenders
         .iter()
-        .filter(|(other, contender)| *other != name && contender.is_viable())
-        .filter_map(|(other, contender)| match contender.want {
-            Want::Deploy(theirs) if theirs > place => Some((theirs, other)),
-            _ => None,
+        .filter(|(_, contender)| contender.is_viable())
+        .filter_map(|(name, contender)| match contender.want {
+            Want::Deploy(place) => Some((place, name)),
+            Want::Rollback => None,
         })
         .max()
-        .map(|(_, other)| other)
+}
+
+/// Who takes the place of what stands here.
+fn newer(place: Place, contenders: &Contenders) -> Option<&PromotionName> {
+    let (_, name) = newest(contenders).filter(|(theirs, _)| *theirs > place)?;
+    Some(name)
 }
