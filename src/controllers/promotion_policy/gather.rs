@@ -33,6 +33,8 @@ const PATHS: &str = "paths";
 
 /// Everything that a pass knows.
 pub struct Gathered {
+    /// When the pass began.
+    pub begun: Timestamp,
     pub policy: Result<Policy, Problem>,
     /// By name, in the policy's order.
     pub environments: Vec<Environment>,
@@ -84,6 +86,7 @@ pub async fn gather(
     context: &Context,
 ) -> Gathered {
     let mut gathered = Gathered {
+        begun: context.clock.now(),
         policy: reading::whole(object),
         environments: Vec::new(),
         rules,
@@ -235,7 +238,8 @@ async fn look(looking: &Looking<'_>, gathered: &mut Gathered) -> Result<(), Syst
         review,
         context,
     } = *looking;
-    let now = context.clock.now();
+    // However long it took to come here, the next pass finds this reading as old as a poll.
+    let now = gathered.begun;
     if gathered.rules.is_none() {
         match rules::read(policy, &object.spec.gate, review, context).await? {
             Meaning::Rules(rules) => gathered.rules = Some(Arc::new(rules)),

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use lockstep_core::api::condition::{ConditionType, Reason};
 use lockstep_core::api::promotion_policy::{EnvironmentStatus, PendingPlan, PlanSubject};
 use lockstep_core::api::reference::Mode;
@@ -82,7 +82,7 @@ pub async fn report(
         return Next::After(Duration::from_mins(1));
     }
     match most_urgent(gathered.errors.iter().map(SystemError::class)) {
-        None => Next::After(poll),
+        None => Next::After(rest(poll, now.duration_since(gathered.begun))),
         Some(ErrorClass::RetrySoon) => Next::Backoff,
         Some(ErrorClass::RetryAt(at)) => {
             Next::After(Duration::try_from(at.duration_since(now)).unwrap_or(poll))
@@ -91,6 +91,12 @@ pub async fn report(
         Some(ErrorClass::WaitForChange) if !was_followed(policy) => Next::Backoff,
         Some(ErrorClass::WaitForChange | ErrorClass::WaitSlow) => Next::After(Duration::from_mins(1)),
     }
+}
+
+/// What is left of a poll after a pass; at least half of it, so that a slow system is not asked all the time.
+fn rest(poll: Duration, taken: SignedDuration) -> Duration {
+    let taken = Duration::try_from(taken).unwrap_or_default();
+    poll.saturating_sub(taken).max(poll / 2)
 }
 
 /// Whether the names of its gate ever meant something.
@@ -240,5 +246,17 @@ async fn note(policy: &PromotionPolicy, sayings: &[Saying], context: &Context) {
             };
             context.cluster.note(&key(policy), note).await;
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_pass_is_part_of_the_poll_and_a_slow_one_leaves_a_pause() {
+        let rest = |taken| rest(Duration::from_secs(2), SignedDuration::from_millis(taken)).as_millis();
+        assert_eq!([0, 300, 1_000, 9_000].map(rest), [2_000, 1_700, 1_000, 1_000]);
+        assert_eq!(rest(-500), 2_000, "a clock that went back");
     }
 }
