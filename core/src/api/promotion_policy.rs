@@ -290,7 +290,7 @@ pub struct Requirement {
 pub struct History {
     /// Ended Promotion objects of each environment; unset: 50.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(range(min = 1, max = 500))]
+    #[schemars(range(min = 1, max = 1000))]
     pub keep: Option<i32>,
     /// Directories of code of each environment; unset: 5.
     #[serde(default, skip_serializing_if = "Option::is_none")]
