@@ -68,49 +68,5 @@ async fn read(
         });
         seen.insert(thing, sight);
     }
-    Ok((ourselves, seen)) => {
-            let hardening = open(&Ground {
-                place: &place,
-                ourselves: &ourselves,
-                run_as: &recipe.run_as,
-                seen: &seen,
-            });
-            (hardening, errors)
-        }
-        Err(error) => {
-            let unseen = Unseen::new(format!("rights in {place}"), error.to_string());
-            let hardening = Hardening {
-                unseen: vec![unseen],
-                ..Hardening::default()
-            };
-            (hardening, vec![error])
-        }
-    }
-}
-
-fn place(connection: &ConnectionKey) -> String {
-    format!("{}/{}", connection.namespace, connection.name)
-}
-
-type Seen = (Principal, BTreeMap<Thing, Sight>);
-
-async fn read(
-    recipe: &Recipe,
-    fresh: Timestamp,
-    context: &Context,
-    errors: &mut Vec<SystemError>,
-) -> Result<Seen, SystemError> {
-    let deployment = context.deployments.open(&recipe.databricks).await?;
-    let holders = deployment.holders();
-    let ourselves = holders.ourselves().await?;
-    let mut seen = BTreeMap::new();
-    for thing in things(recipe) {
-        let sight = holders.of(&thing, fresh).await.map_err(|error| {
-            let why = error.to_string();
-            errors.push(error);
-            why
-        });
-        seen.insert(thing, sight);
-    }
     Ok((ourselves, seen))
 }
