@@ -8,7 +8,7 @@ use lockstep_core::api::service_credential::StoreRow;
 use lockstep_core::api::{FINALIZER, ServiceCredential};
 use lockstep_core::domain::ports::{Entry, Event, KeepError, SystemError};
 use lockstep_core::domain::rotation::fact::CredentialFact;
-use lockstep_core::domain::rotation::machine::state::{Rotation, StoreName};
+use lockstep_core::domain::rotation::machine::state::{Generation, Rotation, StoreName};
 use lockstep_core::domain::rotation::machine::{Effect, Seen, next};
 use lockstep_core::domain::rotation::ports::issuers::{Issuer, Listed};
 use lockstep_core::domain::rotation::rows;
@@ -258,7 +258,7 @@ impl<'a> Keeping<'a> {
     /// Writes the state down, and what is about to be done.
     async fn keep(&mut self, rotation: &Rotation, effect: Option<&Effect>) -> Result<(), KeepError> {
         let object = key(self.credential);
-        let live = rotation.generations.iter().any(|one| one.may_live());
+        let live = rotation.generations.iter().any(Generation::may_live);
         if live && !self.holds {
             self.context.cluster.add_finalizer(&object, FINALIZER).await?;
             self.holds = true;
