@@ -214,8 +214,8 @@ fn named<'a>(rendered: &'a [Value], kind: &str, name: &str) -> Vec<&'a Value> {
 
 #[test]
 fn secrets_are_written_only_where_somebody_said_so() {
-    let Some(helm) = helm() else { return };
     const ROLE: &str = "lockstep-system-lockstep-rotation";
+    let Some(helm) = helm() else { return };
     let operator = json!([{"kind": "ServiceAccount", "name": "lockstep", "namespace": "lockstep-system"}]);
     for (values, expected) in [
         (vec![], vec![]),

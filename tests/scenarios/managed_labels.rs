@@ -83,7 +83,7 @@ async fn a_label_that_the_project_does_not_have_is_made_counts_and_goes_with_the
     let votes: Vec<&String> = label["values"].as_object().unwrap().keys().collect();
     assert_eq!(votes.len(), 3, "{votes:?}");
     team.let_leads_vote().await;
-    let said = lockstep(&team.stack, &["doctor", "-n", &team.prefix, "-o", "json"], "");
+    let said = lockstep(team.stack, &["doctor", "-n", &team.prefix, "-o", "json"], "");
     let said: Value = serde_json::from_slice(&said.stdout).unwrap();
     let checks = said["checks"].as_array().unwrap();
     let policy = checks.iter().find(|check| check["area"] == "policies").unwrap();

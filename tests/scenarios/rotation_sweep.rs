@@ -53,7 +53,7 @@ async fn story(operator: &mut Operator, kill_at: Option<usize>, tally: &mut Tall
         killed: 0,
         tally,
     };
-    telling.tell().await;
+    Box::pin(telling.tell()).await;
     let Telling {
         gate,
         operator,
@@ -125,7 +125,7 @@ impl Telling<'_> {
 
     /// Another generation than this one is current, and works from both stores.
     async fn current(team: &Team, not: Option<u64>) {
-        becomes("the next generation is current everywhere", true, || async {
+        let looks = becomes("the next generation is current everywhere", true, || async {
             let found = team.all::<ServiceCredential>().get("ci").await.unwrap();
             let status = found.status.unwrap_or_default();
             let (one, other) = (team.held("ci").await, team.held("other").await);
@@ -134,8 +134,8 @@ impl Telling<'_> {
             };
             let both = one["token"] == other["token"] && team.gerrit_lets_in(&one["token"]).await;
             status.current.is_some() && status.current != not && both
-        })
-        .await;
+        });
+        Box::pin(looks).await;
     }
 
     async fn only_one_lives(team: &Team) {

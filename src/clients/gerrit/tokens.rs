@@ -265,7 +265,7 @@ mod tests {
         };
         let ours = listed("lockstep-abc-3", Some("2026-11-23 20:03:41.769000000"));
         assert_eq!(ours.label.map(|label| label.generation), Some(3));
-        let expires = ours.expires.map(|at| at.as_second());
+        let expires = ours.expires.map(jiff::Timestamp::as_second);
         assert_eq!(expires, Some(1_795_464_221));
         let other = listed("initialToken", None);
         assert_eq!((other.label, other.expires), (None, None));
