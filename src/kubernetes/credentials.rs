@@ -11,7 +11,7 @@ use kube::api::{Patch, PatchParams};
 use kube::{Api, Resource};
 use lockstep_core::api::reference::ConnectionRef;
 use lockstep_core::api::service_credential::{CredentialIssuer, CredentialTarget, Restarted, RestartedKind};
-use lockstep_core::api::{COMPROMISED, CredentialStore, ROTATE, ServiceCredential};
+use lockstep_core::api::{COMPROMISED, CredentialStore, ROTATE, STARTED_FOR, ServiceCredential};
 use lockstep_core::domain::ports::{SystemError, SystemErrorKind};
 use lockstep_core::domain::rotation::claims;
 use lockstep_core::domain::rotation::ports::objects::Credentials;
@@ -25,8 +25,6 @@ use super::index::Word;
 use super::name::{KindName, Name, Subject};
 use super::store::{Wiring, object, undecodable};
 
-/// Annotation of a pod template: which value its pods were started for.
-const STARTED_FOR: &str = "lockstep.dev/started-for";
 /// Field manager of it.
 const STARTER: &str = "lockstep/restart";
 /// Longest time a request may take. Well below what is left of a lease at its worst.

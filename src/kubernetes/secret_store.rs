@@ -12,16 +12,12 @@ use k8s_openapi::api::core::v1::Secret;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use kube::api::{DeleteParams, PostParams, Preconditions};
 use kube::{Api, Client};
-use lockstep_core::api::ADOPT;
+use lockstep_core::api::{ADOPT, CREDENTIAL, OWNER};
 use lockstep_core::domain::ports::{Permit, SystemError, SystemErrorKind};
 use lockstep_core::domain::rotation::ports::stores::{Contents, Entry, Owned, Owner, Store};
 use lockstep_core::domain::rotation::value::{Fields, Value};
 use tokio::time::timeout;
 
-/// Annotation on a Secret of ours: uid of the ServiceCredential that writes it.
-const OWNER: &str = "lockstep.dev/owner";
-/// Label on a Secret of ours: name of that.
-const CREDENTIAL: &str = "lockstep.dev/credential";
 const MANAGED_BY: &str = "app.kubernetes.io/managed-by";
 const US: &str = "lockstep";
 /// Before the keys of the last value.
@@ -84,7 +80,7 @@ impl SecretStore {
         match timeout(DEADLINE, call).await {
             Ok(Ok(answer)) => Ok(Some(answer)),
             Ok(Err(kube::Error::Api(status))) => match status.code {
-                404 if status.reason == "NotFound" && verb != "created" => Ok(None),
+                404 if status.is_not_found() && verb != "created" => Ok(None),
                 403 => Err(self.fail(
                     SystemErrorKind::Forbidden,
                     &format!(

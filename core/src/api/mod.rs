@@ -58,6 +58,13 @@ pub const ROTATE: &str = "lockstep.dev/rotate";
 /// Annotation on a ServiceCredential: numbers of generations that others know, with commas between them. They are revoked
 /// first, whatever that breaks.
 pub const COMPROMISED: &str = "lockstep.dev/compromised";
+/// On an entry of a store that is ours, an annotation or what the store has in its place: uid of the ServiceCredential that
+/// writes it.
+pub const OWNER: &str = "lockstep.dev/owner";
+/// Beside it: the name of that.
+pub const CREDENTIAL: &str = "lockstep.dev/credential";
+/// Annotation of a pod template: which value its pods were started for.
+pub const STARTED_FOR: &str = "lockstep.dev/started-for";
 /// Annotation on a Secret that Lockstep did not make: the ServiceCredential of its namespace that may take it over.
 pub const ADOPT: &str = "lockstep.dev/adopt";
 /// Label on a Promotion that the operator or the command line made: the name of its policy.

@@ -9,6 +9,9 @@ use serde::{Deserialize, Serialize};
 
 use super::credential_shapes as shapes;
 
+/// The state of a generation that is to be revoked.
+pub const REVOKING: &str = "Revoking";
+
 /// What the last passes saw and did.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]

@@ -10,6 +10,7 @@ use aws_config::SdkConfig;
 use aws_sdk_secretsmanager::Client;
 use aws_sdk_secretsmanager::types::Tag;
 use lockstep_core::api::ADOPT;
+use lockstep_core::api::{CREDENTIAL, OWNER};
 use lockstep_core::domain::ports::{SystemError, SystemErrorKind};
 use lockstep_core::domain::rotation::ports::stores::{Contents, Entry, Owned, Owner, Store};
 use lockstep_core::domain::rotation::value::{Fields, Value};
@@ -19,10 +20,6 @@ use super::refusal;
 const CURRENT: &str = "AWSCURRENT";
 /// Where a version waits until it is current.
 const PENDING: &str = "LOCKSTEP_PENDING";
-/// Tag: uid of the ServiceCredential that writes there.
-const OWNER: &str = "lockstep.dev/owner";
-/// Tag: namespace and name of that.
-const CREDENTIAL: &str = "lockstep.dev/credential";
 /// Stands in a version for the owner of a secret that has none.
 const NOBODY: &str = "-";
 /// Longest value of a tag.

@@ -9,16 +9,13 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use lockstep_core::api::ADOPT;
+use lockstep_core::api::{CREDENTIAL, OWNER};
 use lockstep_core::domain::ports::{SystemError, SystemErrorKind};
 use lockstep_core::domain::rotation::ports::stores::{Contents, Entry, Owned, Owner, Store};
 use lockstep_core::domain::rotation::value::{Fields, Value};
 
 use super::kv::{Engine, Labels};
 
-/// Key of the custom metadata: uid of the ServiceCredential that writes there.
-const OWNER: &str = "lockstep.dev/owner";
-/// Key of the custom metadata: namespace and name of that.
-const CREDENTIAL: &str = "lockstep.dev/credential";
 /// Stands in a version for the owner of a path that has none.
 const NOBODY: &str = "-";
 

@@ -6,7 +6,9 @@ use std::collections::BTreeSet;
 use super::machine::state::{
     Blocked, CredentialId, Fingerprint, Generation, GenerationState, Known, Rotation, Why,
 };
-use crate::api::service_credential_status::{BlockedStatus, GenerationRow, ServiceCredentialStatus};
+use crate::api::service_credential_status::{
+    BlockedStatus, GenerationRow, REVOKING, ServiceCredentialStatus,
+};
 
 /// Generations that are gone and still shown.
 const GONE: usize = 10;
@@ -135,7 +137,7 @@ fn row(one: &Generation) -> GenerationRow {
         GenerationState::Revoking { why, asked } => {
             row.why = word(*why);
             row.asked = *asked;
-            "Revoking"
+            REVOKING
         }
         GenerationState::Revoked(why) => {
             row.why = word(*why);
@@ -170,7 +172,7 @@ fn generation(row: &GenerationRow) -> Result<Generation, BadRow> {
         "Draining" => GenerationState::Draining {
             until: row.until.ok_or_else(|| missing("until"))?,
         },
-        "Revoking" => GenerationState::Revoking {
+        REVOKING => GenerationState::Revoking {
             why: why()?,
             asked: row.asked,
         },
