@@ -34,6 +34,11 @@ class Installation:
         self.version = _version(pom)
         self._step = step
         self.directory = cache.entry(f"gerrit-{self.version}", [pom, SOURCE / "GerritMain.java"], self._make)
+        # Gerrit's own archive has such a resource and the jars have not: without it every request writes hundreds of
+        # lines of what only Gerrit's authors want to know, gigabytes in an hour.
+        levels = self.directory / "classes" / "log4j.properties"
+        if not levels.exists():
+            levels.write_text("log4j.rootLogger=INFO\n")
 
     def command(self, program: str, site: Path, *more: str, archive: str | None = None) -> list[str]:
         """The command line of a Gerrit program; `archive` is a JVM option for class data sharing."""
