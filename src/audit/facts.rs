@@ -7,175 +7,25 @@ use std::collections::btree_map::{BTreeMap, Entry};
 use std::path::Path;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use jiff::Timestamp;
 use lockstep_core::api::service_credential_status::GenerationRow;
-use lockstep_core::domain::ports::{self, KeepError, NEWEST, ObjectKey};
+use lockstep_core::domain::ports::{KeepError, NEWEST, ObjectKey};
 use lockstep_core::domain::promotion::gate::evidence::CommitId;
 use lockstep_core::domain::promotion::gate::range::{Acceptance, BaselineKey};
 use lockstep_core::domain::promotion::machine::attempt::{IdempotencyToken, PromotionName};
 use lockstep_core::domain::promotion::machine::queue::Environment;
 use lockstep_core::domain::promotion::machine::rollback::Recorded;
 use lockstep_core::domain::promotion::proof::explanation::Acted;
-use lockstep_core::domain::promotion::proof::fact::{GateFact, PromotionFact};
+use lockstep_core::domain::promotion::proof::fact::GateFact;
 use lockstep_core::domain::promotion::proof::ledger::Ledger;
 use lockstep_core::domain::rotation::fact::CredentialFact;
-use serde::de::IgnoredAny;
-use serde::{Deserialize, Deserializer};
-use serde_json::{Value, json};
+use serde_json::Value;
 use tokio::sync::OnceCell;
 
 use super::fold::read;
 use super::line::{LineHash, Place};
 use super::segments::{line_at, segment};
+use super::told::{Announced, Policy, Promoted, Telling, TellingEntry, Told, Whole, Whose};
 use super::trail::Trail;
-
-/// What an entry says that is folded.
-#[derive(Clone, Debug)]
-pub(super) enum Told {
-    Promotion(Box<Promoted>),
-    Credential(CredentialFact),
-}
-
-impl Told {
-    /// `None`: nothing of it is folded.
-    pub(super) fn of(entry: &ports::Entry) -> Option<Self> {
-        let promotion = entry.promotion.as_ref();
-        let promotion = promotion.map(|fact| Self::Promotion(Box::new(fact.into())));
-        promotion.or_else(|| entry.credential.clone().map(Self::Credential))
-    }
-}
-
-/// As much of a fact as is folded. A version that knows less than the one that wrote the rest can still read it.
-#[derive(Clone, Debug, Deserialize)]
-#[serde(rename_all = "camelCase")]
-pub(super) struct Promoted {
-    policy: Policy,
-    environment: String,
-    /// Whether a promotion stands there that can be gone back to.
-    #[serde(default, deserialize_with = "is_there")]
-    recorded: bool,
-    #[serde(default)]
-    environment_state: Option<Environment>,
-    #[serde(default)]
-    baseline: Option<(BaselineKey, CommitId)>,
-    #[serde(default)]
-    accepted: BTreeMap<CommitId, Acceptance>,
-    /// Read when it is asked for.
-    #[serde(default)]
-    gate: Option<Value>,
-    #[serde(default)]
-    step: Option<Announced>,
-    #[serde(default, deserialize_with = "is_there")]
-    ended: bool,
-    #[serde(default)]
-    ledger: Option<Ledger>,
-}
-
-#[derive(Clone, Debug, Deserialize)]
-struct Policy {
-    name: String,
-    uid: String,
-}
-
-/// A try of a step.
-#[derive(Clone, Debug, Deserialize)]
-struct Announced {
-    token: IdempotencyToken,
-}
-
-fn is_there<'de, D: Deserializer<'de>>(deserializer: D) -> Result<bool, D::Error> {
-    Option::<IgnoredAny>::deserialize(deserializer).map(|found| found.is_some())
-}
-
-/// Whose entry it is, and of when.
-#[derive(Clone, Debug)]
-pub(super) struct Whose {
-    namespace: String,
-    name: String,
-    uid: String,
-    time: Timestamp,
-}
-
-impl From<&ports::Entry> for Whose {
-    fn from(entry: &ports::Entry) -> Self {
-        Self {
-            namespace: entry.object.namespace.clone(),
-            name: entry.object.name.clone(),
-            uid: entry.object.uid.clone(),
-            time: entry.time,
-        }
-    }
-}
-
-impl From<&PromotionFact> for Promoted {
-    fn from(fact: &PromotionFact) -> Self {
-        let PromotionFact {
-            policy,
-            environment,
-            change: _,
-            revision: _,
-            verdict: _,
-            step,
-            ended,
-            recorded,
-            environment_state,
-            baseline,
-            accepted,
-            gate,
-            ledger,
-        } = fact;
-        Self {
-            policy: Policy {
-                name: policy.name.clone(),
-                uid: policy.uid.clone(),
-            },
-            environment: environment.clone(),
-            recorded: recorded.is_some(),
-            environment_state: environment_state.clone(),
-            baseline: baseline.clone(),
-            accepted: accepted.clone(),
-            // Plain values: serialising them cannot fail.
-            gate: gate.as_ref().map(|gate| json!(gate)),
-            step: step.as_ref().map(|step| Announced {
-                token: step.token.clone(),
-            }),
-            ended: ended.is_some(),
-            ledger: ledger.clone(),
-        }
-    }
-}
-
-/// A line as far as it is folded.
-#[derive(Deserialize)]
-struct Telling {
-    entry: TellingEntry,
-}
-
-#[derive(Deserialize)]
-struct TellingEntry {
-    time: Timestamp,
-    object: ObjectKey,
-    #[serde(default)]
-    promotion: Option<Promoted>,
-    #[serde(default)]
-    credential: Option<CredentialFact>,
-}
-
-/// A line from which a promotion is read back.
-#[derive(Deserialize)]
-struct Whole {
-    entry: WholeEntry,
-}
-
-#[derive(Deserialize)]
-struct WholeEntry {
-    promotion: WholeFact,
-}
-
-#[derive(Deserialize)]
-struct WholeFact {
-    recorded: Recorded,
-}
 
 /// Policy uid and environment.
 pub(super) type Where = (String, String);

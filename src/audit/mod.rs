@@ -19,6 +19,7 @@ mod heard;
 mod line;
 pub mod record;
 mod segments;
+mod told;
 mod trail;
 mod writer;
 

@@ -19,10 +19,11 @@ use lockstep_core::domain::promotion::proof::ledger::Ledger;
 use tokio::sync::mpsc::Sender;
 use tokio::sync::oneshot;
 
-use super::facts::{self, Facts, Told};
+use super::facts::Facts;
 use super::fold::{Whose, inventories};
 use super::heard::{Heard, gaining};
 use super::segments::{Directory, OpenError, Recovered};
+use super::told::{self, Told};
 use super::writer::{Append, start};
 
 /// A segment is closed when it has grown to this.
@@ -103,7 +104,7 @@ impl Record for FileRecord {
     async fn append(&self, entry: Entry) -> Result<EntryId, KeepError> {
         let whose = gaining(&entry);
         self.heard.hear(whose.as_ref());
-        let told = Told::of(&entry).map(|told| (facts::Whose::from(&entry), told));
+        let told = Told::of(&entry).map(|told| (told::Whose::from(&entry), told));
         let entry = serde_json::to_string(&entry).map_err(|error| KeepError {
             what: "record",
             message: error.to_string(),

@@ -8,9 +8,10 @@ use lockstep_core::domain::ports::{EntryId, KeepError};
 use tokio::sync::mpsc::{Receiver, Sender, channel};
 use tokio::sync::oneshot;
 
-use super::facts::{Facts, Told, Whose};
+use super::facts::Facts;
 use super::line::{Place, Tip};
 use super::segments::{Directory, End};
+use super::told::{Told, Whose};
 
 /// Most entries that share one sync.
 const BATCH: usize = 512;

@@ -29,7 +29,9 @@ fn is_empty(name: &str) -> bool {
     let words = words(name);
     words.iter().enumerate().any(|(at, word)| {
         let next = words.get(at + 1).map_or("", String::as_str);
-        EMPTY.contains(&word.as_str()) && !(word == "Service" && TERMS.contains(&next))
+        // AWS calls its store of secrets so.
+        let secrets_manager = word == "Manager" && at > 0 && words[at - 1] == "Secrets";
+        EMPTY.contains(&word.as_str()) && !(word == "Service" && TERMS.contains(&next)) && !secrets_manager
     })
 }
 

@@ -23,7 +23,6 @@ use super::stack::{Granted, Now, unique, variable};
 
 pub struct Account {
     pub url: String,
-    pub region: String,
     key: (String, String),
     pub iam: aws_sdk_iam::Client,
     pub secrets: aws_sdk_secretsmanager::Client,
@@ -40,7 +39,7 @@ impl Account {
         let credentials = Credentials::new(&key.0, &key.1, None, None, "tests");
         let config = SdkConfig::builder()
             .behavior_version(BehaviorVersion::latest())
-            .region(Region::new(region.clone()))
+            .region(Region::new(region))
             .endpoint_url(&url)
             .credentials_provider(SharedCredentialsProvider::new(credentials))
             .http_client(Direct(http))
@@ -51,7 +50,6 @@ impl Account {
             iam: aws_sdk_iam::Client::new(&config),
             secrets: aws_sdk_secretsmanager::Client::new(&config),
             url,
-            region,
             key,
         })
     }

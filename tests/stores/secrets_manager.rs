@@ -21,8 +21,8 @@ async fn staged(account: &Account, name: &str, stage: &str) -> Option<String> {
     found.secret_string().map(ToOwned::to_owned)
 }
 
-fn text(number: u32) -> Option<String> {
-    Some(json!(plain(&generation(number))).to_string())
+fn text(number: u32) -> String {
+    json!(plain(&generation(number))).to_string()
 }
 
 fn planted() -> AwsAuth {
@@ -40,14 +40,14 @@ async fn what_is_written_is_current_and_the_last_one_previous() {
     assert!(absent(&store.read().await.unwrap()));
     put(&store, 1, "").await.unwrap();
     let version = holds(&store, 1).await;
-    assert_eq!(staged(&account, &name, "AWSCURRENT").await, text(1));
+    assert_eq!(staged(&account, &name, "AWSCURRENT").await, Some(text(1)));
     put(&store, 2, &version).await.unwrap();
     let version = holds(&store, 2).await;
-    assert_eq!(staged(&account, &name, "AWSCURRENT").await, text(2));
-    assert_eq!(staged(&account, &name, "AWSPREVIOUS").await, text(1));
+    assert_eq!(staged(&account, &name, "AWSCURRENT").await, Some(text(2)));
+    assert_eq!(staged(&account, &name, "AWSPREVIOUS").await, Some(text(1)));
     put(&store, 3, &version).await.unwrap();
     let version = holds(&store, 3).await;
-    assert_eq!(staged(&account, &name, "AWSPREVIOUS").await, text(2));
+    assert_eq!(staged(&account, &name, "AWSPREVIOUS").await, Some(text(2)));
     store.remove(&version).await.unwrap();
     assert!(absent(&store.read().await.unwrap()));
     store.remove(&version).await.unwrap();
@@ -148,7 +148,7 @@ async fn a_permission_that_is_missing_half_way_leaves_consumers_where_they_are()
     let error = silent(limited.remove(&version).await);
     assert_eq!(error.kind, SystemErrorKind::Forbidden);
     assert!(error.message.contains("DeleteSecret"), "{error}");
-    assert_eq!(staged(&account, &name, "AWSCURRENT").await, text(1));
+    assert_eq!(staged(&account, &name, "AWSCURRENT").await, Some(text(1)));
     // What waits there stands in nobody's way.
     put(&store, 2, &version).await.unwrap();
     holds(&store, 2).await;
