@@ -150,17 +150,15 @@ impl WorkspaceHolders {
         let Some(number) = people.number(&who) else {
             return Ok(None);
         };
-        let base = format!(
-            "/api/2.0/accounts/{}/servicePrincipals/{}",
-            segment(account),
-            segment(number)
-        );
+        let (account, number) = (segment(account), segment(number));
         let family = Family::Other.name();
         let route = "/api/2.0/accounts/{account}/servicePrincipals/{id}/credentials/secrets";
-        let call = Call::get(route, format!("{base}/credentials/secrets"), family);
+        let path = format!("/api/2.0/accounts/{account}/servicePrincipals/{number}/credentials/secrets");
+        let call = Call::get(route, path, family);
         let secrets = pages::rows(&side.plane, &call, "secrets", |_| false).await?;
         let route = "/api/2.0/accounts/{account}/servicePrincipals/{id}/federationPolicies";
-        let call = Call::get(route, format!("{base}/federationPolicies"), family);
+        let path = format!("/api/2.0/accounts/{account}/servicePrincipals/{number}/federationPolicies");
+        let call = Call::get(route, path, family);
         let policies = pages::rows(&side.plane, &call, "policies", |_| false).await?;
         let text = |row: &Value, at: &str| row.pointer(at).and_then(Value::as_str).map(ToOwned::to_owned);
         let word = |row: &Value, at: &str| text(row, at).unwrap_or_default();

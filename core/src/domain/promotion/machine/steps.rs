@@ -207,13 +207,18 @@ fn forward(promotion: &mut Promotion, orders: &Orders, now: Timestamp, guards: G
 /// Turns an acting step into a stopping one when a person or the clock says so.
 fn stop_if_due(step: &mut Step, cancelled: Option<Failure>, now: Timestamp, guards: Guards) {
     let StepState::Acting {
-        attempt, since, sent, ..
+        attempt,
+        since,
+        sent,
+        look,
     } = &step.state
     else {
         return;
     };
-    // What a freeze keeps from being sent does not grow old.
-    let overdue = sent.is_some() && now >= ends(*since, step.timeout) && guards.hold(Guard::TimeoutStops);
+    // What a freeze keeps from being sent does not grow old. What came to its end while nobody looked, or before the
+    // clock was set forward, is seen first: success is not thrown away for being read late.
+    let late = sent.is_some() && now >= ends(*since, step.timeout) && guards.hold(Guard::TimeoutStops);
+    let overdue = late && *look != Look::Not;
     let timed_out = || {
         Failure::new(
             FailureKind::TimedOut,
@@ -228,7 +233,11 @@ fn stop_if_due(step: &mut Step, cancelled: Option<Failure>, now: Timestamp, guar
             attempt: *attempt,
             sent: *sent,
             why,
-            look: Look::Not,
+            look: if *look == Look::Going {
+                Look::Going
+            } else {
+                Look::Not
+            },
         }
     } else {
         StepState::Failed(why)

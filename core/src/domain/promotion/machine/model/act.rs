@@ -293,12 +293,11 @@ impl Model {
     fn go(&self, world: &mut World, n: usize, effect: Option<Effect>, seen: Seen) {
         let orders = self.orders(world, n);
         let before = world.actors[n].promotion.clone();
-        let whole_pass = effect.is_none();
         let next = next_under(before.clone(), effect, seen, &orders, world.now(), self.guards);
         let actor = &mut world.actors[n];
         actor.promotion = next.promotion;
         actor.pending = next.effect;
-        world.watch(n, &before, &orders, self.scene.wants[n], whole_pass);
+        world.watch(n, &before, &orders, self.scene.wants[n]);
     }
 }
 

@@ -280,7 +280,7 @@ impl World {
     }
 
     /// What a machine's move gave away about itself.
-    pub fn watch(&mut self, n: usize, before: &Promotion, orders: &Orders, want: Want, whole_pass: bool) {
+    pub fn watch(&mut self, n: usize, before: &Promotion, orders: &Orders, want: Want) {
         let actor = &self.actors[n];
         let (promotion, effect) = (&actor.promotion, actor.pending);
         let mut found = Vec::new();
@@ -352,7 +352,8 @@ impl World {
             } => self.now().as_second() >= since.as_second() + limit,
             _ => false,
         };
-        if whole_pass && promotion.phase == Phase::Running && promotion.steps.iter().any(late) {
+        // A pass looks first; at its end what is late is on its way to be stopped.
+        if effect.is_none() && promotion.phase == Phase::Running && promotion.steps.iter().any(late) {
             found.push(Accident::RunOutlivesItsTime);
         }
         self.accidents.extend(found);
