@@ -15,6 +15,7 @@ use super::output::Output;
 use super::plan_view;
 use super::progress::Progress;
 use super::scope::Scope;
+use super::words::bare;
 use super::{Failure, Outcome, block_on};
 
 use crate::queries::difference::{Difference, difference};
@@ -132,7 +133,7 @@ async fn find(args: &PlanArgs, progress: &Progress) -> Result<Plans, Failure> {
 
 fn applied(args: &PlanArgs, reading: &Reading, namespace: &str) -> Result<Vec<Arc<AccessBinding>>, Failure> {
     if let Some(name) = &args.name {
-        let name = name.rsplit('/').next().unwrap_or(name);
+        let name = bare(name);
         let found = reading.listing.binding(namespace, name);
         return found.map(|binding| vec![binding]).ok_or_else(|| {
             Failure(format!(

@@ -1,9 +1,14 @@
-//! Short words for times, commits and changes.
+//! Short words for times, commits, changes and objects.
 
 use jiff::{SignedDuration, Timestamp};
 
 /// Digits of a commit that people compare, as in names of promotions.
 const SHORT: usize = 8;
+
+/// The name of an object, also where it is written as kubectl writes it: `promotion/fraud.prod.42.89abcdef`.
+pub(super) fn bare(words: &str) -> &str {
+    words.rsplit('/').next().unwrap_or(words)
+}
 
 pub(super) fn short(commit: &str) -> &str {
     commit.get(..SHORT).unwrap_or(commit)
@@ -55,6 +60,12 @@ pub(super) fn moment(at: Timestamp) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn an_object_is_named_as_kubectl_names_it() {
+        assert_eq!(bare("promotion/fraud.prod.42.89abcdef"), "fraud.prod.42.89abcdef");
+        assert_eq!(bare("fraud.prod.42.89abcdef"), "fraud.prod.42.89abcdef");
+    }
 
     #[test]
     fn lengths_are_as_short_as_they_can_be_told() {

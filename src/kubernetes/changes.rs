@@ -2,8 +2,9 @@
 
 use std::collections::BTreeSet;
 
-use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, ObjectMeta};
 use kube::Resource;
+use kube::core::object::HasStatus;
 use lockstep_core::api::access_binding::{AccessBindingStatus, HeldThrough};
 use lockstep_core::api::{AccessBinding, REQUESTED_AT};
 
@@ -25,11 +26,16 @@ pub(super) fn asked_again<K: Resource>(old: Option<&K>, new: Option<&K>) -> bool
     old.map(|old| asked(old.meta())) != new.map(|new| asked(new.meta()))
 }
 
-/// Whether somebody wiped the status; we never leave one without conditions.
-pub(super) fn lost_status(old: Option<&AccessBinding>, new: Option<&AccessBinding>) -> bool {
-    let has = |binding: &AccessBinding| {
-        let status = binding.status.as_ref();
-        status.is_some_and(|status| !status.conditions.is_empty())
+/// Whether somebody wiped the status; we never leave one without `conditions`.
+pub(super) fn lost_status<K: HasStatus>(
+    old: Option<&K>,
+    new: Option<&K>,
+    conditions: impl Fn(&K::Status) -> &[Condition],
+) -> bool {
+    let has = |object: &K| {
+        object
+            .status()
+            .is_some_and(|status| !conditions(status).is_empty())
     };
     old.is_some_and(has) && new.is_some_and(|new| !has(new))
 }

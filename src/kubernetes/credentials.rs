@@ -19,7 +19,7 @@ use serde_json::{Value, json};
 use tokio::time::timeout;
 
 use super::cache::Held;
-use super::changes::asked_again;
+use super::changes::{asked_again, lost_status};
 use super::cluster::KubeCluster;
 use super::index::Word;
 use super::name::{KindName, Name, Subject};
@@ -58,15 +58,6 @@ fn orders(credential: &ServiceCredential) -> [Option<&String>; 2] {
     [ROTATE, COMPROMISED].map(|key| annotations.and_then(|all| all.get(key)))
 }
 
-/// Whether somebody wiped the status; we never leave one without conditions.
-fn lost_status(old: Option<&ServiceCredential>, new: Option<&ServiceCredential>) -> bool {
-    let has = |credential: &ServiceCredential| {
-        let status = credential.status.as_ref();
-        status.is_some_and(|status| !status.conditions.is_empty())
-    };
-    old.is_some_and(has) && new.is_some_and(|new| !has(new))
-}
-
 impl Wiring {
     pub(super) fn credential_changed(
         &self,
@@ -97,7 +88,11 @@ impl Wiring {
         if asked {
             self.tell_named(name.namespace(), old, new);
         }
-        if asked || torn || lost_status(old, new) || old.map(orders) != new.map(orders) {
+        if asked
+            || torn
+            || lost_status(old, new, |status| &status.conditions)
+            || old.map(orders) != new.map(orders)
+        {
             self.wake(subject);
         }
         // Whoever stood back from its claims may be served now, or must stand back.

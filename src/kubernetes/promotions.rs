@@ -12,7 +12,7 @@ use lockstep_core::api::{CANCEL, ChangeFreeze, Promotion, PromotionPolicy, Promo
 use serde_json::Value;
 
 use super::cache::Held;
-use super::changes::asked_again;
+use super::changes::{asked_again, lost_status};
 use super::index::Word;
 use super::name::{KindName, Name, Subject};
 use super::store::{Wiring, object, undecodable};
@@ -32,15 +32,6 @@ fn connections(namespace: &str, spec: &PromotionPolicySpec) -> BTreeSet<Subject>
     workspaces
         .chain([subject(KindName::GerritConnection, &spec.gerrit.connection_ref)])
         .collect()
-}
-
-/// Whether somebody wiped the status; we never leave one without conditions.
-fn lost_status(old: Option<&PromotionPolicy>, new: Option<&PromotionPolicy>) -> bool {
-    let has = |policy: &PromotionPolicy| {
-        let status = policy.status.as_ref();
-        status.is_some_and(|status| !status.conditions.is_empty())
-    };
-    old.is_some_and(has) && new.is_some_and(|new| !has(new))
 }
 
 /// What people ask of a promotion after it was made.
@@ -162,7 +153,7 @@ impl Wiring {
         if asked {
             self.tell_connections(name.namespace(), old, new);
         }
-        if asked || torn || lost_status(old, new) {
+        if asked || torn || lost_status(old, new, |status| &status.conditions) {
             self.wake(subject);
         }
         let (before, after) = (environments(old), environments(new));

@@ -340,7 +340,7 @@ impl Wiring {
         let torn = undecodable(old) != undecodable(new);
         let (old, new) = (object(old), object(new));
         let asked = asked_again(old, new);
-        if asked || torn || lost_status(old, new) {
+        if asked || torn || lost_status(old, new, |status| &status.conditions) {
             self.wake(subject.clone());
         }
         if let Some(new) = new.filter(|_| took_up(old, new)) {

@@ -133,6 +133,22 @@ async fn whoever_submits_does_not_verify() {
 }
 
 #[tokio::test]
+async fn whoever_uploads_does_not_verify() {
+    let Some(y) = yard("FAST_FORWARD_ONLY").await else {
+        return;
+    };
+    let change = y.propose("a", "1\n");
+    let change = y.amend_as("ci", &change, "a", "2\n");
+    y.approve(&change).await;
+    y.submit("ada", &change).await;
+    let findings = y.findings(&change).await;
+    // A service user that uploads is an agent as well.
+    let both = [FindingKind::NotVerified, FindingKind::AgentNeedsHumans];
+    assert_eq!(kinds(&findings), BTreeSet::from(both));
+    assert!(said(&findings, FindingKind::NotVerified).contains("uploaded patch set 2"));
+}
+
+#[tokio::test]
 async fn an_abandoned_change_is_not_merged() {
     let Some(y) = yard("FAST_FORWARD_ONLY").await else {
         return;

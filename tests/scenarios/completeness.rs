@@ -62,6 +62,31 @@ impl Reviewed {
         .await
     }
 
+    /// Lets a policy train a model, made by others before, and move its alias; its full name.
+    async fn follows_a_model(&self) -> String {
+        let (catalog, model) = (
+            self.name("catalog"),
+            format!("{}.fraud.scorer", self.name("catalog")),
+        );
+        let owner = crate::support::world::APPLICATION;
+        self.sim
+            .seed(json!({"securables": [
+                {"type": "catalog", "fullName": catalog, "grants": {owner: ["USE_CATALOG"], &self.runner: ["USE_CATALOG"]}},
+                {"type": "schema", "fullName": format!("{catalog}.fraud"),
+                 "grants": {owner: ["USE_SCHEMA"], &self.runner: ["USE_SCHEMA", "CREATE_MODEL_VERSION"]}},
+                {"type": "function", "fullName": model, "owner": owner,
+                 "body": {"securable_kind": "FUNCTION_REGISTERED_MODEL"},
+                 "grants": {&self.runner: ["EXECUTE", "CREATE_MODEL_VERSION"]}},
+            ]}))
+            .await;
+        let alias = json!({"name": "model", "modelAlias": {
+            "model": model, "alias": "champion", "version": {"fromStep": "train"}}});
+        self.policy(&[self.code(), self.training(), alias], json!({}))
+            .await;
+        self.until_counted((0, 0, 0)).await;
+        model
+    }
+
     async fn asked_for(&self, subject: PlanSubject) -> Option<PendingPlan> {
         let policy: PromotionPolicy = self.all().get(POLICY).await.unwrap();
         let plans = policy.status.unwrap().plans;
@@ -192,22 +217,7 @@ async fn an_alias_that_a_hand_moved_is_named() {
     let Some(team) = Reviewed::new("moved").await else {
         return;
     };
-    let model = format!("{}.fraud.scorer", team.name("catalog"));
-    let owner = crate::support::world::APPLICATION;
-    team.sim
-        .seed(json!({"securables": [
-            {"type": "catalog", "fullName": team.name("catalog"), "grants": {owner: ["USE_CATALOG"], &team.runner: ["USE_CATALOG"]}},
-            {"type": "schema", "fullName": format!("{}.fraud", team.name("catalog")),
-             "grants": {owner: ["USE_SCHEMA"], &team.runner: ["USE_SCHEMA", "CREATE_MODEL_VERSION"]}},
-            {"type": "function", "fullName": model, "owner": owner,
-             "body": {"securable_kind": "FUNCTION_REGISTERED_MODEL"}, "grants": {&team.runner: ["EXECUTE", "CREATE_MODEL_VERSION"]}},
-        ]}))
-        .await;
-    let alias = json!({"name": "model", "modelAlias": {
-        "model": model, "alias": "champion", "version": {"fromStep": "train"}}});
-    team.policy(&[team.code(), team.training(), alias], json!({}))
-        .await;
-    team.until_counted((0, 0, 0)).await;
+    let model = team.follows_a_model().await;
     for content in ["print(1)\n", "print(2)\n"] {
         let script = json!({"job": team.job(), "result": "SUCCESS", "registers": [{"model": model}]});
         team.sim.script(script).await;
@@ -227,6 +237,29 @@ async fn an_alias_that_a_hand_moved_is_named() {
     let stranger = &row.runs.unwrap().strangers[0];
     assert_eq!(stranger.act, "Alias");
     assert!(stranger.address.ends_with("aliases/champion/1"), "{stranger:?}");
+    assert!(row.held.is_some());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_version_trained_by_hand_is_a_stranger_whatever_run_and_tags_it_copies() {
+    let Some(team) = Reviewed::new("copies").await else {
+        return;
+    };
+    let model = team.follows_a_model().await;
+    let version =
+        json!({"model": model, "runId": "0f1e2d", "tags": {"git_commit": "4b825dc", "approved": "yes"}});
+    let script = json!({"job": team.job(), "result": "SUCCESS", "registers": [version]});
+    team.sim.script(script).await;
+    let change = team.merge("train.py", "print(1)\n").await;
+    team.until_promotion(&change, PromotionPhase::Succeeded).await;
+    team.until_counted((4, 0, 0)).await;
+    let mut copy = version.clone();
+    copy["by"] = json!(team.runner);
+    team.train_by_hand(json!([copy])).await;
+    let row = team.until_counted((4, 0, 1)).await;
+    let stranger = &row.runs.unwrap().strangers[0];
+    assert_eq!(stranger.act, "Version");
+    assert!(stranger.address.ends_with("versions/2"), "{stranger:?}");
     assert!(row.held.is_some());
 }
 

@@ -1,7 +1,8 @@
 //! Promotions that end in production: a model comes from the run of reviewed code, is aliased and served; what fails
 //! puts all of it back, and what another hand moved in between is left and said.
 
-use lockstep_core::api::promotion::PromotionPhase;
+use lockstep_core::api::promotion::{PromotionPhase, StepRowState};
+use reqwest::Method;
 use serde_json::{Value, json};
 
 use crate::support::approvals::protect;
@@ -163,4 +164,55 @@ async fn an_endpoint_that_does_not_come_up_puts_the_alias_back() {
     );
     assert_eq!(team.champion().await, 1);
     team.until_served("1").await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_update_that_hangs_past_its_time_keeps_everything_waiting_and_is_undone_when_the_vendor_ends_it() {
+    let Some(team) = served("hangs", json!({"timeout": "3s"})).await else {
+        return;
+    };
+    team.trains(team.one_version()).await;
+    team.sim
+        .script(json!({"endpoint": team.endpoint(), "hold": true}))
+        .await;
+    let change = team.merge("train.py", "print('never up')\n").await;
+    let serve = || async {
+        let all = team.promotions().await;
+        let mut steps = all
+            .into_iter()
+            .flat_map(|found| found.status.unwrap_or_default().steps);
+        let serve = steps.find(|row| row.name == "serve");
+        serve.map(|row| (row.state, row.message.unwrap_or_default()))
+    };
+    becomes("its time is over", true, || async {
+        serve().await.is_some_and(|(state, message)| {
+            state == StepRowState::Stopping && message.contains("timeout of 3 s")
+        })
+    })
+    .await;
+    // Nobody can end such an update but the vendor, and before that nothing is safe to undo or to begin.
+    let next = team.merge("train.py", "print('next')\n").await;
+    team.until_it_waits(&next, "Waiting").await;
+    assert_eq!(team.champion().await, 3);
+    assert_eq!(team.live().await, "1");
+    assert_eq!(team.sim.runs(&team.smoker()).await.len(), 0);
+
+    let release = json!({"endpoint": team.endpoint()});
+    team.sim
+        .control(Method::POST, "scripts/release", Some(release))
+        .await;
+    let failed = team.until_promotion(&change, PromotionPhase::Failed).await;
+    let said = ready(&failed).message;
+    for words in ["timeout of 3 s", "everything was undone"] {
+        assert!(said.contains(words), "{said}");
+    }
+    assert_eq!(team.champion().await, 1);
+    team.until_served("1").await;
+    assert_eq!(team.deployed("prod", &change.commit).await, None);
+    becomes("the environment is held, and why", true, || async {
+        let held = team.prod().await.held;
+        held.is_some_and(|held| held.reason.contains("timeout of 3 s"))
+    })
+    .await;
+    team.until_it_waits(&next, "Held").await;
 }

@@ -35,8 +35,3 @@ pub(super) fn credentials(args: CredentialsArgs) -> Result<Outcome, Failure> {
         }
     })
 }
-
-/// The name of a credential, also as kubectl writes it.
-fn bare(words: &str) -> &str {
-    words.rsplit('/').next().unwrap_or(words)
-}

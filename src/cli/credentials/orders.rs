@@ -7,8 +7,8 @@ use lockstep_core::api::{COMPROMISED, ROTATE};
 use super::super::consent::agree;
 use super::super::output::{show, tell};
 use super::super::scope::Where;
+use super::super::words::bare;
 use super::super::{Failure, Outcome};
-use super::bare;
 use crate::queries::credentials::{revoking, rotating};
 use crate::runtime::Asking;
 

@@ -5,8 +5,9 @@ use jiff::Timestamp;
 
 use super::super::output::Output;
 use super::super::scope::Where;
+use super::super::words::bare;
 use super::super::{Failure, Outcome};
-use super::{bare, view};
+use super::view;
 use crate::queries::credentials::detail;
 use crate::runtime::Asking;
 

@@ -11,9 +11,8 @@ use lockstep_core::api::{Promotion, PromotionPolicy};
 use super::super::consent::{Consent, Given};
 use super::super::output::{clean, count, paint, show, style};
 use super::super::scope::{Place, Where};
-use super::super::words::moment;
+use super::super::words::{bare, moment};
 use super::super::{Failure, Outcome};
-use super::bare;
 use crate::queries::promotions::pending::{
     Pending, choose, pending_of_policy, pending_of_promotion, resumption,
 };

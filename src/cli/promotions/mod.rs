@@ -61,11 +61,6 @@ pub(super) fn promotions(args: PromotionsArgs) -> Result<Outcome, Failure> {
     })
 }
 
-/// The name of a promotion, also as kubectl writes it.
-fn bare(words: &str) -> &str {
-    words.rsplit('/').next().unwrap_or(words)
-}
-
 /// Everything in a namespace, or in all; what could not be seen is told on stderr.
 async fn look(args: &Where, place: &Place, everywhere: bool) -> Result<Sight, Failure> {
     let progress = Progress::start();
@@ -88,15 +83,4 @@ async fn look(args: &Where, place: &Place, everywhere: bool) -> Result<Sight, Fa
         promotions,
         freezes,
     })
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_promotion_is_named_as_kubectl_names_it() {
-        assert_eq!(bare("promotion/fraud.prod.42.89abcdef"), "fraud.prod.42.89abcdef");
-        assert_eq!(bare("fraud.prod.42.89abcdef"), "fraud.prod.42.89abcdef");
-    }
 }

@@ -7,8 +7,9 @@ use lockstep_core::api::{CANCEL, RETRY};
 use super::super::consent::agree;
 use super::super::output::{show, tell};
 use super::super::scope::Where;
+use super::super::words::bare;
 use super::super::{Failure, Outcome};
-use super::{bare, look};
+use super::look;
 use crate::queries::promotions::orders::{cancelling, retrying};
 use crate::runtime::Asking;
 

@@ -6,8 +6,9 @@ use jiff::Timestamp;
 use super::super::consent::confirm;
 use super::super::output::{clean, show};
 use super::super::scope::Where;
+use super::super::words::bare;
 use super::super::{Failure, Outcome};
-use super::{bare, look, rollback_view};
+use super::{look, rollback_view};
 use crate::queries::promotions::way_back;
 use crate::runtime::Asking;
 

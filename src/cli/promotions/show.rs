@@ -5,8 +5,9 @@ use jiff::Timestamp;
 
 use super::super::output::Output;
 use super::super::scope::Where;
+use super::super::words::bare;
 use super::super::{Failure, Outcome};
-use super::{bare, show_view};
+use super::show_view;
 use crate::queries::promotions::detail::detail;
 use crate::runtime::Asking;
 

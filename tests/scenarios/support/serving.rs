@@ -59,16 +59,8 @@ impl Reviewed {
                  "body": {"securable_kind": "FUNCTION_REGISTERED_MODEL"}},
             ]}))
             .await;
-        let maker = self.name("maker");
         let version = json!({"model": self.model(), "by": self.runner});
-        self.sim
-            .script(json!({"job": maker, "registers": [version, version]}))
-            .await;
-        let task = json!({"task_key": "t", "condition_task": {"op": "EQUAL_TO", "left": "1", "right": "1"}});
-        let body = json!({"name": maker, "tasks": [task]});
-        let job = self.sim.by_hand(Method::POST, "/api/2.2/jobs/create", body).await;
-        let run = json!({"job_id": job["job_id"]});
-        self.sim.by_hand(Method::POST, "/api/2.2/jobs/run-now", run).await;
+        self.train_by_hand(json!([version, version])).await;
         eventually("there are two versions", PATIENCE, || async {
             let model = self.registered().await;
             let versions = model["versions"].as_object().map_or(0, serde_json::Map::len);
@@ -83,6 +75,19 @@ impl Reviewed {
             .by_hand(Method::POST, "/api/2.0/serving-endpoints", body)
             .await;
         self.until_served("1").await;
+    }
+
+    /// Somebody runs a job of their own, which registers these versions.
+    pub async fn train_by_hand(&self, registers: Value) {
+        let maker = self.name("maker");
+        self.sim
+            .script(json!({"job": maker, "registers": registers}))
+            .await;
+        let task = json!({"task_key": "t", "condition_task": {"op": "EQUAL_TO", "left": "1", "right": "1"}});
+        let body = json!({"name": maker, "tasks": [task]});
+        let job = self.sim.by_hand(Method::POST, "/api/2.2/jobs/create", body).await;
+        let run = json!({"job_id": job["job_id"]});
+        self.sim.by_hand(Method::POST, "/api/2.2/jobs/run-now", run).await;
     }
 
     async fn registered(&self) -> Value {
@@ -107,13 +112,29 @@ impl Reviewed {
 
     /// Waits until the endpoint serves this version, and no update goes on.
     pub async fn until_served(&self, version: &str) {
-        let path = format!("/api/2.0/serving-endpoints/{}", self.endpoint());
         eventually(&format!("version {version} is served"), PATIENCE, || async {
-            let (_, seen) = self.sim.call(Method::GET, &path, None).await;
-            let live = &seen["config"]["served_entities"][0]["entity_version"];
+            let seen = self.serving().await;
             let quiet = seen["state"]["config_update"] != "IN_PROGRESS";
-            (live == version && quiet).then_some(()).ok_or(seen.to_string())
+            (live_in(&seen) == version && quiet)
+                .then_some(())
+                .ok_or(seen.to_string())
         })
         .await;
     }
+
+    /// The version that answers, whatever update is under way.
+    pub async fn live(&self) -> String {
+        live_in(&self.serving().await).to_owned()
+    }
+
+    async fn serving(&self) -> Value {
+        let path = format!("/api/2.0/serving-endpoints/{}", self.endpoint());
+        self.sim.call(Method::GET, &path, None).await.1
+    }
+}
+
+fn live_in(endpoint: &Value) -> &str {
+    endpoint["config"]["served_entities"][0]["entity_version"]
+        .as_str()
+        .unwrap_or_default()
 }
