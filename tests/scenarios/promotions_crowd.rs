@@ -39,7 +39,7 @@ async fn the_newest_of(count: usize) {
         "environments": [team.environment("prod", json!({"baseline": beginning}))],
     });
     team.policy(&[team.code()], all).await;
-    let patience = PATIENCE + count as u64 / 2;
+    let patience = PATIENCE + 2 * count as u64;
     eventually("the newest runs and all others ended", patience, || async {
         let prod = team.prod().await;
         let current = prod.current.as_ref().map(|current| current.revision.as_str());

@@ -2,10 +2,10 @@
 //! commit by commit. Reads only; the same for a promotion and for somebody who asks before the merge.
 
 use std::cmp::Reverse;
-use std::collections::btree_map::Entry;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
+use futures::stream::{self, StreamExt as _, TryStreamExt as _};
 use jiff::{SignedDuration, Timestamp};
 use lockstep_core::api::PromotionPolicy;
 use lockstep_core::domain::access::grant::Target;
@@ -31,6 +31,8 @@ const FRESH: SignedDuration = SignedDuration::from_secs(30);
 /// And after so long more for each change of the range, or what was read first of many would be too old before the
 /// last one was read, and nobody would ever come to an end.
 const FRESH_EACH: SignedDuration = SignedDuration::from_secs(2);
+/// Changes of one range that are read at once: a first look at a long range is a matter of minutes otherwise.
+const READS: usize = 8;
 /// Gerrit's own group of machines has a name and no fixed uuid; members that the server marks count without it.
 const SERVICE_USERS: Option<GroupUuid> = None;
 
@@ -86,7 +88,6 @@ pub async fn judge(
         .flatten()
         .collect();
     let inside = reach(&history.graph, subject.deployed, &held);
-    let mut evidence: BTreeMap<CommitId, Arc<Evidence>> = BTreeMap::new();
     let own = (subject.own, subject.change);
     let others = history.merged.iter().map(|(commit, number)| (commit, *number));
     let others: Vec<_> = others.filter(|(commit, _)| inside.contains(commit)).collect();
@@ -100,11 +101,8 @@ pub async fn judge(
         fresh: fresh(now, others.len()),
         context,
     };
-    for (commit, number) in others.into_iter().chain([own]) {
-        if let Entry::Vacant(vacant) = evidence.entry(commit.clone()) {
-            vacant.insert(reading.evidence(commit, number).await?);
-        }
-    }
+    let wanted: BTreeMap<&CommitId, ChangeNumber> = others.into_iter().chain([own]).collect();
+    let mut evidence: BTreeMap<CommitId, Arc<Evidence>> = reading.all(wanted).await?;
     let found = evidence.get(subject.own).cloned();
     if let (true, Some(change)) = (subject.open, &found) {
         evidence.insert(subject.own.clone(), Arc::new(ahead::as_submitted(change, now)));
@@ -252,6 +250,23 @@ struct Reading<'a> {
 }
 
 impl Reading<'_> {
+    async fn all(
+        &self,
+        wanted: BTreeMap<&CommitId, ChangeNumber>,
+    ) -> Result<BTreeMap<CommitId, Arc<Evidence>>, SystemError> {
+        let read = |(commit, number): (&CommitId, ChangeNumber)| {
+            let commit = commit.clone();
+            async move {
+                let found = self.evidence(&commit, number).await?;
+                Ok((commit, found))
+            }
+        };
+        stream::iter(wanted.into_iter().map(read))
+            .buffer_unordered(READS)
+            .try_collect()
+            .await
+    }
+
     /// What is known of the change of a merged commit. Of many who ask at once one reads.
     async fn evidence(&self, commit: &CommitId, number: ChangeNumber) -> Result<Arc<Evidence>, SystemError> {
         let Self {
