@@ -12,16 +12,18 @@ import urllib.request
 import xml.etree.ElementTree as xml
 from pathlib import Path
 
-from . import cache, process, python
+from . import cache, python
 from .failure import Failure
 from .progress import Step
+from .server import Server
 from .state import REPOSITORY, State
 
 NAME = "aws"
 REQUIREMENTS = REPOSITORY / "dev" / "aws" / "requirements.txt"
 REGION = "eu-central-1"
 ADMINISTRATOR = "admin"
-START_SECONDS = 60.0
+SERVER = Server(NAME, "moto", "/moto-api/", start_seconds=60.0)
+url, ready, down = SERVER.url, SERVER.ready, SERVER.down
 # What is asked before anybody has a key; from then on moto checks.
 FOUNDING = (
     ("CreateUser", {}),
@@ -42,40 +44,13 @@ def up(state: State, step: Step) -> None:
     """Start moto on its recorded port and give its administrator a key, unless it answers there already."""
     interpreter = _interpreter(step)
     identity = cache.digest([str(interpreter)])
-    port = state.port(NAME)
-    running = state.process(NAME)
-    if running and running.alive():
-        if state.get(NAME, "identity") == identity and _answers(port):
-            step.done(f"already at {url(state)}")
-            return
-        step.say("replacing one of another version")
-        process.stop("moto", running)
-    step.say("starting")
-    log = state.logs / "aws.log"
-    argv = [str(interpreter), "-m", "moto.server", "--host", "127.0.0.1", "--port", str(port)]
-    started = process.start(argv, log, env={"INITIAL_NO_AUTH_ACTION_COUNT": str(len(FOUNDING))})
-    state.record(NAME, started)
-    state.put(NAME, identity=None)
-    process.wait_ready("moto", started, log, START_SECONDS, lambda: _answers(port))
+    if SERVER.stands(state, step, identity):
+        return
+    argv = [str(interpreter), "-m", "moto.server", "--host", "127.0.0.1", "--port", str(state.port(NAME))]
+    SERVER.start(state, step, argv, env={"INITIAL_NO_AUTH_ACTION_COUNT": str(len(FOUNDING))})
     key, secret = _found(state)
-    state.put(NAME, identity=identity, key=key, secret=secret)
+    SERVER.remember(state, identity, key=key, secret=secret)
     step.done(f"moto at {url(state)}")
-
-
-def down(state: State, kill: bool = False) -> None:
-    running = state.process(NAME)
-    if running:
-        process.stop("moto", running, kill=kill)
-        state.record(NAME, None)
-
-
-def ready(state: State) -> bool:
-    running = state.process(NAME)
-    return bool(running and running.alive() and _answers(state.port(NAME)))
-
-
-def url(state: State) -> str:
-    return f"http://127.0.0.1:{state.port(NAME)}"
 
 
 def environment(state: State) -> dict[str, str]:
@@ -117,11 +92,3 @@ def _ask(state: State, form: dict[str, str]) -> str:
         raise Failure(f"moto: {form['Action']}: {refusal.code} {refusal.read().decode(errors='replace')}") from None
     except OSError as error:
         raise Failure(f"moto: {form['Action']}: {error}") from None
-
-
-def _answers(port: int) -> bool:
-    try:
-        with urllib.request.urlopen(f"http://127.0.0.1:{port}/moto-api/", timeout=5) as answer:
-            return answer.status == 200
-    except (urllib.error.URLError, OSError):
-        return False

@@ -7,13 +7,12 @@ from __future__ import annotations
 import os
 import shutil
 import subprocess
-import urllib.error
-import urllib.request
 from pathlib import Path
 
-from . import cache, kubernetes, process
+from . import cache, kubernetes
 from .failure import Failure, need, tail
 from .progress import Step
+from .server import Server
 from .state import REPOSITORY, State
 
 NAME = "sim"
@@ -21,7 +20,8 @@ WORKSPACE_TOKEN = "dev-workspace-token"
 ACCOUNT_TOKEN = "dev-account-token"
 ACCOUNT_ID = "5c0a7f5e-0000-4000-8000-10c857e90000"
 WORKSPACE_ID = "7405600000000001"
-START_SECONDS = 30.0
+SERVER = Server(NAME, "databricks-sim", "/_sim/health", start_seconds=30.0)
+url, ready, down = SERVER.url, SERVER.ready, SERVER.down
 # Names a simulator to run instead of building one: tests that start stacks of their own take what is built.
 BINARY = "DATABRICKS_SIM_BIN"
 
@@ -35,32 +35,22 @@ def up(state: State, step: Step) -> None:
     authority = kubernetes.authority(state)
     executes = bool(state.get(NAME, "executes"))
     identity = cache.digest([binary, authority or "", str(executes)])
-    port = state.port(NAME)
-    running = state.process(NAME)
-    if running and running.alive():
-        if state.get(NAME, "identity") == identity and _answers(port):
-            step.done(f"already at {url(state)}")
-            return
-        step.say("replacing one of another build or cluster")
-        process.stop("databricks-sim", running)
-    step.say("starting")
+    if SERVER.stands(state, step, identity):
+        return
     # A copy: cargo replaces the original under a running process.
     program = state.directory / "sim" / "databricks-sim"
     program.parent.mkdir(parents=True, exist_ok=True)
     program.unlink(missing_ok=True)
     shutil.copy2(binary, program)
-    log = state.logs / "sim.log"
-    argv = [str(program), "serve", "--listen", f"127.0.0.1:{port}"]
+    argv = [str(program), "serve", "--listen", f"127.0.0.1:{state.port(NAME)}"]
     argv += ["--workspace-token", WORKSPACE_TOKEN, "--account-token", ACCOUNT_TOKEN]
     argv += ["--account-id", ACCOUNT_ID, "--workspace-id", WORKSPACE_ID]
     if executes:
         argv += ["--execute"]
     if authority:  # tokens of the cluster's service accounts are verified with keys read from it
         argv += ["--ca-file", str(authority)]
-    started = process.start(argv, log)
-    state.record(NAME, started)
-    state.put(NAME, identity=identity)
-    process.wait_ready("databricks-sim", started, log, START_SECONDS, lambda: _answers(port))
+    SERVER.start(state, step, argv)
+    SERVER.remember(state, identity)
     step.done(f"databricks-sim at {url(state)}")
 
 
@@ -77,22 +67,6 @@ def executing(state: State, step: Step) -> None:
     execute(state, True)
     state.cluster_known.set()
     up(state, step)
-
-
-def down(state: State, kill: bool = False) -> None:
-    running = state.process(NAME)
-    if running:
-        process.stop("databricks-sim", running, kill=kill)
-        state.record(NAME, None)
-
-
-def ready(state: State) -> bool:
-    running = state.process(NAME)
-    return bool(running and running.alive() and _answers(state.port(NAME)))
-
-
-def url(state: State) -> str:
-    return f"http://127.0.0.1:{state.port(NAME)}"
 
 
 def environment(state: State) -> dict[str, str]:
@@ -132,11 +106,3 @@ def _build(state: State, step: Step) -> Path:
     if build.returncode != 0:
         raise Failure(f"databricks-sim could not be built\n{tail(log, 40)}")
     return built()
-
-
-def _answers(port: int) -> bool:
-    try:
-        with urllib.request.urlopen(f"http://127.0.0.1:{port}/_sim/health", timeout=5) as answer:
-            return answer.status == 200
-    except (urllib.error.URLError, OSError):
-        return False

@@ -19,11 +19,15 @@ from pathlib import Path
 from . import cache, golang, kubernetes, process
 from .failure import Failure
 from .progress import Step
+from .server import Server
 from .state import State
 
 NAME = "vault"
 FOLDER = "vault"
 START_SECONDS = 60.0
+# Healthy is one that is not sealed.
+SERVER = Server(NAME, "Vault", "/v1/sys/health", start_seconds=START_SECONDS)
+url, ready, down = SERVER.url, SERVER.ready, SERVER.down
 CLUSTER_SECONDS = 60.0
 # The identity by which Vault asks the API server about tokens that it is shown.
 REVIEWER = ("kube-system", "lockstep-dev-vault")
@@ -35,44 +39,17 @@ def up(state: State, step: Step) -> None:
     program = golang.program(step, FOLDER, ".", "vault")
     server = _cluster(state, step)
     identity = cache.digest([str(program), server or ""])
-    port = state.port(NAME)
-    running = state.process(NAME)
-    if running and running.alive():
-        if state.get(NAME, "identity") == identity and _answers(port):
-            step.done(f"already at {url(state)}")
-            return
-        step.say("replacing one that is sealed, of another build, or of another cluster")
-        process.stop("Vault", running)
-    step.say("starting")
-    log = state.logs / "vault.log"
-    argv = [str(program), "--listen", f"127.0.0.1:{port}"]
+    if SERVER.stands(state, step, identity):
+        return
+    argv = [str(program), "--listen", f"127.0.0.1:{state.port(NAME)}"]
     argv += ["--token-file", str(_root_token(state)), "--key-file", str(_key_file(state))]
-    started = process.start(argv, log)
-    state.record(NAME, started)
-    state.put(NAME, identity=None)
-    process.wait_ready("Vault", started, log, START_SECONDS, lambda: _answers(port))
+    SERVER.start(state, step, argv)
     _mount(state)
     if server:
         step.say("introducing it to the cluster")
         _introduce(state, server)
-    state.put(NAME, identity=identity)  # last: one that is half set up is replaced
+    SERVER.remember(state, identity)
     step.done(f"Vault {golang.required(FOLDER, 'github.com/hashicorp/vault')} at {url(state)}")
-
-
-def down(state: State, kill: bool = False) -> None:
-    running = state.process(NAME)
-    if running:
-        process.stop("Vault", running, kill=kill)
-        state.record(NAME, None)
-
-
-def ready(state: State) -> bool:
-    running = state.process(NAME)
-    return bool(running and running.alive() and _answers(state.port(NAME)))
-
-
-def url(state: State) -> str:
-    return f"http://127.0.0.1:{state.port(NAME)}"
 
 
 def environment(state: State) -> dict[str, str]:
@@ -183,12 +160,3 @@ def _ask(state: State, method: str, path: str, body: dict | None = None) -> None
         raise Failure(f"Vault: {method} {path}: {refusal.code} {said}") from None
     except OSError as error:
         raise Failure(f"Vault: {method} {path}: {error}") from None
-
-
-def _answers(port: int) -> bool:
-    """Whether it serves and is not sealed."""
-    try:
-        with urllib.request.urlopen(f"http://127.0.0.1:{port}/v1/sys/health", timeout=5) as answer:
-            return answer.status == 200
-    except (urllib.error.URLError, OSError):
-        return False
