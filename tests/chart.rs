@@ -1,6 +1,8 @@
 //! The Helm chart: what it renders, and what a real cluster makes of it.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
+#[path = "chart/beside.rs"]
+mod beside;
 #[allow(dead_code)]
 #[path = "crds/cluster.rs"]
 mod cluster;
