@@ -1,6 +1,8 @@
 //! Whether two credentials may mint for one identity, or write to one place. Of those that cannot all be served the
 //! oldest are; the others are told by whom.
 
+use std::collections::BTreeSet;
+
 use jiff::Timestamp;
 use kube::ResourceExt as _;
 
@@ -95,10 +97,12 @@ pub fn conflict(
     allowed: Allowed,
     others: &[impl AsRef<ServiceCredential>],
 ) -> Option<String> {
+    // Whoever shares two words is still one.
+    let mut seen = BTreeSet::from([credential.metadata.uid.as_ref()]);
     let others: Vec<&ServiceCredential> = others
         .iter()
         .map(AsRef::as_ref)
-        .filter(|other| other.metadata.uid != credential.metadata.uid)
+        .filter(|other| seen.insert(other.metadata.uid.as_ref()))
         .collect();
     let mine = places(credential);
     let older = |other: &&&ServiceCredential| age(other) < age(credential);

@@ -53,6 +53,14 @@ fn the_oldest_that_fit_are_served() {
 }
 
 #[test]
+fn who_shares_more_than_one_word_is_counted_once() {
+    let (first, second) = (credential("c0", 0, &json!({})), credential("c1", 1, &json!({})));
+    // Found by how the specs spell the identity, and by how its issuer does.
+    let all = [first.clone(), first, second.clone()];
+    assert_eq!(conflict(&second, ADDRESS, allowed(Some(5), false), &all), None);
+}
+
+#[test]
 fn exclusive_means_what_it_says_where_nothing_is_labelled() {
     let first = credential("first", 0, &json!({"exclusive": true}));
     let second = credential("second", 1, &json!({}));
