@@ -119,6 +119,21 @@ pub fn distinct_keys() -> Rule {
     .message("value, clientId and host must stand under different keys")
 }
 
+/// Access keys of AWS let in nowhere in particular, and each template names where.
+pub fn no_host_of_access_keys() -> Rule {
+    let named = |place: &str| {
+        format!(
+            "(has(o.{place}) && (has(o.{place}.template) || (has(o.{place}.keys) && has(o.{place}.keys.host))))"
+        )
+    };
+    Rule::new(format!(
+        "!has(self.issuer.awsAccessKey) || !self.stores.exists(o, {} || {})",
+        named("kubernetesSecret"),
+        named("credentialStore"),
+    ))
+    .message("access keys of AWS have no host: use keys with value and clientId, and no template")
+}
+
 /// One kind of credential, and for whom it is never changes: status knows what lives there.
 pub fn issuer_rules() -> Value {
     let kinds = [

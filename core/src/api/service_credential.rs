@@ -27,6 +27,7 @@ pub use super::service_credential_status::{BlockedStatus, GenerationRow, Service
     doc = "A secret that is replaced before it grows old, and where its value lies for whom."
 )]
 #[serde(rename_all = "camelCase")]
+#[x_kube(validation = shapes::no_host_of_access_keys())]
 pub struct ServiceCredentialSpec {
     /// `Observe` lists what the issuer has and writes nothing; `Enforce` rotates. Unset: Observe.
     #[serde(default, skip_serializing_if = "Option::is_none")]

@@ -9,7 +9,7 @@ use super::machine::{Ending, Slots};
 use super::ports::issuers::{Allowed, Aws, Identity, Principal};
 use super::ports::stores::Place;
 use super::rendering::Shape;
-use super::schedule::{BadSchedule, Cron, Pace, Schedule};
+use super::schedule::{BadSchedule, Cron, Pace, Schedule, Slack};
 use crate::api::ServiceCredentialSpec;
 use crate::api::credential_store::AwsAuth;
 use crate::api::reference::{ConnectionRef, OnDelete};
@@ -40,10 +40,9 @@ pub enum BadCredential {
     #[error("spec.stores[{at}]: {place} stands in the list before")]
     Twice { at: usize, place: String },
     #[error(
-        "spec.issuer: the credential that a connection logs in with must outlive two missed rotations: its lifetime of \
-         {lifetime} s is shorter than 3 x {every} s + {overlap} s. Lengthen the lifetime or rotate more often"
+        "spec.stores[{at}]: access keys of AWS have no host, which {what} would need: use keys with value and clientId"
     )]
-    NoSlack { lifetime: u64, every: u64, overlap: u64 },
+    NoHost { at: usize, what: &'static str },
 }
 
 /// One place where the value lies, and how.
@@ -76,27 +75,21 @@ impl Declared {
         namespace: &str,
         now: Timestamp,
     ) -> Result<Self, BadCredential> {
-        let (identity, lifetime) = issuer(&spec.issuer, namespace)?;
+        let (identity, lifetime) = (identity(&spec.issuer, namespace), lifetime(&spec.issuer)?);
         let overlap = match &spec.overlap {
             Some(text) => seconds(text, "overlap")?,
             None => defaults::OVERLAP,
         };
-        let pace = pace(spec)?;
-        let slack = (identity.is_own(), lifetime, &pace);
-        if let (true, Some(lifetime), Pace::Every(every)) = slack
-            && lifetime < every.saturating_mul(3).saturating_add(overlap)
-        {
-            return Err(BadCredential::NoSlack {
-                lifetime,
-                every: *every,
-                overlap,
-            });
-        }
+        let slack = if identity.is_own() {
+            Slack::MissesTwo
+        } else {
+            Slack::MissesOne
+        };
         let texts = spec.windows.clone().unwrap_or_default();
         let windows = Windows::parse(&texts.allow.unwrap_or_default(), &texts.deny.unwrap_or_default())
             .map_err(BadCredential::Windows)?;
         Ok(Self {
-            schedule: Schedule::new(pace, windows, overlap, lifetime, now)?,
+            schedule: Schedule::new(pace(spec)?, windows, overlap, lifetime, slack, now)?,
             identity,
             lifetime,
             exclusive: defaults::exclusive(spec),
@@ -150,57 +143,56 @@ fn seconds(text: &Duration, field: &'static str) -> Result<u64, BadCredential> {
         .map_err(|why| BadCredential::Duration { field, why })
 }
 
-fn issuer(issuer: &CredentialIssuer, namespace: &str) -> Result<(Identity, Option<u64>), BadCredential> {
+/// For whom it is minted. Whatever else is wrong with a spec, this can be read.
+pub fn identity(issuer: &CredentialIssuer, namespace: &str) -> Identity {
     let databricks =
         |reference: &ConnectionRef| defaults::connection(ConnectionKind::Databricks, reference, namespace);
     let whose = |id: &str| match id {
         "self" => Principal::Own,
         id => Principal::Of(id.to_owned()),
     };
-    Ok(match issuer {
-        CredentialIssuer::DatabricksServicePrincipal(issuer) => (
-            Identity::DatabricksServicePrincipal {
-                connection: databricks(&issuer.connection_ref),
-                whose: whose(&issuer.application_id),
-            },
-            Some(seconds(
-                &issuer.lifetime,
-                "issuer.databricksServicePrincipal.lifetime",
-            )?),
-        ),
-        CredentialIssuer::DatabricksToken(issuer) => (
-            Identity::DatabricksToken {
-                connection: databricks(&issuer.connection_ref),
-                whose: whose(&issuer.application_id),
-            },
-            Some(seconds(&issuer.lifetime, "issuer.databricksToken.lifetime")?),
-        ),
-        CredentialIssuer::GerritToken(issuer) => (
-            Identity::GerritToken {
-                connection: defaults::connection(ConnectionKind::Gerrit, &issuer.connection_ref, namespace),
-                account: issuer.account.clone(),
-            },
-            Some(seconds(&issuer.lifetime, "issuer.gerritToken.lifetime")?),
-        ),
-        CredentialIssuer::AwsAccessKey(issuer) => (
-            Identity::AwsAccessKey {
-                aws: Aws {
-                    namespace: namespace.to_owned(),
-                    secret: match &issuer.auth {
-                        AwsAuth::Default(_) => None,
-                        AwsAuth::SecretRef(secret) => Some(secret.name.clone()),
-                    },
-                    region: issuer
-                        .region
-                        .clone()
-                        .unwrap_or_else(|| defaults::AWS_REGION.to_owned()),
-                    endpoint: issuer.endpoint.clone(),
+    match issuer {
+        CredentialIssuer::DatabricksServicePrincipal(issuer) => Identity::DatabricksServicePrincipal {
+            connection: databricks(&issuer.connection_ref),
+            whose: whose(&issuer.application_id),
+        },
+        CredentialIssuer::DatabricksToken(issuer) => Identity::DatabricksToken {
+            connection: databricks(&issuer.connection_ref),
+            whose: whose(&issuer.application_id),
+        },
+        CredentialIssuer::GerritToken(issuer) => Identity::GerritToken {
+            connection: defaults::connection(ConnectionKind::Gerrit, &issuer.connection_ref, namespace),
+            account: issuer.account.clone(),
+        },
+        CredentialIssuer::AwsAccessKey(issuer) => Identity::AwsAccessKey {
+            aws: Aws {
+                namespace: namespace.to_owned(),
+                secret: match &issuer.auth {
+                    AwsAuth::Default(_) => None,
+                    AwsAuth::SecretRef(secret) => Some(secret.name.clone()),
                 },
-                user: issuer.user_name.clone(),
+                region: issuer
+                    .region
+                    .clone()
+                    .unwrap_or_else(|| defaults::AWS_REGION.to_owned()),
+                endpoint: issuer.endpoint.clone(),
             },
-            None,
-        ),
-    })
+            user: issuer.user_name.clone(),
+        },
+    }
+}
+
+/// Seconds; `None`: values of this issuer do not expire.
+fn lifetime(issuer: &CredentialIssuer) -> Result<Option<u64>, BadCredential> {
+    let (text, field) = match issuer {
+        CredentialIssuer::DatabricksServicePrincipal(issuer) => {
+            (&issuer.lifetime, "issuer.databricksServicePrincipal.lifetime")
+        }
+        CredentialIssuer::DatabricksToken(issuer) => (&issuer.lifetime, "issuer.databricksToken.lifetime"),
+        CredentialIssuer::GerritToken(issuer) => (&issuer.lifetime, "issuer.gerritToken.lifetime"),
+        CredentialIssuer::AwsAccessKey(_) => return Ok(None),
+    };
+    seconds(text, field).map(Some)
 }
 
 fn pace(spec: &ServiceCredentialSpec) -> Result<Pace, BadCredential> {
@@ -227,36 +219,51 @@ fn shape(
     }
 }
 
+/// Where a target lies. Whatever else is wrong with a spec, this can be read.
+pub fn place(target: &CredentialTarget, namespace: &str) -> Place {
+    match target {
+        CredentialTarget::KubernetesSecret(secret) => {
+            let usual = match secret.template {
+                Some(CredentialTemplate::DockerConfig) => DOCKER_TYPE,
+                _ => "Opaque",
+            };
+            Place::KubernetesSecret {
+                namespace: namespace.to_owned(),
+                name: secret.name.clone(),
+                kind: secret.type_.clone().unwrap_or_else(|| usual.to_owned()),
+            }
+        }
+        CredentialTarget::CredentialStore(store) => Place::CredentialStore {
+            namespace: store
+                .store_ref
+                .namespace
+                .clone()
+                .unwrap_or_else(|| namespace.to_owned()),
+            name: store.store_ref.name.clone(),
+            path: store.path.clone(),
+        },
+    }
+}
+
 fn stores(spec: &ServiceCredentialSpec, namespace: &str) -> Result<Vec<Lies>, BadCredential> {
     let mut seen = BTreeSet::new();
     let mut stores = Vec::new();
     for (at, target) in spec.stores.iter().enumerate() {
-        let (place, shape) = match target {
-            CredentialTarget::KubernetesSecret(secret) => {
-                let usual = match secret.template {
-                    Some(CredentialTemplate::DockerConfig) => DOCKER_TYPE,
-                    _ => "Opaque",
-                };
-                let place = Place::KubernetesSecret {
-                    namespace: namespace.to_owned(),
-                    name: secret.name.clone(),
-                    kind: secret.type_.clone().unwrap_or_else(|| usual.to_owned()),
-                };
-                (place, shape(secret.keys.as_ref(), secret.template, at)?)
-            }
-            CredentialTarget::CredentialStore(store) => {
-                let place = Place::CredentialStore {
-                    namespace: store
-                        .store_ref
-                        .namespace
-                        .clone()
-                        .unwrap_or_else(|| namespace.to_owned()),
-                    name: store.store_ref.name.clone(),
-                    path: store.path.clone(),
-                };
-                (place, shape(store.keys.as_ref(), store.template, at)?)
-            }
+        let (keys, template) = match target {
+            CredentialTarget::KubernetesSecret(secret) => (secret.keys.as_ref(), secret.template),
+            CredentialTarget::CredentialStore(store) => (store.keys.as_ref(), store.template),
         };
+        if matches!(spec.issuer, CredentialIssuer::AwsAccessKey(_)) {
+            let what = match (template, keys) {
+                (Some(_), _) => Some("a template"),
+                (None, Some(keys)) if keys.host.is_some() => Some("keys.host"),
+                (None, _) => None,
+            };
+            if let Some(what) = what {
+                return Err(BadCredential::NoHost { at, what });
+            }
+        }
+        let (place, shape) = (place(target, namespace), shape(keys, template, at)?);
         let name = place.store_name();
         if !seen.insert(name.clone()) {
             return Err(BadCredential::Twice { at, place: name.0 });

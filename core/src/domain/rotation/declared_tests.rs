@@ -106,6 +106,39 @@ fn the_connections_own_credential_outlives_two_missed_rotations() {
         slack.contains("1814400 s") && slack.contains("3 x 604800 s + 7200 s"),
         "{slack}"
     );
+    // By the clock as well: a week is the longest time between two Mondays, but for the hour that the clocks go back.
+    let by_clock = |lifetime: &str| {
+        let mut changes = own(lifetime);
+        changes["schedule"] = json!({"cron": "0 3 * * MON", "timeZone": "Europe/Berlin"});
+        changes
+    };
+    assert!(read(&by_clock("22d")).is_ok());
+    let slack = told(&by_clock("21d"));
+    assert!(
+        slack.contains("3 x ") && slack.contains("must outlive two rotations"),
+        "{slack}"
+    );
+}
+
+#[test]
+fn what_needs_a_host_is_refused_where_there_is_none() {
+    let aws = json!({"awsAccessKey": {"auth": {"secretRef": {"name": "aws"}}, "userName": "ci"}});
+    for (place, what) in [
+        (json!({"template": "Netrc"}), "a template"),
+        (json!({"keys": {"value": "secret", "host": "host"}}), "keys.host"),
+    ] {
+        let mut secret = json!({"name": "aws-key"});
+        secret
+            .as_object_mut()
+            .unwrap()
+            .extend(place.as_object().unwrap().clone());
+        let stores = json!([{"kubernetesSecret": secret}]);
+        let told = told(&json!({"issuer": aws, "schedule": {"every": "300d"}, "stores": stores}));
+        assert!(
+            told.contains("spec.stores[0]") && told.contains(what) && told.contains("no host"),
+            "{told}"
+        );
+    }
 }
 
 #[test]

@@ -29,16 +29,44 @@ pub enum BadSchedule {
     )]
     OverlapTooLong { overlap: u64, shortest: u64 },
     #[error(
-        "spec.issuer: a lifetime of {lifetime} s is shorter than twice the longest time between two rotations plus the \
-         overlap, 2 x {longest} s + {overlap} s = {needed} s: one rotation that fails would leave consumers without a \
-         credential. Lengthen the lifetime or rotate more often"
+        "spec.issuer: a lifetime of {lifetime} s is shorter than {times} x the longest time between two rotations plus the \
+         overlap, {times} x {longest} s + {overlap} s = {needed} s: {why}. Lengthen the lifetime or rotate more often",
+        why = missed(*times)
     )]
     LifetimeTooShort {
         lifetime: u64,
         longest: u64,
         overlap: u64,
         needed: u64,
+        /// Rotations that a lifetime must span.
+        times: u64,
     },
+}
+
+/// What a lifetime of one rotation less would mean.
+fn missed(times: u64) -> &'static str {
+    if times == Slack::MissesTwo.rotations() {
+        "the credential that a connection logs in with must outlive two rotations that were missed"
+    } else {
+        "one rotation that fails would leave consumers without a credential"
+    }
+}
+
+/// How many rotations may be missed before a value runs out.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Slack {
+    MissesOne,
+    /// Whoever cannot log in any more cannot mint the next one either.
+    MissesTwo,
+}
+
+impl Slack {
+    fn rotations(self) -> u64 {
+        match self {
+            Self::MissesOne => 2,
+            Self::MissesTwo => 3,
+        }
+    }
 }
 
 /// How often.
@@ -81,6 +109,7 @@ impl Schedule {
         windows: Windows,
         overlap: u64,
         lifetime: Option<u64>,
+        slack: Slack,
         now: Timestamp,
     ) -> Result<Self, BadSchedule> {
         let (shortest, longest) = match &pace {
@@ -90,7 +119,8 @@ impl Schedule {
         if overlap >= shortest {
             return Err(BadSchedule::OverlapTooLong { overlap, shortest });
         }
-        let needed = longest.saturating_mul(2).saturating_add(overlap);
+        let times = slack.rotations();
+        let needed = longest.saturating_mul(times).saturating_add(overlap);
         if let Some(lifetime) = lifetime
             && lifetime < needed
         {
@@ -99,6 +129,7 @@ impl Schedule {
                 longest,
                 overlap,
                 needed,
+                times,
             });
         }
         Ok(Self {

@@ -25,6 +25,7 @@ fn every(seconds: u64, allow: &[(&str, &str)]) -> Schedule {
         windows(allow),
         7_200,
         Some(3 * seconds),
+        Slack::MissesOne,
         now,
     )
     .unwrap()
@@ -33,7 +34,14 @@ fn every(seconds: u64, allow: &[(&str, &str)]) -> Schedule {
 fn cron(line: &str, overlap: u64, lifetime: Option<u64>) -> Result<Schedule, BadSchedule> {
     let cron = Cron::parse(line, Some("Europe/Berlin")).unwrap();
     let now = time("2026-11-02T00:00:00Z");
-    Schedule::new(Pace::Cron(cron), Windows::default(), overlap, lifetime, now)
+    Schedule::new(
+        Pace::Cron(cron),
+        Windows::default(),
+        overlap,
+        lifetime,
+        Slack::MissesOne,
+        now,
+    )
 }
 
 #[test]
@@ -90,7 +98,15 @@ fn a_cron_line_goes_by_the_clock_of_its_zone() {
 #[test]
 fn an_overlap_as_long_as_the_shortest_gap_is_refused_with_the_numbers() {
     let now = time("2026-11-02T00:00:00Z");
-    let refused = Schedule::new(Pace::Every(3_600), Windows::default(), 3_600, None, now).unwrap_err();
+    let refused = Schedule::new(
+        Pace::Every(3_600),
+        Windows::default(),
+        3_600,
+        None,
+        Slack::MissesOne,
+        now,
+    )
+    .unwrap_err();
     assert!(
         refused.to_string().contains("3600 s is not shorter than"),
         "{refused}"
@@ -113,6 +129,7 @@ fn a_life_that_does_not_outlast_a_missed_rotation_is_refused_with_the_numbers() 
             Windows::default(),
             7_200,
             Some(lifetime),
+            Slack::MissesOne,
             now,
         )
     };
