@@ -12,7 +12,7 @@ use lockstep_core::domain::rotation::machine::state::{
 };
 use lockstep_core::domain::rotation::machine::{Effect, Issued, Seen};
 use lockstep_core::domain::rotation::ports::issuers::{Issuer, Listed};
-use lockstep_core::domain::rotation::ports::stores::{Contents, Entry, Owned, Owner, Store};
+use lockstep_core::domain::rotation::ports::stores::{Contents, Entry, Owned, Owner, Place, Store};
 use lockstep_core::domain::rotation::rendering;
 use lockstep_core::domain::rotation::value::{Fields, Value};
 
@@ -129,6 +129,20 @@ impl<'a> Doing<'a> {
         seen
     }
 
+    /// The same of a store, which is named as the spec names it.
+    fn store_fails(&mut self, name: &StoreName, error: SystemError) -> Seen {
+        let (reason, message) = problem(&error);
+        let seen = self.fails(error);
+        if let Some(open) = self.gathered.stores.get(name)
+            && let Place::CredentialStore { namespace, name, .. } = &open.lies.place
+        {
+            self.problems.pop();
+            self.problems
+                .push((reason, format!("CredentialStore {namespace}/{name}: {message}")));
+        }
+        seen
+    }
+
     /// A question that was not answered.
     fn unanswered(&mut self, error: SystemError) -> Seen {
         self.fails(error);
@@ -212,7 +226,10 @@ impl<'a> Doing<'a> {
         };
         let contents = match store.read().await {
             Ok(contents) => contents,
-            Err(error) => return self.unanswered(error),
+            Err(error) => {
+                self.store_fails(name, error);
+                return Seen::Unknown;
+            }
         };
         if let Some(other) = self.taken(&contents) {
             let message = format!("{} is {other}", store.address());
@@ -306,7 +323,7 @@ impl<'a> Doing<'a> {
                 }
                 Seen::Accepted
             }
-            Err(error) => self.fails(error),
+            Err(error) => self.store_fails(name, error),
         }
     }
 
@@ -362,7 +379,7 @@ impl<'a> Doing<'a> {
         };
         match take_out(store, &self.owner).await {
             Ok(()) => Seen::Accepted,
-            Err(error) => self.fails(error),
+            Err(error) => self.store_fails(name, error),
         }
     }
 }
