@@ -7,14 +7,20 @@ use std::time::Duration;
 use async_trait::async_trait;
 use k8s_openapi::NamespaceResourceScope;
 use k8s_openapi::api::apps::v1::{DaemonSet, Deployment, StatefulSet};
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use kube::api::{Patch, PatchParams};
 use kube::{Api, Resource};
 use lockstep_core::api::reference::ConnectionRef;
 use lockstep_core::api::service_credential::{CredentialIssuer, CredentialTarget, Restarted, RestartedKind};
-use lockstep_core::api::{COMPROMISED, CredentialStore, ROTATE, STARTED_FOR, ServiceCredential};
+use lockstep_core::api::{
+    COMPROMISED, CredentialStore, DEPENDANTS_FINALIZER, FINALIZER, ROTATE, STARTED_FOR, ServiceCredential,
+};
 use lockstep_core::domain::ports::{SystemError, SystemErrorKind};
 use lockstep_core::domain::rotation::claims;
+use lockstep_core::domain::rotation::declared::place;
+use lockstep_core::domain::rotation::machine::state::StoreName;
 use lockstep_core::domain::rotation::ports::objects::Credentials;
+use lockstep_core::domain::rotation::ports::stores::Place;
 use serde_json::{Value, json};
 use tokio::time::timeout;
 
@@ -50,6 +56,45 @@ fn named(namespace: &str, credential: &ServiceCredential) -> BTreeSet<Subject> {
         CredentialTarget::KubernetesSecret(_) => None,
     });
     stores.chain(issuer).collect()
+}
+
+fn databricks(namespace: &str, reference: &ConnectionRef) -> Subject {
+    let namespace = reference.namespace.as_deref().unwrap_or(namespace);
+    Subject::new(
+        KindName::DatabricksConnection,
+        Name::new(namespace, &reference.name),
+    )
+}
+
+fn has_finalizer(meta: &ObjectMeta, finalizer: &str) -> bool {
+    meta.finalizers.iter().flatten().any(|held| held == finalizer)
+}
+
+/// Stores that values of a credential may lie in.
+fn kept_in(namespace: &str, credential: &ServiceCredential) -> BTreeSet<Subject> {
+    if !has_finalizer(&credential.metadata, FINALIZER) {
+        return BTreeSet::new();
+    }
+    let stated = credential
+        .spec
+        .stores
+        .iter()
+        .map(|target| place(target, namespace));
+    let rows = credential
+        .status
+        .iter()
+        .flat_map(|status| status.stores.iter().flatten());
+    let written = rows.filter_map(|row| Place::parse(&StoreName(row.name.clone()), namespace));
+    stated
+        .chain(written)
+        .filter_map(|place| match place {
+            Place::CredentialStore { namespace, name, .. } => Some(Subject::new(
+                KindName::CredentialStore,
+                Name::new(&namespace, &name),
+            )),
+            Place::KubernetesSecret { .. } => None,
+        })
+        .collect()
 }
 
 /// What people ask of a credential after it was made.
@@ -95,9 +140,47 @@ impl Wiring {
         {
             self.wake(subject);
         }
+        // A store is kept for as long as a value may lie in it.
+        let keeps = |credential: Option<&ServiceCredential>| {
+            credential.map_or_else(BTreeSet::new, |credential| kept_in(name.namespace(), credential))
+        };
+        for store in keeps(old).symmetric_difference(&keeps(new)) {
+            self.wake(store.clone());
+        }
         // Whoever stood back from its claims may be served now, or must stand back.
         for word in claimed.symmetric_difference(&claiming) {
             self.wake_word(*word);
+        }
+    }
+
+    /// A store in a secret scope hears of its connection, and its connection of who keeps it.
+    pub(super) fn scope_changed(
+        &self,
+        subject: &Subject,
+        old: Option<&CredentialStore>,
+        new: Option<&CredentialStore>,
+    ) {
+        let scope = |store: Option<&CredentialStore>| -> BTreeSet<Subject> {
+            let scope = store.and_then(|store| store.spec.databricks_secret_scope.as_ref());
+            scope
+                .map(|scope| databricks(subject.name.namespace(), &scope.connection_ref))
+                .into_iter()
+                .collect()
+        };
+        let kept = |store: Option<&CredentialStore>| {
+            let kept = store.filter(|store| has_finalizer(&store.metadata, DEPENDANTS_FINALIZER));
+            scope(kept)
+        };
+        let words = |store| -> BTreeSet<Word> {
+            let scope = scope(store);
+            scope
+                .iter()
+                .map(|one| Word::connection(one.kind, &one.name))
+                .collect()
+        };
+        self.reindex(subject, &words(old), &words(new));
+        for connection in kept(old).symmetric_difference(&kept(new)) {
+            self.wake(connection.clone());
         }
     }
 
@@ -128,6 +211,10 @@ impl Credentials for KubeCluster {
 
     fn credential_store(&self, namespace: &str, name: &str) -> Option<Arc<CredentialStore>> {
         self.store.credential_stores.get(&Name::new(namespace, name))
+    }
+
+    fn credential_stores(&self) -> Vec<Arc<CredentialStore>> {
+        self.store.credential_stores.all()
     }
 
     fn sharing(&self, words: &[String]) -> Vec<Arc<ServiceCredential>> {

@@ -118,6 +118,7 @@ impl Store {
                 stores
                     .0
                     .connection_changed(&subject, old, new, &stores.1, state, reads);
+                stores.0.scope_changed(&subject, object(old), object(new));
             }),
             namespaces: Cache::new(move |name, old, new| {
                 let labels = |held: Option<&Held<PartialObjectMeta<Namespace>>>| {

@@ -120,7 +120,17 @@ impl OpenStores {
         let same = |client: &&Client| {
             client.uid == store.metadata.uid && client.generation == store.metadata.generation
         };
-        if let Some(client) = slot.as_ref().filter(same).filter(|_| !anew) {
+        // With a namespace its Secrets and ServiceAccounts go at once, and what lies in a store must still be taken out:
+        // one that goes itself keeps the client it had. Its deletion counts as one generation.
+        let going = store.metadata.deletion_timestamp.is_some();
+        let last = |client: &&Client| {
+            let counted = client.generation.map(|generation| generation + 1);
+            going && client.uid == store.metadata.uid && counted == store.metadata.generation
+        };
+        let kept = slot
+            .as_ref()
+            .filter(|client| last(client) || (same(client) && !anew));
+        if let Some(client) = kept {
             return Ok(client.backend.clone());
         }
         let (material, secrets) = match adapters.store(&store).await {

@@ -156,6 +156,7 @@ const EVERYWHERE: &[(&str, &str)] = &[
     ("lockstep.dev/changefreezes", "get list watch"),
     ("lockstep.dev/changefreezes/status", "patch"),
     ("lockstep.dev/credentialstores", "get list watch"),
+    ("lockstep.dev/credentialstores", "patch"),
     ("lockstep.dev/credentialstores/status", "patch"),
     ("lockstep.dev/databricksconnections", "get list watch"),
     ("lockstep.dev/databricksconnections", "patch"),

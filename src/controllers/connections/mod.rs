@@ -9,7 +9,7 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
 use kube::ResourceExt;
-use lockstep_core::api::{DEPENDANTS_FINALIZER, DatabricksConnection, GerritConnection};
+use lockstep_core::api::{DatabricksConnection, GerritConnection};
 use lockstep_core::domain::ports::{ConnectionKey, ConnectionKind, ObjectKey};
 
 use super::{Context, Next, Reconcile};
@@ -33,16 +33,6 @@ struct Connection<'a> {
     conditions: &'a [Condition],
     /// Where it is told of changes, if it wants to be.
     webhook_path: Option<String>,
-}
-
-impl Connection<'_> {
-    fn has_finalizer(&self) -> bool {
-        self.meta
-            .finalizers
-            .iter()
-            .flatten()
-            .any(|finalizer| finalizer == DEPENDANTS_FINALIZER)
-    }
 }
 
 fn connection<'a, K: ResourceExt>(

@@ -2,20 +2,20 @@
 
 use std::time::Duration;
 
-use lockstep_core::api::DEPENDANTS_FINALIZER;
 use lockstep_core::api::condition::{ConditionType, Reason};
 use lockstep_core::domain::defaults;
 use lockstep_core::domain::outcome::{Saying, conditions, next_check};
-use lockstep_core::domain::ports::{ErrorClass, KeepError, Probe};
+use lockstep_core::domain::ports::{ErrorClass, Probe};
 use serde_json::json;
 
-use super::super::{Context, Next};
+use super::super::{Context, Next, dependants};
 use super::Connection;
-use super::gather::{Dependants, Gathered};
+use super::gather::Gathered;
 
 pub async fn report(connection: &Connection<'_>, gathered: Gathered, context: &Context) -> Next {
     let now = context.clock.now();
-    if let Err(error) = look_after_finalizer(connection, gathered.dependants, context).await {
+    let needed = gathered.dependants.any();
+    if let Err(error) = dependants::keep(&connection.object, connection.meta, needed, context).await {
         tracing::warn!(%error, "finalizer could not be kept");
         return Next::Backoff;
     }
@@ -132,27 +132,4 @@ fn known(connection: &Connection<'_>, context: &Context) -> serde_json::Value {
     status
         .filter(serde_json::Value::is_object)
         .unwrap_or_else(|| json!({}))
-}
-
-async fn look_after_finalizer(
-    connection: &Connection<'_>,
-    dependants: Dependants,
-    context: &Context,
-) -> Result<(), KeepError> {
-    let going = connection.meta.deletion_timestamp.is_some();
-    match (connection.has_finalizer(), dependants.any(), going) {
-        (false, true, false) => {
-            context
-                .cluster
-                .add_finalizer(&connection.object, DEPENDANTS_FINALIZER)
-                .await
-        }
-        (true, false, _) => {
-            context
-                .cluster
-                .remove_finalizer(&connection.object, DEPENDANTS_FINALIZER)
-                .await
-        }
-        _ => Ok(()),
-    }
 }

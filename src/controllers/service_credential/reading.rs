@@ -11,7 +11,8 @@ use lockstep_core::api::{COMPROMISED, FINALIZER, ROTATE, ServiceCredential};
 use lockstep_core::domain::access::reach::{Refusal, Tenancy};
 use lockstep_core::domain::defaults;
 use lockstep_core::domain::ports::{Cluster, ConnectionKey, ConnectionKind};
-use lockstep_core::domain::rotation::declared::Declared;
+use lockstep_core::domain::rotation::declared::{self, Declared};
+use lockstep_core::domain::rotation::machine::state::StoreName;
 use lockstep_core::domain::rotation::ports::issuers::{Identity, Principal};
 use lockstep_core::domain::rotation::ports::objects::Credentials;
 use lockstep_core::domain::rotation::ports::stores::Place;
@@ -22,11 +23,7 @@ pub type Problem = (Reason, String);
 
 /// Whether nothing of it is left to do.
 pub fn is_gone(credential: &ServiceCredential) -> bool {
-    credential.metadata.deletion_timestamp.is_some()
-        && !credential
-            .finalizers()
-            .iter()
-            .any(|finalizer| finalizer == FINALIZER)
+    credential.metadata.deletion_timestamp.is_some() && !holds(credential)
 }
 
 /// Reads the spec.
@@ -203,33 +200,36 @@ pub fn ambient(home: &str) -> Problem {
     (Reason::NotAllowed, message)
 }
 
-/// Whether a credential depends on a connection: it mints through it, or its values may live there.
-pub fn depends_on(
+/// Whether values of it may lie in stores or live at its issuer.
+fn holds(credential: &ServiceCredential) -> bool {
+    credential.finalizers().iter().any(|held| held == FINALIZER)
+}
+
+/// Whether a credential depends on a connection: it mints through it, and is let to, or what it minted may still live.
+pub fn mints_through(
     cluster: &dyn Cluster,
-    credentials: &dyn Credentials,
     credential: &ServiceCredential,
     connection: &ConnectionKey,
 ) -> bool {
     let namespace = credential.namespace().unwrap_or_default();
-    let Ok(declared) = declared(credential, Timestamp::UNIX_EPOCH) else {
-        return false;
-    };
-    let mints = declared.identity.connection() == Some(connection);
-    let holds = credential.finalizers().iter().any(|held| held == FINALIZER);
-    if mints && (holds || may_mint(&declared.identity, &namespace, cluster).is_ok()) {
-        return true;
-    }
-    declared.stores.iter().any(|lies| {
-        let Place::CredentialStore {
-            namespace: of, name, ..
-        } = &lies.place
-        else {
-            return false;
-        };
-        let store = credentials.credential_store(of, name);
-        let scope = store.and_then(|store| store.spec.databricks_secret_scope.clone());
-        let through =
-            scope.map(|scope| defaults::connection(ConnectionKind::Databricks, &scope.connection_ref, of));
-        holds && through.as_ref() == Some(connection)
-    })
+    let identity = declared::identity(&credential.spec.issuer, &namespace);
+    identity.connection() == Some(connection)
+        && (holds(credential) || may_mint(&identity, &namespace, cluster).is_ok())
+}
+
+/// Whether values of a credential may lie in a CredentialStore: its spec names it, or it was written to before.
+pub fn lies_in(credential: &ServiceCredential, namespace: &str, name: &str) -> bool {
+    let own = credential.namespace().unwrap_or_default();
+    let there = |place: &Place| matches!(place, Place::CredentialStore { namespace: of, name: store, .. } if of == namespace && store == name);
+    let stated = credential
+        .spec
+        .stores
+        .iter()
+        .map(|target| declared::place(target, &own));
+    let rows = credential
+        .status
+        .iter()
+        .flat_map(|status| status.stores.iter().flatten());
+    let written = rows.filter_map(|row| Place::parse(&StoreName(row.name.clone()), &own));
+    holds(credential) && stated.chain(written).any(|place| there(&place))
 }

@@ -68,6 +68,10 @@ impl Credentials for Listing {
         self.credential_stores.get(&Name::new(namespace, name)).cloned()
     }
 
+    fn credential_stores(&self) -> Vec<Arc<CredentialStore>> {
+        self.credential_stores.values().cloned().collect()
+    }
+
     fn sharing(&self, words: &[String]) -> Vec<Arc<ServiceCredential>> {
         let shares = |credential: &&Arc<ServiceCredential>| {
             claims::words(credential).iter().any(|word| words.contains(word))

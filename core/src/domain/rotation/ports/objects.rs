@@ -16,6 +16,8 @@ pub trait Credentials: Send + Sync {
     /// Every credential, in no order.
     fn credentials(&self) -> Vec<Arc<ServiceCredential>>;
     fn credential_store(&self, namespace: &str, name: &str) -> Option<Arc<CredentialStore>>;
+    /// Every store, in no order.
+    fn credential_stores(&self) -> Vec<Arc<CredentialStore>>;
     /// Those that share one of these [claim words](crate::domain::rotation::claims), in no order.
     fn sharing(&self, words: &[String]) -> Vec<Arc<ServiceCredential>>;
 
