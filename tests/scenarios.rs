@@ -5,6 +5,10 @@
 #[path = "scenarios/support/mod.rs"]
 mod support;
 
+#[cfg(feature = "aws")]
+#[path = "stores/direct.rs"]
+mod direct;
+
 #[path = "scenarios/answers.rs"]
 mod answers;
 #[path = "scenarios/approvals.rs"]
@@ -75,6 +79,17 @@ mod quiet;
 mod requirements;
 #[path = "scenarios/rotation.rs"]
 mod rotation;
+#[cfg(feature = "aws")]
+#[path = "scenarios/rotation_aws.rs"]
+mod rotation_aws;
+#[path = "scenarios/rotation_days.rs"]
+mod rotation_days;
+#[path = "scenarios/rotation_issuers.rs"]
+mod rotation_issuers;
+#[path = "scenarios/rotation_outages.rs"]
+mod rotation_outages;
+#[path = "scenarios/rotation_stores.rs"]
+mod rotation_stores;
 #[path = "scenarios/rotation_sweep.rs"]
 mod rotation_sweep;
 #[path = "scenarios/story.rs"]

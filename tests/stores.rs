@@ -13,6 +13,9 @@ mod access_keys;
 #[cfg(feature = "aws")]
 #[path = "stores/account.rs"]
 mod account;
+#[cfg(feature = "aws")]
+#[path = "stores/direct.rs"]
+mod direct;
 #[path = "stores/echo.rs"]
 mod echo;
 #[path = "stores/entries.rs"]

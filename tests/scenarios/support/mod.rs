@@ -7,6 +7,7 @@ pub mod cli;
 pub mod crowd;
 pub mod gate;
 pub mod gerrit;
+pub mod keeping;
 pub mod operator;
 pub mod promoting;
 pub mod rotating;

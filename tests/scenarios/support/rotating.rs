@@ -14,6 +14,7 @@ use tokio::task::JoinHandle;
 
 use super::gerrit::encode;
 use super::secrets::plant;
+use super::sim::Sim;
 use super::team::Team;
 use super::world::merge;
 use super::{PATIENCE, eventually};
@@ -169,16 +170,74 @@ impl Team {
         ids
     }
 
+    /// Takes away a token of the bot by hand.
+    pub async fn delete_token(&self, id: &str) {
+        let path = format!("/accounts/{}/tokens/{}", encode(&self.name(BOT)), encode(id));
+        let (status, answer) = self.gerrit.call(reqwest::Method::DELETE, &path, None).await;
+        assert_eq!(status, 204, "{answer}");
+    }
+
+    /// Path of the secrets of the team's service principal at the account.
+    async fn secrets_path(&self) -> String {
+        let number = self.sim.principal_number(&self.principal()).await;
+        format!(
+            "/api/2.0/accounts/{}/servicePrincipals/{number}/credentials/secrets",
+            self.sim.account
+        )
+    }
+
+    /// A secret of the team's service principal that somebody else makes; its id.
+    pub async fn secret_by_hand(&self) -> String {
+        let path = self.secrets_path().await;
+        let (status, made) = self.sim.call(reqwest::Method::POST, &path, Some(json!({}))).await;
+        assert_eq!(status, 200, "{made}");
+        plant(made["secret"].as_str().unwrap());
+        made["id"].as_str().unwrap().to_owned()
+    }
+
+    /// Takes away a secret of the team's service principal by hand.
+    pub async fn delete_secret(&self, id: &str) {
+        let path = format!("{}/{id}", self.secrets_path().await);
+        let (status, answer) = self.sim.call(reqwest::Method::DELETE, &path, None).await;
+        assert_eq!(status, 200, "{answer}");
+    }
+
+    /// Ids of the secrets that the team's service principal really has, whatever lists show.
+    pub async fn live_secrets(&self) -> Vec<String> {
+        let world = self.sim.snapshot().await;
+        let secrets = world["credentials"]["secrets"].as_object().unwrap();
+        let name = self.name("principal");
+        let of_ours = |row: &Value| {
+            let whose = row["servicePrincipal"].as_str().unwrap();
+            whose.contains(&self.principal()) || whose.contains(&name)
+        };
+        secrets
+            .iter()
+            .filter(|(_, row)| of_ours(row))
+            .map(|(id, _)| id.clone())
+            .collect()
+    }
+
+    /// Every id that a status knows, of what may live and of what is gone.
+    pub async fn known_ids(&self, name: &str) -> Vec<String> {
+        let found = self.all::<ServiceCredential>().get(name).await.unwrap();
+        let rows = found.status.unwrap_or_default().generations.unwrap_or_default();
+        rows.into_iter().filter_map(|row| row.id).collect()
+    }
+
     /// Whether Databricks lets the team's service principal in with a secret.
     pub async fn databricks_lets_in(&self, secret: &str) -> bool {
+        self.sim.lets_in(&self.principal(), secret).await
+    }
+}
+
+impl Sim {
+    /// Whether the workspace lets a service principal in with a secret.
+    pub async fn lets_in(&self, principal: &str, secret: &str) -> bool {
         let form = [("grant_type", "client_credentials"), ("scope", "all-apis")];
-        let url = format!(
-            "{}/oidc/v1/token",
-            self.stack.get("DATABRICKS_SIM_URL").trim_end_matches('/')
-        );
         let answer = reqwest::Client::new()
-            .post(url)
-            .basic_auth(self.principal(), Some(secret))
+            .post(format!("{}/oidc/v1/token", self.url()))
+            .basic_auth(principal, Some(secret))
             .form(&form)
             .send()
             .await
@@ -198,17 +257,28 @@ pub struct Consumer {
 impl Consumer {
     /// One of a Secret that is there already.
     pub fn of(team: &Arc<Team>, secret: &str) -> Self {
+        let (reader, secret) = (team.clone(), secret.to_owned());
+        Self::reading(team, move || {
+            let (team, secret) = (reader.clone(), secret.clone());
+            async move { team.held(&secret).await }
+        })
+    }
+
+    /// One that reads what it logs in with somewhere else.
+    pub fn reading<F>(team: &Arc<Team>, read: impl Fn() -> F + Send + 'static) -> Self
+    where
+        F: Future<Output = Option<BTreeMap<String, String>>> + Send,
+    {
         let over = Arc::new(AtomicBool::new(false));
         let (refused, logins) = (Arc::<AtomicUsize>::default(), Arc::<AtomicUsize>::default());
-        let consumer = (team.clone(), secret.to_owned());
+        let team = team.clone();
         let counts = (over.clone(), refused.clone(), logins.clone());
         let task = tokio::spawn(async move {
-            let (team, secret) = consumer;
             let (over, refused, logins) = counts;
             let mut ticks = tokio::time::interval(Duration::from_millis(50));
             while !over.load(Ordering::SeqCst) {
                 ticks.tick().await;
-                let held = team.held(&secret).await.unwrap_or_default();
+                let held = read().await.unwrap_or_default();
                 let Some(token) = held.get("token") else {
                     refused.fetch_add(1, Ordering::SeqCst);
                     continue;

@@ -97,6 +97,16 @@ impl Sim {
         serde_json::from_str(&text).unwrap_or(Value::Null)
     }
 
+    pub fn url(&self) -> &str {
+        &self.url
+    }
+
+    /// The account's number of a service principal.
+    pub async fn principal_number(&self, application_id: &str) -> String {
+        let all = format!("/api/2.0/accounts/{}/scim/v2/ServicePrincipals", self.account);
+        self.id_by(&all, "applicationId", application_id).await.unwrap()
+    }
+
     pub async fn seed(&self, seed: Value) {
         self.control(reqwest::Method::POST, "seed", Some(seed)).await;
     }

@@ -71,7 +71,8 @@ pub fn place() -> &'static Path {
     })
 }
 
-fn read(state: &Path) -> BTreeMap<String, String> {
+/// What a stack wrote of itself.
+pub fn read(state: &Path) -> BTreeMap<String, String> {
     std::fs::read_to_string(state.join("env"))
         .unwrap_or_default()
         .lines()
@@ -139,7 +140,8 @@ pub fn aside() -> Option<&'static Stack> {
         .as_ref()
 }
 
-fn manage(state: &Path, arguments: &[&str]) {
+/// Runs `dev/stack` on what is kept there.
+pub fn manage(state: &Path, arguments: &[&str]) {
     let done = Command::new("dev/stack")
         .args(arguments)
         .current_dir(root())
