@@ -9,6 +9,7 @@ use axum::body::{Body, Bytes};
 use axum::extract::{Request, State};
 use axum::http::{HeaderMap, Method};
 use axum::response::Response;
+use serde_json::{Value, json};
 use tokio::net::TcpListener;
 use tokio::sync::Notify;
 
@@ -91,6 +92,23 @@ impl Gate {
         let router = Router::new().fallback(pass).with_state(passage);
         tokio::spawn(async move { axum::serve(listener, router).await });
         url
+    }
+
+    /// Opens a passage to a cluster, in which only writes of Secrets count: everything else is ours to remember by. Returns
+    /// the kubeconfig of whoever goes through it.
+    pub async fn open_cluster(&self, cluster: kube::Client) -> Value {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let url = format!("http://{}", listener.local_addr().unwrap());
+        let router = Router::new()
+            .fallback(pass_to_cluster)
+            .with_state((cluster, self.0.clone()));
+        tokio::spawn(async move { axum::serve(listener, router).await });
+        json!({
+            "apiVersion": "v1", "kind": "Config", "current-context": "gate",
+            "clusters": [{"name": "gate", "cluster": {"server": url}}],
+            "users": [{"name": "gate", "user": {}}],
+            "contexts": [{"name": "gate", "context": {"cluster": "gate", "user": "gate"}}],
+        })
     }
 
     /// Requests that arrived so far, whatever became of them.
@@ -190,6 +208,44 @@ fn troubled(trouble: Trouble, method: &Method, path: &str, headers: &HeaderMap) 
     })
 }
 
+impl Counter {
+    /// Counts a write. The one that was waited for is never answered.
+    async fn took_effect(&self, method: &Method, path: &str) {
+        *self.last.lock().unwrap() = format!("{method} {path}");
+        let count = self.writes.fetch_add(1, Ordering::SeqCst) + 1;
+        let limit = self.hold_after.load(Ordering::SeqCst);
+        if limit != 0 && count >= limit {
+            self.held.store(true, Ordering::SeqCst);
+            self.reached.notify_waiters();
+            std::future::pending::<()>().await;
+        }
+    }
+}
+
+async fn pass_to_cluster(
+    State((cluster, counter)): State<(kube::Client, Arc<Counter>)>,
+    request: Request,
+) -> Response {
+    if counter.held.load(Ordering::SeqCst) {
+        return std::future::pending().await;
+    }
+    let (mut parts, body) = request.into_parts();
+    let body = axum::body::to_bytes(body, 64 << 20).await.unwrap_or_default();
+    parts.headers.remove("host");
+    let (method, path) = (parts.method.clone(), parts.uri.path().to_owned());
+    let request = axum::http::Request::from_parts(parts, kube::client::Body::from(body.to_vec()));
+    let Ok(answer) = cluster.send(request).await else {
+        return answer(502, "text/plain", "nobody there");
+    };
+    // The key of fingerprints is made once for a cluster, and no value of anybody's.
+    let value = path.contains("/secrets") && !path.contains("/namespaces/lockstep-system/");
+    if is_write(&method, &path) && value && answer.status().is_success() {
+        counter.took_effect(&method, &path).await;
+    }
+    // Watches go on for ever: what arrives is passed on as it comes.
+    answer.map(Body::new)
+}
+
 async fn pass(State(passage): State<Passage>, request: Request) -> Response {
     let counter = &passage.counter;
     counter.arrivals.lock().unwrap().push(Arrival {
@@ -234,14 +290,7 @@ async fn pass(State(passage): State<Passage>, request: Request) -> Response {
         _ => body,
     };
     if is_write(&parts.method, &path) && status.is_success() {
-        *counter.last.lock().unwrap() = format!("{} {}", parts.method, parts.uri.path());
-        let count = counter.writes.fetch_add(1, Ordering::SeqCst) + 1;
-        let limit = counter.hold_after.load(Ordering::SeqCst);
-        if limit != 0 && count >= limit {
-            counter.held.store(true, Ordering::SeqCst);
-            counter.reached.notify_waiters();
-            return std::future::pending().await;
-        }
+        counter.took_effect(&parts.method, parts.uri.path()).await;
     }
     let mut response = Response::builder().status(status);
     for (name, value) in headers.iter().filter(|(name, _)| {

@@ -17,6 +17,8 @@ pub struct Operator {
     pub stack: &'static Stack,
     pub log: PathBuf,
     pub record: PathBuf,
+    /// Instead of the stack's own.
+    kubeconfig: Option<PathBuf>,
 }
 
 /// Held for reading by everybody who uses the shared operator.
@@ -66,6 +68,7 @@ impl Operator {
             stack,
             log: place.join("operator.log"),
             record: place.join("record"),
+            kubeconfig: None,
         }
     }
 
@@ -76,7 +79,15 @@ impl Operator {
             stack: self.stack,
             log: self.log.with_file_name(format!("{name}.log")),
             record: self.record.clone(),
+            kubeconfig: self.kubeconfig.clone(),
         }
+    }
+
+    /// From its next start on it reaches the cluster as this kubeconfig says.
+    pub fn reach_by(&mut self, kubeconfig: &serde_json::Value) {
+        let file = self.log.with_file_name("kubeconfig.json");
+        std::fs::write(&file, kubeconfig.to_string()).unwrap();
+        self.kubeconfig = Some(file);
     }
 
     /// Starts the operator and returns at once.
@@ -150,6 +161,8 @@ fn spawn(operator: &Operator) -> Child {
         .append(true)
         .open(&operator.log)
         .unwrap();
+    let usual = || PathBuf::from(operator.stack.get("KUBECONFIG"));
+    let kubeconfig = operator.kubeconfig.clone().unwrap_or_else(usual);
     Command::new("bash")
         .args([
             "-c",
@@ -161,7 +174,7 @@ fn spawn(operator: &Operator) -> Child {
         .args(["--webhook-address", "127.0.0.1:0"])
         .args(["--metrics-address", "127.0.0.1:0", "--record"])
         .arg(&operator.record)
-        .env("KUBECONFIG", operator.stack.get("KUBECONFIG"))
+        .env("KUBECONFIG", kubeconfig)
         .env("RUST_LOG", "lockstep=debug,info")
         .env("NO_COLOR", "1")
         .stdin(Stdio::piped())

@@ -29,7 +29,6 @@ impl Stack {
 
     /// The same with somebody else's name, who may do everything.
     pub async fn kube_as(&self, user: Option<&str>) -> kube::Client {
-        let _ = rustls::crypto::ring::default_provider().install_default();
         let kubeconfig = kube::config::Kubeconfig::read_from(self.get("KUBECONFIG")).unwrap();
         let mut config =
             kube::Config::from_custom_kubeconfig(kubeconfig, &kube::config::KubeConfigOptions::default())
@@ -85,6 +84,8 @@ pub fn read(state: &Path) -> BTreeMap<String, String> {
 pub fn stack() -> Option<&'static Stack> {
     static STACK: OnceLock<Option<Stack>> = OnceLock::new();
     let found = STACK.get_or_init(|| {
+        // Whatever is asked first, it is asked by TLS of this kind.
+        let _ = rustls::crypto::ring::default_provider().install_default();
         let state =
             std::env::var("LOCKSTEP_STATE_DIR").map_or_else(|_| root().join("dev/.state"), PathBuf::from);
         let mut variables = read(&state);
