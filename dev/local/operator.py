@@ -46,14 +46,17 @@ def build(say) -> Path:
     return binary
 
 
-def install() -> None:
-    """CRDs, rights, and the policy that ties approvers to their names."""
-    helm = os.environ["HELM"]
+def install(rotates: str) -> None:
+    """CRDs, rights, and the policy that ties approvers to their names. In the namespace `rotates` it may write Secrets."""
+    kubectl, helm = os.environ["KUBECTL"], os.environ["HELM"]
+    # A right in a namespace needs the namespace.
+    run([kubectl, "apply", "--filename", "-"], run([kubectl, "create", "namespace", rotates, "--dry-run=client", "--output", "yaml"]))
     argv = [helm, "upgrade", "--install", "lockstep", "charts/lockstep", "--namespace", NAMESPACE, "--create-namespace"]
     # Tests on the same stack apply the CRDs by themselves; the chart takes them over.
     argv += ["--set", "operator.allowLoopback=true", "--take-ownership", "--force-conflicts"]
     # Theirs runs as the cluster's administrator, and makes deploys too.
     argv += ["--set", "promotions.deployers={admin}"]
+    argv += ["--set", f"rotation.namespaces={{{rotates}}}"]
     run(argv)
 
 
