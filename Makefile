@@ -9,7 +9,7 @@ LANES ?=
 
 # One line each, easy to change.
 SWEEP := LOCKSTEP_SWEEP=full cargo test --features aws --test scenarios sweep -- --ignored --nocapture
-BENCH := cargo bench --locked --features aws --bench access --bench promotion
+BENCH := cargo bench --locked --features aws --bench access --bench promotion --bench rotation
 
 # Only `make demo KUBECONFIG=...` names a cluster. A KUBECONFIG that happens to be exported in the shell does not: nobody
 # means to try Lockstep on whatever cluster they used last.

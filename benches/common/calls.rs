@@ -68,6 +68,34 @@ pub async fn of_simulator(sim: &Sim) -> Calls {
     }
 }
 
+/// Writes that the API server has served, by verb and resource, but for those of leases.
+pub async fn kubernetes_writes(kube: &kube::Client) -> Calls {
+    let request = axum::http::Request::get("/metrics").body(Vec::new()).unwrap();
+    let text = kube.request_text(request).await.unwrap();
+    let mut calls = Calls::default();
+    let counted = text
+        .lines()
+        .filter_map(|line| line.strip_prefix("apiserver_request_total{"));
+    for line in counted {
+        let label = |name: &str| {
+            let (_, rest) = line.split_once(&format!("{name}=\"")).unwrap_or_default();
+            rest.split('"').next().unwrap_or_default().to_owned()
+        };
+        let (verb, resource) = (label("verb"), label("resource"));
+        let writes = ["POST", "PUT", "PATCH", "APPLY", "DELETE"].contains(&verb.as_str());
+        // A review asks a question.
+        if writes && resource != "leases" && !resource.ends_with("reviews") {
+            let count = line
+                .rsplit_once(' ')
+                .and_then(|(_, count)| count.parse::<f64>().ok());
+            let route = format!("{verb} {}{resource}/{}", label("group"), label("subresource"));
+            *calls.routes.entry(route).or_default() += count.unwrap_or_default() as u64;
+        }
+    }
+    calls.writes = calls.requests();
+    calls
+}
+
 /// Passes everything on to one system and counts it.
 #[derive(Clone)]
 pub struct Passage {
