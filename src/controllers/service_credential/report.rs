@@ -282,7 +282,7 @@ fn again(credential: &ServiceCredential, planned: &Planned, outcome: &Outcome, n
             return Next::After(interval.min(Duration::from_mins(1)));
         }
         None if !outcome.problems.is_empty() => return Next::Backoff,
-        None if outcome.moved => return Next::After(AT_ONCE),
+        None if outcome.moved && !at_rest(outcome, now) => return Next::After(AT_ONCE),
         None => {}
     }
     let current = outcome.rotation.as_ref().and_then(Rotation::current);
@@ -292,6 +292,12 @@ fn again(credential: &ServiceCredential, planned: &Planned, outcome: &Outcome, n
     let soonest = moments.into_iter().flatten().min();
     let soonest = soonest.map_or(interval, |at| left(at).max(AT_ONCE));
     Next::After(soonest.min(interval))
+}
+
+/// Whether what was learnt allows nothing more.
+fn at_rest(outcome: &Outcome, now: Timestamp) -> bool {
+    let rotation = outcome.rotation.as_ref();
+    rotation.is_some_and(|rotation| rotation.is_at_rest(now))
 }
 
 /// People are told when something begins to stand in the way, and of what was not our doing.

@@ -54,6 +54,7 @@ pub(super) fn revoke(turn: &mut Turn<'_>) -> Say {
     }
     decide::list(turn)?;
     let listed = turn.rotation.known.listed.clone().unwrap_or_default();
+    let mut gone = false;
     for generation in &mut turn.rotation.generations {
         let GenerationState::Revoking {
             why,
@@ -66,9 +67,14 @@ pub(super) fn revoke(turn: &mut Turn<'_>) -> Say {
         if !listed {
             generation.state = GenerationState::Revoked(why);
             generation.revoked = Some(turn.now);
+            gone = true;
         } else if turn.now >= after(asked, SETTLE) {
             generation.state = GenerationState::Revoking { why, asked: None };
         }
+    }
+    if gone {
+        // A store that was as it should be may still keep what is gone now beside what is current.
+        turn.rotation.known.stores.clear();
     }
     Say::Continue(())
 }

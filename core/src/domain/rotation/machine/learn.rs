@@ -55,7 +55,8 @@ fn cannot(rotation: &mut Rotation, store: &StoreName) {
 }
 
 fn minted(rotation: &mut Rotation, number: u64, seen: Seen, now: Timestamp, guards: Guards) {
-    rotation.known.listed = None;
+    // What was listed and what a mint answers make a list again; without an answer there is none.
+    let listed = rotation.known.listed.take();
     if !guards.hold(Guard::PlanFirst) && rotation.generation(number).is_none() {
         rotation
             .generations
@@ -74,10 +75,14 @@ fn minted(rotation: &mut Rotation, number: u64, seen: Seen, now: Timestamp, guar
             expires,
         }) => {
             generation.state = GenerationState::Minted { proven: false };
-            generation.id = Some(id);
+            generation.id = Some(id.clone());
             generation.fingerprint = Some(fingerprint);
             generation.minted = Some(now);
             generation.expires = expires;
+            rotation.known.listed = listed.map(|mut listed| {
+                listed.insert(id, Some(number));
+                listed
+            });
         }
         Seen::Refused => {
             *sent = None;

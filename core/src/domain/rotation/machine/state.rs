@@ -210,6 +210,30 @@ impl Rotation {
             .find(|generation| wanted(&generation.state))
     }
 
+    /// Whether any of these generations may exist at the issuer.
+    pub fn may_live(&self, numbers: &BTreeSet<u64>) -> bool {
+        let mut generations = self.generations.iter();
+        generations.any(|one| one.may_live() && numbers.contains(&one.number))
+    }
+
+    /// Whether nothing is left to do before time passes or somebody does something: one is current and in every store that
+    /// was looked at, none comes, and none is to go by now.
+    pub fn is_at_rest(&self, now: Timestamp) -> bool {
+        let Some(current) = self.current() else {
+            return false;
+        };
+        let rests = |generation: &Generation| match &generation.state {
+            GenerationState::Draining { until } => *until > now,
+            GenerationState::Current | GenerationState::Revoked(_) | GenerationState::NeverMinted => true,
+            GenerationState::Planned { .. }
+            | GenerationState::Minted { .. }
+            | GenerationState::Verified
+            | GenerationState::Revoking { .. } => false,
+        };
+        let held = |held: &Option<u64>| *held == Some(current.number);
+        self.generations.iter().all(rests) && self.known.stores.values().all(held)
+    }
+
     /// The number that the next generation gets.
     pub(super) fn next_number(&self) -> u64 {
         let last = self.generations.iter().map(|generation| generation.number).max();
