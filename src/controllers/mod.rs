@@ -49,6 +49,11 @@ pub trait Reconcile: Send + Sync + 'static {
 
     /// One pass: gather, plan, apply, report. A pass never waits for the outside to catch up.
     async fn reconcile(&self, object: Arc<Self::Object>, context: &Context) -> Next;
+
+    /// Whether its next pass must not wait behind others that are due.
+    fn is_urgent(&self, _object: &Self::Object) -> bool {
+        false
+    }
 }
 
 /// What every controller needs from outside: ports, and nothing else.

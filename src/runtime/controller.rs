@@ -78,7 +78,8 @@ impl Controllers {
         let mut stop = std::pin::pin!(stop.fuse());
         for subject in all {
             if self.passes.contains_key(&subject.kind) {
-                schedule.begin(subject, Instant::now());
+                schedule.begin(subject.clone(), Instant::now());
+                self.wake(&mut schedule, subject);
             }
         }
         loop {
@@ -119,8 +120,10 @@ impl Controllers {
     }
 
     fn wake(&self, schedule: &mut Schedule, subject: Subject) {
-        if self.passes.contains_key(&subject.kind) {
-            schedule.wake(subject, Instant::now());
+        match self.passes.get(&subject.kind) {
+            Some(passes) if passes.is_urgent(&subject.name) => schedule.wake_first(subject, Instant::now()),
+            Some(_) => schedule.wake(subject, Instant::now()),
+            None => {}
         }
     }
 

@@ -23,6 +23,10 @@ impl Passes for Behind {
         KindName::AccessBinding
     }
 
+    fn is_urgent(&self, name: &Name) -> bool {
+        name.name() == "urgent"
+    }
+
     async fn pass(&self, name: &Name) -> Ended {
         let gate = &self.0;
         let now = gate.at_once.fetch_add(1, Ordering::SeqCst) + 1;
@@ -145,4 +149,18 @@ async fn a_pass_that_will_not_end_is_ended_and_that_is_said() {
     running.stop.notify_one();
     assert_eq!(running.done.await.unwrap(), Stopped::InTheMiddle);
     assert_eq!(Arc::strong_count(&running.gate), 1, "nothing of it is left");
+}
+
+#[tokio::test]
+async fn what_is_urgent_is_among_the_first_however_many_are_due() {
+    let due = (0..20).map(|n| subject(&format!("b{n:02}")));
+    let mut running = run(due.chain([subject("urgent")]).collect(), PASS);
+    let mut seen = Vec::new();
+    for _ in 0..3 {
+        seen.push(running.seeing.recv().await.unwrap());
+    }
+    assert!(seen.contains(&"urgent".to_owned()), "{seen:?}");
+    running.stop.notify_one();
+    running.gate.open.add_permits(20);
+    running.done.await.unwrap();
 }

@@ -21,6 +21,9 @@ use crate::kubernetes::{Cache, Kind, KindName, Look, Name, Store, Undecodable};
 pub trait Passes: Send + Sync {
     fn kind(&self) -> KindName;
 
+    /// Whether the object of this name must not wait behind others that are due.
+    fn is_urgent(&self, name: &Name) -> bool;
+
     /// One pass over the object of this name.
     async fn pass(&self, name: &Name) -> Ended;
 }
@@ -55,6 +58,13 @@ pub fn register<K: Kind, R: Reconcile<Object = K>>(
 impl<K: Kind, R: Reconcile<Object = K>> Passes for Registered<R, K> {
     fn kind(&self) -> KindName {
         self.kind
+    }
+
+    fn is_urgent(&self, name: &Name) -> bool {
+        match self.cache.look(name) {
+            Look::Found(object) => self.controller.is_urgent(&object),
+            Look::Undecodable(_) | Look::Gone => false,
+        }
     }
 
     async fn pass(&self, name: &Name) -> Ended {

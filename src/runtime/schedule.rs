@@ -18,6 +18,8 @@ const LAST: Duration = Duration::from_mins(5);
 #[derive(Debug, Default)]
 pub struct Schedule {
     slots: HashMap<Subject, Slot>,
+    /// Due by now, and before all others.
+    first: BTreeSet<Subject>,
     /// Due by now, in the order in which they became so.
     ready: BTreeSet<(Instant, Subject)>,
     /// Due later.
@@ -35,6 +37,8 @@ struct Slot {
     running: bool,
     /// Woken while a pass was under way.
     again: bool,
+    /// Of what is due next: before all others.
+    first: bool,
     /// Failed passes in a row.
     failures: u8,
 }
@@ -74,6 +78,21 @@ impl Schedule {
         self.ready.insert((now, subject));
     }
 
+    /// The same, and it does not wait behind others that are due.
+    pub fn wake_first(&mut self, subject: Subject, now: Instant) {
+        let slot = self.slots.entry(subject.clone()).or_default();
+        slot.first = true;
+        if slot.running {
+            slot.again = true;
+            return;
+        }
+        if let Some(due) = slot.due.replace(now) {
+            let place = (due, subject.clone());
+            let _ = self.later.remove(&place) || self.ready.remove(&place);
+        }
+        self.first.insert(subject);
+    }
+
     /// The object that has waited longest, if one is due; its pass counts as under way from here.
     pub fn take(&mut self, now: Instant) -> Option<Subject> {
         while let Some((due, _)) = self.later.first()
@@ -81,9 +100,13 @@ impl Schedule {
         {
             self.ready.extend(self.later.pop_first());
         }
-        let (_, subject) = self.ready.pop_first()?;
+        let subject = match self.first.pop_first() {
+            Some(subject) => subject,
+            None => self.ready.pop_first()?.1,
+        };
         if let Some(slot) = self.slots.get_mut(&subject) {
             slot.due = None;
+            slot.first = false;
             slot.running = true;
             self.running += 1;
         }
@@ -92,6 +115,9 @@ impl Schedule {
 
     /// When the next object is due.
     pub fn next_due(&self) -> Option<Instant> {
+        if let Some(subject) = self.first.first() {
+            return self.slots.get(subject)?.due;
+        }
         let first = self.ready.first().or_else(|| self.later.first());
         first.map(|(due, _)| *due)
     }
@@ -130,11 +156,17 @@ impl Schedule {
             wait.map(|wait| now + wait)
         };
         if let Some(due) = due {
-            self.later.insert((due, subject.clone()));
+            let first = slot.again && slot.first;
+            if first {
+                self.first.insert(subject.clone());
+            } else {
+                self.later.insert((due, subject.clone()));
+            }
             let slot = Slot {
                 due: Some(due),
                 running: false,
                 again: false,
+                first,
                 failures: slot.failures,
             };
             self.slots.insert(subject.clone(), slot);
@@ -158,7 +190,7 @@ impl Schedule {
 
     /// How many objects are due and wait for room.
     pub fn waiting(&self) -> usize {
-        self.ready.len()
+        self.first.len() + self.ready.len()
     }
 }
 
@@ -245,6 +277,34 @@ mod tests {
         schedule.take(at);
         schedule.finish(&subject("a"), Ended::Said(Next::Backoff), at);
         assert!(schedule.next_due().unwrap() - at <= FIRST);
+    }
+
+    #[test]
+    fn what_must_not_wait_goes_before_all_that_is_due() {
+        let (mut schedule, now) = (Schedule::default(), Instant::now());
+        for name in ["a", "b", "c", "d"] {
+            schedule.wake(subject(name), now);
+        }
+        schedule.wake_first(subject("d"), now + Duration::from_secs(1));
+        schedule.wake(subject("d"), now + Duration::from_secs(2));
+        assert_eq!(
+            (schedule.waiting(), schedule.next_due()),
+            (4, Some(now + Duration::from_secs(1)))
+        );
+        assert_eq!(schedule.take(now), Some(subject("d")));
+        assert_eq!(schedule.take(now), Some(subject("a")));
+        // Whose pass is under way has another one before the others, too, and once.
+        schedule.wake_first(subject("a"), now);
+        schedule.finish(&subject("a"), Ended::Said(Next::AwaitChange), now);
+        assert_eq!(schedule.take(now), Some(subject("a")));
+        schedule.wake(subject("a"), now);
+        schedule.finish(&subject("a"), Ended::Said(Next::AwaitChange), now);
+        assert_eq!(schedule.take(now), Some(subject("b")));
+        // What waited for later does not wait any longer.
+        schedule.finish(&subject("d"), Ended::Said(Next::After(LAST)), now);
+        schedule.wake_first(subject("d"), now);
+        assert_eq!(schedule.take(now), Some(subject("d")));
+        assert_eq!((schedule.waiting(), schedule.running()), (2, 3));
     }
 
     #[test]

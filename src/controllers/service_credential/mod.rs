@@ -58,4 +58,9 @@ impl Reconcile for Controller {
         let applied = apply::apply(&credential, &gathered, &planned, &self.held, context).await;
         report::report(&credential, &gathered, &planned, applied, context).await
     }
+
+    /// Every second that a stolen value lives is the thief's, however many others rotate meanwhile.
+    fn is_urgent(&self, credential: &ServiceCredential) -> bool {
+        reading::is_stolen(credential)
+    }
 }

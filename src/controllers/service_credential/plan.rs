@@ -62,10 +62,7 @@ pub fn plan(credential: &ServiceCredential, gathered: &Gathered, now: Timestamp)
         Ok(compromised) => compromised,
         Err(why) => return stuck(&why),
     };
-    let stolen = rotation
-        .generations
-        .iter()
-        .any(|one| one.may_live() && compromised.contains(&one.number));
+    let stolen = rotation.may_live(&compromised);
     if defaults::credential_suspended(&credential.spec) && !stolen && !going {
         let message = "spec.suspend is true: nothing is read, minted or revoked";
         return Planned::Stuck(Reason::Suspended, message.into());

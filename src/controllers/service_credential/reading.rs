@@ -16,7 +16,7 @@ use lockstep_core::domain::rotation::machine::state::StoreName;
 use lockstep_core::domain::rotation::ports::issuers::{Identity, Principal};
 use lockstep_core::domain::rotation::ports::objects::Credentials;
 use lockstep_core::domain::rotation::ports::stores::Place;
-use lockstep_core::domain::rotation::reach;
+use lockstep_core::domain::rotation::{reach, rows};
 
 /// What keeps a credential from being followed.
 pub type Problem = (Reason, String);
@@ -48,6 +48,17 @@ pub fn compromised(credential: &ServiceCredential) -> Result<BTreeSet<u64>, Prob
             })
         })
         .collect()
+}
+
+/// Whether one of them may live.
+pub fn is_stolen(credential: &ServiceCredential) -> bool {
+    let Ok(stolen) = compromised(credential) else {
+        return false;
+    };
+    let Some(status) = credential.status.as_ref().filter(|_| !stolen.is_empty()) else {
+        return false;
+    };
+    rows::rotation(status).is_ok_and(|rotation| rotation.may_live(&stolen))
 }
 
 /// What people want rotated for, if they do and it was not yet.
