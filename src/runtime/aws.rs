@@ -33,6 +33,12 @@ impl OpenAws {
         way: &Way,
         user: &str,
     ) -> Result<Arc<dyn Issuer>, SystemError> {
+        let aws = self.client(adapters, way).await?;
+        Ok(Arc::new(aws.access_keys(user).await?))
+    }
+
+    /// An account, reached so.
+    pub async fn client(&self, adapters: &Adapters, way: &Way) -> Result<Arc<Aws>, SystemError> {
         let Way {
             namespace,
             secret,
@@ -63,8 +69,7 @@ impl OpenAws {
                 aws
             }
         };
-        drop(open);
-        Ok(Arc::new(aws.access_keys(user).await?))
+        Ok(aws)
     }
 }
 

@@ -6,12 +6,13 @@ use async_trait::async_trait;
 use lockstep_core::api::condition::Reason;
 use lockstep_core::domain::ports::{ConnectionKey, SystemError, SystemErrorKind};
 use lockstep_core::domain::rotation::ports::inventory::{Inventories, Inventory};
-use lockstep_core::domain::rotation::ports::issuers::{Identity, Issuer, Issuers};
+use lockstep_core::domain::rotation::ports::issuers::{Aws, Identity, Issuer, Issuers};
 use lockstep_core::domain::rotation::ports::stores::{Place, Store, Stores};
 
 use super::clients::Clients;
 use crate::kubernetes::SecretStore;
 
+const NOT_BUILT_IN: &str = "this program was built without this kind of issuer";
 const NO_SCOPES: &str = "secret scopes are found in workspaces of Databricks only";
 
 fn unknown(what: &str, message: &str) -> SystemError {
@@ -33,7 +34,7 @@ impl Issuers for Clients {
             #[cfg(not(feature = "aws"))]
             Identity::AwsAccessKey { .. } => None,
         };
-        issuer.ok_or_else(|| unknown("issuer", "this program was built without this kind of issuer"))
+        issuer.ok_or_else(|| unknown("issuer", NOT_BUILT_IN))
     }
 }
 
@@ -89,6 +90,17 @@ impl Stores for Clients {
 impl Inventories for Clients {
     async fn everything(&self, connection: &ConnectionKey) -> Result<Inventory, SystemError> {
         self.reach(connection, false).await?.everything().await
+    }
+
+    #[cfg(feature = "aws")]
+    async fn access_keys(&self, aws: &Aws, users: &[String]) -> Result<Inventory, SystemError> {
+        let client = self.stores.aws.client(self.adapters(), aws).await?;
+        client.everything(users).await
+    }
+
+    #[cfg(not(feature = "aws"))]
+    async fn access_keys(&self, _: &Aws, _: &[String]) -> Result<Inventory, SystemError> {
+        Err(unknown("IAM", NOT_BUILT_IN))
     }
 }
 

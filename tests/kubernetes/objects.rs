@@ -19,7 +19,7 @@ use lockstep_core::domain::ports::{
 use lockstep_core::domain::promotion::ports::deployments::{Deployment, Deployments};
 use lockstep_core::domain::promotion::ports::reviews::{Review, Reviews};
 use lockstep_core::domain::rotation::ports::inventory::{Inventories, Inventory};
-use lockstep_core::domain::rotation::ports::issuers::{Identity, Issuer, Issuers};
+use lockstep_core::domain::rotation::ports::issuers::{Aws, Identity, Issuer, Issuers};
 use lockstep_core::domain::rotation::ports::stores::{Place, Store, Stores};
 use lockstep_core::domain::rotation::value::FingerprintKey;
 use serde_json::{Value, json};
@@ -274,6 +274,10 @@ impl Issuers for Unused {
 #[async_trait::async_trait]
 impl Inventories for Unused {
     async fn everything(&self, _: &ConnectionKey) -> Result<Inventory, SystemError> {
+        unreachable!("nothing is rotated here")
+    }
+
+    async fn access_keys(&self, _: &Aws, _: &[String]) -> Result<Inventory, SystemError> {
         unreachable!("nothing is rotated here")
     }
 }

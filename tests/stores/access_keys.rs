@@ -6,6 +6,7 @@ use lockstep::clients::aws::AwsAuth;
 use lockstep_core::domain::ports::SystemErrorKind;
 use lockstep_core::domain::rotation::label::Label;
 use lockstep_core::domain::rotation::machine::state::CredentialId;
+use lockstep_core::domain::rotation::ports::inventory::Inventory;
 use lockstep_core::domain::rotation::ports::issuers::Issuer as _;
 use lockstep_core::domain::rotation::value::Value;
 
@@ -187,4 +188,38 @@ async fn without_an_answer_there_is_no_account() {
     };
     let keys = aws(&nowhere(), key).await.access_keys("a").await;
     assert_eq!(silent(keys).kind, SystemErrorKind::Unreachable);
+}
+
+#[tokio::test]
+async fn everybodys_keys_are_listed_and_without_that_right_those_of_the_users_one_names() {
+    let account = account_or_skip!();
+    let user = account.user().await;
+    let administrator = account.aws(account.administrator()).await;
+    let keys = administrator.access_keys(&user).await.unwrap();
+    let key = keys.mint(&label(), None).await.unwrap();
+    let all = administrator.everything(&[]).await.unwrap();
+    assert_eq!(all.unseen, Vec::<String>::new());
+    let ours = |inventory: &Inventory| {
+        let mut held = inventory.held.iter().filter(|held| held.owner == user);
+        held.next()
+            .map(|held| (held.address.clone(), held.listed.id.clone()))
+    };
+    assert_eq!(ours(&all), Some((keys.address().to_owned(), key.id.clone())));
+    assert!(
+        all.held.iter().any(|held| held.owner != user),
+        "others have keys as well"
+    );
+
+    let auth = account
+        .allowed(&["iam:ListAccessKeys", "iam:GetAccessKeyLastUsed"])
+        .await;
+    let some = account.aws(auth).await;
+    let some = some.everything(std::slice::from_ref(&user)).await.unwrap();
+    assert_eq!(some.held.len(), 1);
+    assert_eq!(ours(&some), ours(&all));
+    assert!(
+        some.unseen.len() == 1 && some.unseen[0].contains("ListUsers"),
+        "{:?}",
+        some.unseen
+    );
 }

@@ -10,7 +10,7 @@ use super::super::progress::Progress;
 use super::super::scope::{Place, Scope};
 use super::super::{Failure, Outcome};
 use super::view;
-use crate::queries::credentials::{Row, everything, row};
+use crate::queries::credentials::{Row, everything, row, ways_to_aws};
 use crate::runtime::Asking;
 
 /// Every credential: which generation is current, how old it is, when the next one is due, who else has a key
@@ -22,8 +22,8 @@ Examples:
   lockstep credentials list --all
 
 With --all every connection in sight is asked, with your own rights, what anybody holds: OAuth secrets of service
-principals, personal access tokens with their last use, Gerrit tokens. Those that no ServiceCredential rotates come
-first, the longest unused first.
+principals, personal access tokens with their last use, Gerrit tokens; and every AWS account in which a
+ServiceCredential rotates access keys. Those that no ServiceCredential rotates come first, the longest unused first.
 
 Exit codes:
   0   listed
@@ -66,18 +66,29 @@ pub(super) async fn list(args: List) -> Result<Outcome, Failure> {
 async fn list_everything(args: &List, place: &Place, progress: &Progress) -> Result<Outcome, Failure> {
     let namespaces = BTreeSet::from([place.namespace.clone()]);
     let reading = args.place.read(place, namespaces, progress).await?;
-    let (mut inventories, mut failed) = (Vec::new(), false);
+    let asking = &reading.context.inventories;
+    let credentials = reading.context.credentials.credentials();
+    let mut asked = Vec::new();
     for connection in reading.connections() {
         progress.say(&format!("asking {connection}"));
-        match reading.context.inventories.everything(&connection).await {
+        asked.push((connection.to_string(), asking.everything(&connection).await));
+    }
+    for (aws, users) in ways_to_aws(&credentials) {
+        let what = format!("IAM of {}", users.join(", "));
+        progress.say(&format!("asking {what}"));
+        asked.push((what, asking.access_keys(&aws, &users).await));
+    }
+    let (mut inventories, mut failed) = (Vec::new(), false);
+    for (what, found) in asked {
+        match found {
             Ok(inventory) => inventories.push(inventory),
             Err(error) => {
-                progress.note(&format!("{connection} could not be asked: {error}"));
+                progress.note(&format!("{what} could not be asked: {error}"));
                 failed = true;
             }
         }
     }
-    let all = everything(&inventories, &reading.context.credentials.credentials());
+    let all = everything(&inventories, &credentials);
     let now = Timestamp::now();
     args.output.print(&all, |all| view::everything(all, now))?;
     if failed {

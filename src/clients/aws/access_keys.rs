@@ -19,7 +19,7 @@ use super::refusal;
 
 /// Quota of IAM, which cannot be raised.
 const LIMIT: u32 = 2;
-const SYSTEM: &str = "iam";
+pub(super) const SYSTEM: &str = "iam";
 const STS: &str = "sts";
 
 /// The access keys of one user.

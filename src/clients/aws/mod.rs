@@ -2,10 +2,11 @@
 //!
 //! `wire` is what the SDK sends with: our HTTP stack, so that limits, permits and refused addresses hold here as everywhere;
 //! `ambient` finds the operator's own identity; `refusal` says what an error means; `secrets` is a store, `access_keys`
-//! an issuer. The SDK repeats nothing by itself.
+//! an issuer, `everything` lists the keys of all users. The SDK repeats nothing by itself.
 
 mod access_keys;
 mod ambient;
+mod everything;
 mod refusal;
 mod secrets;
 mod wire;

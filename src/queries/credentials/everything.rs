@@ -6,7 +6,9 @@ use std::sync::Arc;
 use jiff::Timestamp;
 use kube::ResourceExt as _;
 use lockstep_core::api::ServiceCredential;
+use lockstep_core::domain::rotation::declared;
 use lockstep_core::domain::rotation::ports::inventory::{Held, HeldKind, Inventory};
+use lockstep_core::domain::rotation::ports::issuers::{Aws, Identity};
 use serde::Serialize;
 
 /// One credential that somebody holds.
@@ -62,8 +64,22 @@ fn advice(held: &Held) -> &'static str {
         HeldKind::DatabricksSecret => "workload identity federation needs no secret",
         HeldKind::DatabricksToken if !held.person => "workload identity federation needs no token",
         HeldKind::DatabricksToken => "OAuth of a person needs no token",
-        HeldKind::GerritToken | HeldKind::AwsAccessKey => "",
+        HeldKind::AwsAccessKey => "a role, taken on by workload identity, needs no key",
+        HeldKind::GerritToken => "",
     }
+}
+
+/// How AWS is reached by those that rotate access keys, and whose keys they are.
+pub fn ways_to_aws(credentials: &[Arc<ServiceCredential>]) -> BTreeMap<Aws, Vec<String>> {
+    let mut ways: BTreeMap<Aws, Vec<String>> = BTreeMap::new();
+    for credential in credentials {
+        let namespace = credential.namespace().unwrap_or_default();
+        if let Identity::AwsAccessKey { aws, user } = declared::identity(&credential.spec.issuer, &namespace)
+        {
+            ways.entry(aws).or_default().push(user);
+        }
+    }
+    ways
 }
 
 /// What all inventories show together; what two connections show is one. Those that nobody rotates come first, the

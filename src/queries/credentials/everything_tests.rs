@@ -62,3 +62,31 @@ fn the_forgotten_token_stands_first_and_what_is_seen_twice_once() {
     assert_eq!(all.credentials[3].governed_by.as_deref(), Some("ml/dbx"));
     assert!(all.credentials[1].advice.contains("federation"));
 }
+
+#[test]
+fn an_account_is_asked_once_however_many_of_its_users_rotate() {
+    let credential = |name: &str, secret: &str| {
+        let keys = json!({"value": "secret", "clientId": "id"});
+        let credential: ServiceCredential = serde_json::from_value(json!({
+            "apiVersion": "lockstep.dev/v1alpha1", "kind": "ServiceCredential",
+            "metadata": {"name": name, "namespace": "ml"},
+            "spec": {
+                "issuer": {"awsAccessKey": {"userName": name, "auth": {"secretRef": {"name": secret}}}},
+                "schedule": {"every": "7d"},
+                "stores": [{"kubernetesSecret": {"name": name, "keys": keys}}],
+            },
+        }))
+        .unwrap();
+        Arc::new(credential)
+    };
+    let ways = ways_to_aws(&[
+        credential("a", "admin"),
+        credential("b", "admin"),
+        credential("c", "other"),
+    ]);
+    let users: Vec<_> = ways.into_values().collect();
+    assert_eq!(
+        users,
+        [vec!["a".to_owned(), "b".to_owned()], vec!["c".to_owned()]]
+    );
+}

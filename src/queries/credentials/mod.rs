@@ -5,6 +5,6 @@ mod everything;
 mod orders;
 mod rows;
 
-pub use everything::{Everything, Line, everything};
+pub use everything::{Everything, Line, everything, ways_to_aws};
 pub use orders::{revoking, rotating};
 pub use rows::{Detail, GenerationLine, Row, detail, row};

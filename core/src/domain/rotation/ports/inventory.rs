@@ -2,7 +2,7 @@
 
 use async_trait::async_trait;
 
-use super::issuers::Listed;
+use super::issuers::{Aws, Listed};
 use crate::domain::ports::{ConnectionKey, SystemError};
 
 /// What a credential is.
@@ -38,8 +38,11 @@ pub struct Inventory {
 }
 
 /// Lists what anybody holds in the systems behind connections. Reads only, and much: one call for every service
-/// principal of Databricks and for every account of Gerrit.
+/// principal of Databricks, for every account of Gerrit and for every user of IAM.
 #[async_trait]
 pub trait Inventories: Send + Sync {
     async fn everything(&self, connection: &ConnectionKey) -> Result<Inventory, SystemError>;
+
+    /// Access keys of the account that is reached so. `users`: of whom they are told at least, where users may not be listed.
+    async fn access_keys(&self, aws: &Aws, users: &[String]) -> Result<Inventory, SystemError>;
 }
