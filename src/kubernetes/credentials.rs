@@ -140,11 +140,16 @@ impl Wiring {
         {
             self.wake(subject);
         }
-        // A store is kept for as long as a value may lie in it.
+        // A store is kept for as long as a value may lie in it: it is told of the first one, and of the last one if it goes.
         let keeps = |credential: Option<&ServiceCredential>| {
             credential.map_or_else(BTreeSet::new, |credential| kept_in(name.namespace(), credential))
         };
-        for store in keeps(old).symmetric_difference(&keeps(new)) {
+        let (kept, keeps) = (keeps(old), keeps(new));
+        let first = keeps
+            .difference(&kept)
+            .filter(|store| self.is_without_finalizer(store));
+        let last = kept.difference(&keeps).filter(|store| self.is_going(store));
+        for store in first.chain(last) {
             self.wake(store.clone());
         }
         // Whoever stood back from its claims may be served now, or must stand back.

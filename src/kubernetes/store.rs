@@ -276,6 +276,11 @@ impl Wiring {
         self.holding.lacks(connection)
     }
 
+    /// Whether one user fewer of a connection may be the last that counted.
+    pub(super) fn is_going(&self, connection: &Subject) -> bool {
+        self.holding.waits(connection)
+    }
+
     pub(super) fn wake(&self, subject: Subject) {
         // Nobody listens any more only while the process ends.
         let _ = self.wake.send(subject);

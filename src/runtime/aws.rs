@@ -4,8 +4,9 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
+use lockstep_core::api::condition::Reason;
 use lockstep_core::api::credential_store::{AwsAuth as Spelt, AwsStore};
-use lockstep_core::domain::ports::SystemError;
+use lockstep_core::domain::ports::{SystemError, SystemErrorKind};
 use lockstep_core::domain::rotation::ports::issuers::{Aws as Way, Issuer};
 use secrecy::ExposeSecret as _;
 use tokio::sync::Mutex;
@@ -26,12 +27,14 @@ const PROPAGATION: Duration = Duration::from_secs(8);
 pub(super) struct OpenAws(Mutex<HashMap<Way, (Option<String>, Arc<Aws>)>>);
 
 impl OpenAws {
-    /// The access keys of an IAM user. The Secret is read each time: who changes it is heard at once.
+    /// The access keys of an IAM user. The Secret is read each time: who changes it is heard at once. `going`: one that is
+    /// gone is not asked for again, and its client serves on.
     pub async fn access_keys(
         &self,
         adapters: &Adapters,
         way: &Way,
         user: &str,
+        going: bool,
     ) -> Result<Arc<dyn Issuer>, SystemError> {
         let aws = self.client(adapters, way).await?;
         Ok(Arc::new(aws.access_keys(user).await?))
@@ -50,8 +53,17 @@ impl OpenAws {
             .map(|stated| address("issuer.awsAccessKey.endpoint", stated))
             .transpose()?;
         let host = host(endpoint.as_ref(), "iam.amazonaws.com");
-        let (auth, version) = adapters.access_key(namespace, secret.as_deref(), &host).await?;
+        let read = adapters.access_key(namespace, secret.as_deref(), &host).await;
         let mut open = self.0.lock().await;
+        let last = open.get(way).map(|(_, aws)| Arc::clone(aws));
+        let (auth, version) = match (read, last) {
+            (Ok(read), _) => read,
+            (Err(error), Some(aws)) if going && is_missing(&error) => {
+                drop(open);
+                return Ok(Arc::new(aws.access_keys(user).await?));
+            }
+            (Err(error), _) => return Err(error),
+        };
         let aws = match open.get(way) {
             Some((made_from, aws)) if *made_from == version => Arc::clone(aws),
             _ => {
@@ -71,6 +83,10 @@ impl OpenAws {
         };
         Ok(aws)
     }
+}
+
+fn is_missing(error: &SystemError) -> bool {
+    error.kind == SystemErrorKind::Connection(Reason::SecretMissing)
 }
 
 /// The host that a Secret must be meant for.

@@ -21,7 +21,10 @@ fn unknown(what: &str, message: &str) -> SystemError {
 
 #[async_trait]
 impl Issuers for Clients {
-    async fn open(&self, identity: &Identity) -> Result<Arc<dyn Issuer>, SystemError> {
+    async fn open(&self, identity: &Identity, going: bool) -> Result<Arc<dyn Issuer>, SystemError> {
+        // A connection looks after its own login.
+        #[cfg(not(feature = "aws"))]
+        let _ = going;
         let issuer = match identity {
             Identity::DatabricksServicePrincipal { connection, .. }
             | Identity::DatabricksToken { connection, .. }
@@ -29,7 +32,7 @@ impl Issuers for Clients {
             #[cfg(feature = "aws")]
             Identity::AwsAccessKey { aws, user } => {
                 let open = &self.stores.aws;
-                Some(open.access_keys(self.adapters(), aws, user).await?)
+                Some(open.access_keys(self.adapters(), aws, user, going).await?)
             }
             #[cfg(not(feature = "aws"))]
             Identity::AwsAccessKey { .. } => None,

@@ -266,7 +266,7 @@ impl Deployments for Unused {
 
 #[async_trait::async_trait]
 impl Issuers for Unused {
-    async fn open(&self, _: &Identity) -> Result<Arc<dyn Issuer>, SystemError> {
+    async fn open(&self, _: &Identity, _: bool) -> Result<Arc<dyn Issuer>, SystemError> {
         unreachable!("nothing is rotated here")
     }
 }

@@ -123,7 +123,8 @@ async fn open_issuer(
 ) -> Result<Arc<dyn Issuer>, Problem> {
     let going = credential.metadata.deletion_timestamp.is_some();
     let holds = credential.finalizers().iter().any(|held| held == FINALIZER);
-    if !(going && holds) {
+    let revokes = going && holds;
+    if !revokes {
         reading::may_mint(identity, namespace, &*context.cluster)?;
     }
     if let Identity::AwsAccessKey { aws, .. } = identity
@@ -134,7 +135,7 @@ async fn open_issuer(
     }
     context
         .issuers
-        .open(identity)
+        .open(identity, revokes)
         .await
         .map_err(|error| problem(&error))
 }

@@ -90,7 +90,7 @@ fn sayings(
         }
     } else {
         match planned {
-            Planned::Go(plan) if going => not_ready(Reason::Revoking, leaving(plan, outcome)),
+            Planned::Go(plan) if going => leaving(plan, outcome),
             Planned::Go(plan) => at_work(gathered, plan, outcome),
             _ => match outcome.problems.first() {
                 Some((reason, message)) => not_ready(*reason, message.clone()),
@@ -127,7 +127,8 @@ fn sayings(
     said
 }
 
-fn leaving(plan: &Going, outcome: &Outcome) -> String {
+/// What is left to do before it goes, and what stands in the way.
+fn leaving(plan: &Going, outcome: &Outcome) -> Vec<Saying> {
     let rotation = outcome.rotation.as_ref().unwrap_or(&plan.rotation);
     let live: Vec<String> = rotation
         .generations
@@ -135,12 +136,19 @@ fn leaving(plan: &Going, outcome: &Outcome) -> String {
         .filter(|one| one.may_live())
         .map(|one| one.number.to_string())
         .collect();
+    let left = if live.is_empty() {
+        "all is revoked, and stores are still to be cleared".to_owned()
+    } else {
+        format!("generations {} may still live", live.join(", "))
+    };
     match outcome.problems.first() {
-        Some((_, why)) => format!(
-            "generations {} may still live: {why}. Set spec.onDelete to Orphan to leave them behind",
-            live.join(", ")
-        ),
-        None => format!("generations {} are being revoked", live.join(", ")),
+        Some((_, why)) => {
+            let message = format!(
+                "{left}: {why}. Set spec.onDelete to Orphan to leave behind what cannot be taken back"
+            );
+            not_ready(Reason::RevokeWaiting, message)
+        }
+        None => not_ready(Reason::Revoking, left),
     }
 }
 

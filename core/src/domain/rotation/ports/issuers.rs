@@ -125,5 +125,7 @@ pub trait Issuer: Send + Sync {
 /// Opens issuers. They share clients and budgets with everything else of their connection.
 #[async_trait]
 pub trait Issuers: Send + Sync {
-    async fn open(&self, identity: &Identity) -> Result<Arc<dyn Issuer>, SystemError>;
+    /// `going`: whoever asks is being deleted, and has something there to revoke. What it logged in with may have gone
+    /// first, with its namespace; then the last login serves on.
+    async fn open(&self, identity: &Identity, going: bool) -> Result<Arc<dyn Issuer>, SystemError>;
 }
