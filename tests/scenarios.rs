@@ -88,6 +88,8 @@ mod rotation_days;
 mod rotation_issuers;
 #[path = "scenarios/rotation_outages.rs"]
 mod rotation_outages;
+#[path = "scenarios/rotation_self.rs"]
+mod rotation_self;
 #[path = "scenarios/rotation_stores.rs"]
 mod rotation_stores;
 #[path = "scenarios/rotation_sweep.rs"]

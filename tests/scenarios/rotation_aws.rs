@@ -2,15 +2,17 @@
 
 use std::collections::BTreeMap;
 
+use k8s_openapi::api::core::v1::Namespace;
+use kube::api::{Api, DeleteParams};
 use lockstep_core::api::{CredentialStore, ROTATE, ServiceCredential};
 use serde_json::{Value, json};
 
 use crate::direct;
-use crate::support::becomes;
 use crate::support::keeping::plant_secrets;
 use crate::support::secrets::plant;
 use crate::support::stack::Stack;
 use crate::support::team::{Team, host};
+use crate::support::{PATIENCE, becomes, eventually};
 
 /// The account as its administrator sees it.
 struct Aws {
@@ -91,6 +93,21 @@ impl Team {
             .await;
     }
 
+    /// Access keys of a user in a Secret and in Secrets Manager.
+    fn keys_of(&self, aws: &Aws, user: &str) -> Value {
+        let keys = json!({"clientId": "id", "value": "secret"});
+        json!({
+            "mode": "Enforce", "interval": "10s", "overlap": "5s", "schedule": {"every": "1d"}, "exclusive": true,
+            "issuer": {"awsAccessKey": {
+                "auth": {"secretRef": {"name": "aws"}}, "userName": user, "region": aws.region, "endpoint": aws.url,
+            }},
+            "stores": [
+                {"kubernetesSecret": {"name": "ci", "keys": keys}},
+                self.in_secrets_manager(&keys),
+            ],
+        })
+    }
+
     fn in_secrets_manager(&self, keys: &Value) -> Value {
         json!({"credentialStore": {
             "ref": {"name": "secrets-manager"}, "path": format!("{}/ci", self.prefix), "keys": keys,
@@ -143,17 +160,7 @@ async fn access_keys_rotate_within_the_two_that_a_user_may_have() {
     team.secrets_manager(&aws).await;
     let user = team.name("ci");
     aws.iam.create_user().user_name(&user).send().await.unwrap();
-    let keys = json!({"clientId": "id", "value": "secret"});
-    let spec = json!({
-        "mode": "Enforce", "interval": "10s", "overlap": "5s", "schedule": {"every": "1d"}, "exclusive": true,
-        "issuer": {"awsAccessKey": {
-            "auth": {"secretRef": {"name": "aws"}}, "userName": user, "region": aws.region, "endpoint": aws.url,
-        }},
-        "stores": [
-            {"kubernetesSecret": {"name": "ci", "keys": keys}},
-            team.in_secrets_manager(&keys),
-        ],
-    });
+    let spec = team.keys_of(&aws, &user);
     let _: ServiceCredential = team.apply("ServiceCredential", "ci", &spec).await;
     team.until_current("ci", 1).await;
     let name = format!("{}/ci", team.prefix);
@@ -202,4 +209,35 @@ async fn access_keys_rotate_within_the_two_that_a_user_may_have() {
     team.drop_credential("ci").await;
     becomes("no key is left", Vec::<String>::new(), || aws.keys(&user)).await;
     assert_eq!(aws.held(&name).await, None);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_namespace_that_goes_with_what_we_log_in_with_leaves_no_key_behind() {
+    let Some(team) = Team::new("keyless").await else {
+        return;
+    };
+    let aws = Aws::of(team.stack);
+    team.reach_aws(&aws).await;
+    team.secrets_manager(&aws).await;
+    let user = team.name("ci");
+    aws.iam.create_user().user_name(&user).send().await.unwrap();
+    let spec = team.keys_of(&aws, &user);
+    let _: ServiceCredential = team.apply("ServiceCredential", "ci", &spec).await;
+    team.until_current("ci", 1).await;
+    assert_eq!(aws.keys(&user).await.len(), 1);
+    let namespaces: Api<Namespace> = Api::all(team.client.clone());
+    namespaces
+        .delete(&team.prefix, &DeleteParams::default())
+        .await
+        .unwrap();
+    eventually("the namespace is gone", PATIENCE, || async {
+        let found = namespaces.get_opt(&team.prefix).await;
+        match found.map_err(|error| error.to_string())? {
+            None => Ok(()),
+            Some(left) => Err(serde_json::to_string(&left.status).unwrap()),
+        }
+    })
+    .await;
+    assert_eq!(aws.keys(&user).await, Vec::<String>::new());
+    assert_eq!(aws.held(&format!("{}/ci", team.prefix)).await, None);
 }

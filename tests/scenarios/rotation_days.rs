@@ -1,25 +1,18 @@
 //! Days in the life of credentials that are not the first: rivals for an identity, a freeze, the end of a namespace, tokens
-//! of persons, and the secret that a connection itself logs in with.
+//! of persons.
 
 use k8s_openapi::api::core::v1::Namespace;
-use kube::api::{Api, DeleteParams, Patch, PatchParams};
+use kube::api::{Api, DeleteParams};
 use lockstep_core::api::{
     COMPROMISED, ChangeFreeze, CredentialStore, DatabricksConnection, ROTATE, ServiceCredential,
 };
-use reqwest::Method;
 use serde_json::{Value, json};
 
 use crate::support::keeping::Vault;
 use crate::support::secrets::plant;
-use crate::support::sim::Apart;
-use crate::support::stack::stack;
-use crate::support::team::{Team, host};
+use crate::support::team::Team;
 use crate::support::world::APPLICATION;
 use crate::support::{PATIENCE, becomes, eventually, stays};
-
-/// A service principal of its own that a connection logs in as.
-const OWN: &str = "00000000-0000-4000-8000-00000000ce1f";
-const OWN_SECRET: &str = "zanzibar-of-the-connection-itself";
 
 #[tokio::test(flavor = "multi_thread")]
 async fn two_that_mint_for_one_identity_are_a_conflict_where_one_of_them_is_exclusive() {
@@ -287,24 +280,7 @@ async fn personal_access_tokens_rotate_the_connections_own_and_one_made_on_behal
         return;
     };
     let principal = team.may_rotate().await;
-    // Rights on tokens can be given once there is one.
-    let (status, made) = team
-        .sim
-        .call(
-            Method::POST,
-            "/api/2.0/token/create",
-            Some(json!({"comment": "somebody's"})),
-        )
-        .await;
-    assert_eq!(status, 200, "{made}");
-    plant(made["token_value"].as_str().unwrap());
-    for who in [principal.as_str(), APPLICATION] {
-        let row = json!({"service_principal_name": who, "permission_level": "CAN_USE"});
-        let rights = json!({"access_control_list": [row]});
-        let path = "/api/2.0/permissions/authorization/tokens";
-        let (status, answer) = team.sim.call(Method::PATCH, path, Some(rights)).await;
-        assert_eq!(status, 200, "{answer}");
-    }
+    team.may_have_tokens(&[&principal, APPLICATION]).await;
     for (name, whose) in [("behalf", principal.as_str()), ("own", "self")] {
         let spec = json!({
             "mode": "Enforce", "interval": "10s", "overlap": "3s", "schedule": {"every": "1d"},
@@ -331,94 +307,4 @@ async fn personal_access_tokens_rotate_the_connections_own_and_one_made_on_behal
         team.drop_credential(name).await;
         assert!(!token_lets_in(&team, &second).await);
     }
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn a_connections_own_secret_rotates_and_the_operator_goes_on_with_the_new_one() {
-    let Some(stack) = stack() else { return };
-    let apart = Apart::start(stack).await;
-    let Some(team) = Team::with("itself", &apart).await else {
-        return;
-    };
-    team.may_rotate().await;
-    // Nobody lives long on what a login gave.
-    let short = json!({"tokenLifetime": 5});
-    team.sim.control(Method::POST, "settings", Some(short)).await;
-    let own = json!({
-        "applicationId": OWN, "displayName": "lockstep itself", "accountAdmin": true, "admin": true,
-        "secrets": [OWN_SECRET],
-    });
-    team.sim.seed(json!({"servicePrincipals": [own]})).await;
-    let login = json!({"clientId": OWN, "clientSecret": OWN_SECRET});
-    team.secret("login", &host(&team.databricks_url), &login).await;
-    let connection = json!({
-        "auth": {"oauthSecret": {"secretRef": {"name": "login"}}},
-        "tenants": [{
-            "namespaces": {"names": [team.prefix]}, "uses": ["Rotation"], "reach": {"servicePrincipals": ["*"]},
-        }],
-    });
-    team.connect_databricks("own", connection).await;
-    team.until_object::<DatabricksConnection>("own", "Succeeded")
-        .await;
-
-    let itself = |schedule: Value, lifetime: &str, whose: &str| {
-        json!({
-            "mode": "Enforce", "interval": "10s", "overlap": "20s", "schedule": schedule, "exclusive": true,
-            "issuer": {"databricksServicePrincipal": {
-                "connectionRef": {"name": "own"}, "applicationId": whose, "lifetime": lifetime,
-            }},
-            "stores": [{"kubernetesSecret": {"name": "login", "keys": {"clientId": "clientId", "value": "clientSecret"}}}],
-        })
-    };
-    // By its number it would escape the slack that its own word demands.
-    let spec = itself(json!({"every": "1d"}), "30d", OWN);
-    let _: ServiceCredential = team.apply("ServiceCredential", "by-number", &spec).await;
-    let said = team
-        .until_object::<ServiceCredential>("by-number", "NotAllowed")
-        .await;
-    assert!(said.contains("applicationId: self"), "{said}");
-    team.drop_credential("by-number").await;
-    // Two missed rotations must leave it alive, by the clock as by an interval.
-    let spec = itself(json!({"cron": "0 3 * * MON"}), "20d", "self");
-    let _: ServiceCredential = team.apply("ServiceCredential", "itself", &spec).await;
-    let said = team
-        .until_object::<ServiceCredential>("itself", "InvalidSpec")
-        .await;
-    assert!(
-        said.contains("1728000 s") && said.contains("3 x 604800 s + 20 s"),
-        "{said}"
-    );
-    let spec = itself(json!({"cron": "0 3 * * MON"}), "30d", "self");
-    let _: ServiceCredential = team.apply("ServiceCredential", "itself", &spec).await;
-    // Nobody said that the Secret may be taken.
-    let said = team
-        .until_object::<ServiceCredential>("itself", "ClaimedByAnother")
-        .await;
-    assert!(said.contains("lockstep.dev/adopt"), "{said}");
-    let adopt = json!({"metadata": {"annotations": {"lockstep.dev/adopt": "itself"}}});
-    team.all_secrets()
-        .patch("login", &PatchParams::default(), &Patch::Merge(&adopt))
-        .await
-        .unwrap();
-
-    let held = async || {
-        let held = team.held("login").await.unwrap()["clientSecret"].clone();
-        plant(&held);
-        held
-    };
-    team.until_current("itself", 1).await;
-    let first = held().await;
-    assert!(first != OWN_SECRET && team.sim.lets_in(OWN, &first).await);
-    team.annotate_credential("itself", ROTATE, "1").await;
-    team.until_current("itself", 2).await;
-    let second = held().await;
-    assert!(second != first && team.sim.lets_in(OWN, &second).await);
-    // By then the connection logs in with the new one: it is what revokes the old one, long after its last token ran out.
-    team.until_state("itself", 1, "Revoked").await;
-    assert!(!team.sim.lets_in(OWN, &first).await);
-    team.until_object::<DatabricksConnection>("own", "Succeeded")
-        .await;
-    team.annotate_credential("itself", ROTATE, "2").await;
-    team.until_current("itself", 3).await;
-    assert!(team.sim.lets_in(OWN, &held().await).await);
 }

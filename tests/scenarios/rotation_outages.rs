@@ -7,8 +7,8 @@ use serde_json::{Value, json};
 use crate::support::gate::{Gate, Trouble};
 use crate::support::keeping::{Aside, Vault};
 use crate::support::secrets::search;
-use crate::support::stays;
 use crate::support::team::{Team, host};
+use crate::support::{becomes, stays};
 
 impl Team {
     /// A token of the bot in a Secret and in Vault.
@@ -180,4 +180,73 @@ async fn a_store_that_refuses_half_way_keeps_the_last_value_alive_until_it_takes
     team.drop_credential("ci").await;
     assert!(!vault.knows(&team.path()).await);
     assert_eq!(team.tokens().await, Vec::<String>::new());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_deleted_while_a_store_is_out_of_reach_is_revoked_at_once_and_cleared_later() {
+    let Some(team) = Team::new("cleared").await else {
+        return;
+    };
+    team.may_rotate().await;
+    let (vault, gate) = (Vault::of(team.stack), Gate::default());
+    let url = gate.open(&vault.url).await;
+    team.vault_by_token("vault", &vault, &url).await;
+    let _: ServiceCredential = team.apply("ServiceCredential", "ci", &team.in_both()).await;
+    team.until_current("ci", 1).await;
+    let first = team.works_in_both(&vault).await;
+    gate.trouble(Some(Trouble::Down));
+    team.delete_credential("ci").await;
+    becomes("nothing lives any more", Vec::<String>::new(), || team.tokens()).await;
+    let said = team
+        .until_object::<ServiceCredential>("ci", "RevokeWaiting")
+        .await;
+    tells(
+        &said,
+        &[
+            "all is revoked",
+            &format!("CredentialStore {}/vault", team.prefix),
+            "Orphan",
+        ],
+    );
+    assert!(!team.gerrit_lets_in(&first).await);
+    assert!(vault.knows(&team.path()).await);
+    gate.trouble(None);
+    team.credential_gone("ci").await;
+    assert!(!vault.knows(&team.path()).await);
+    assert_eq!(team.held("ci").await, None);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_issuer_out_of_reach_keeps_what_is_deleted_until_it_is_revoked() {
+    let gate = Gate::default();
+    let Some(team) = Team::behind("waits", None, Some(&gate)).await else {
+        return;
+    };
+    team.may_rotate().await;
+    let spec = team.secret_spec("dbx");
+    let _: ServiceCredential = team.apply("ServiceCredential", "dbx", &spec).await;
+    team.until_current("dbx", 1).await;
+    let first = team.held("dbx").await.unwrap()["client_secret"].clone();
+    gate.trouble(Some(Trouble::Down));
+    team.annotate_credential("dbx", ROTATE, "1").await;
+    let said = team.until_object::<ServiceCredential>("dbx", "Unreachable").await;
+    tells(&said, &["databricks://account/"]);
+    assert!(
+        team.databricks_lets_in(&first).await,
+        "whoever has it is served without us"
+    );
+    team.delete_credential("dbx").await;
+    let said = team
+        .until_object::<ServiceCredential>("dbx", "RevokeWaiting")
+        .await;
+    tells(
+        &said,
+        &["generations 1 may still live", "databricks://account/", "Orphan"],
+    );
+    assert_eq!(team.live_secrets().await.len(), 1);
+    assert_eq!(team.held("dbx").await.unwrap()["client_secret"], first);
+    gate.trouble(None);
+    team.credential_gone("dbx").await;
+    assert_eq!(team.live_secrets().await, Vec::<String>::new());
+    assert_eq!(team.held("dbx").await, None);
 }

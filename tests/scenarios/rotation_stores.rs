@@ -3,11 +3,12 @@
 use std::collections::BTreeMap;
 
 use lockstep_core::api::{CredentialStore, ROTATE, ServiceCredential};
+use reqwest::Method;
 use serde_json::json;
 
-use crate::support::becomes;
 use crate::support::keeping::Vault;
 use crate::support::team::Team;
+use crate::support::{becomes, stays};
 
 type Fields = BTreeMap<String, String>;
 
@@ -105,4 +106,50 @@ async fn a_service_principals_secret_rotates_in_a_secret_and_in_a_secret_scope()
     team.drop_credential("dbx").await;
     assert!(!team.databricks_lets_in(&second).await);
     assert_eq!(team.held("dbx").await, None);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_somebody_writes_over_ours_in_vault_is_put_back_and_what_is_theirs_is_left_alone() {
+    let Some(team) = Team::new("vaulted").await else {
+        return;
+    };
+    team.may_rotate().await;
+    let vault = Vault::of(team.stack);
+    team.vault_by_token("vault", &vault, &vault.url).await;
+    let path = format!("{}/ci", team.prefix);
+    let theirs = json!({"data": {"token": "zanzibar-of-somebody-else"}});
+    vault
+        .done(Method::POST, &format!("secret/data/{path}"), theirs)
+        .await;
+    let mut spec = team.token_spec("ci");
+    spec["stores"].as_array_mut().unwrap().push(json!({
+        "credentialStore": {"ref": {"name": "vault"}, "path": path, "keys": {"value": "token"}},
+    }));
+    let _: ServiceCredential = team.apply("ServiceCredential", "ci", &spec).await;
+    let said = team
+        .until_object::<ServiceCredential>("ci", "ClaimedByAnother")
+        .await;
+    assert!(
+        said.contains("Lockstep did not make") && said.contains("lockstep.dev/adopt"),
+        "{said}"
+    );
+    stays("nothing is minted", 3, Vec::<String>::new(), || team.tokens()).await;
+    // Whoever owns it may let it be taken over.
+    let offer = json!({"custom_metadata": {"lockstep.dev/adopt": format!("{}/ci", team.prefix)}});
+    vault
+        .done(Method::POST, &format!("secret/metadata/{path}"), offer)
+        .await;
+    team.until_current("ci", 1).await;
+    let token = both(&team, "ci", || vault.held(&path), "token").await;
+    assert!(team.gerrit_lets_in(&token).await);
+
+    let edit = json!({"data": {"token": "zanzibar-of-a-guess", "more": "x"}});
+    vault
+        .done(Method::POST, &format!("secret/data/{path}"), edit)
+        .await;
+    let ours = Fields::from([("token".to_owned(), token.clone())]);
+    becomes("what was edited is put back", Some(ours), || vault.held(&path)).await;
+    let said = team.until_event("Repaired").await;
+    assert!(said.contains("generation 1 was put back"), "{said}");
+    assert_eq!(team.tokens().await.len(), 1, "nothing was minted for it");
 }

@@ -54,6 +54,25 @@ impl Team {
         format!("{:08x}-0000-4000-9000-{:012x}", hash >> 32, hash & 0xffff_ffff)
     }
 
+    /// Lets service principals have personal access tokens.
+    pub async fn may_have_tokens(&self, who: &[&str]) {
+        // Rights on tokens can be given once there is one.
+        let somebodys = Some(json!({"comment": "somebody's"}));
+        let (status, made) = self
+            .sim
+            .call(reqwest::Method::POST, "/api/2.0/token/create", somebodys)
+            .await;
+        assert_eq!(status, 200, "{made}");
+        plant(made["token_value"].as_str().unwrap());
+        for who in who {
+            let row = json!({"service_principal_name": who, "permission_level": "CAN_USE"});
+            let rights = json!({"access_control_list": [row]});
+            let path = "/api/2.0/permissions/authorization/tokens";
+            let (status, answer) = self.sim.call(reqwest::Method::PATCH, path, Some(rights)).await;
+            assert_eq!(status, 200, "{answer}");
+        }
+    }
+
     /// A token of the bot in the Secret of the credential's name; `more` is merged into the spec.
     pub async fn rotate_token(&self, name: &str, more: Value) -> ServiceCredential {
         let mut spec = self.token_spec(name);
