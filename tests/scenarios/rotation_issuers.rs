@@ -190,6 +190,42 @@ async fn what_an_issuer_minted_before_it_answered_500_is_found_and_revoked_where
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_token_whose_answer_was_lost_is_known_by_its_comment_whoever_else_mints() {
+    let Some(stack) = crate::support::stack::stack() else {
+        return;
+    };
+    let apart = Apart::start(stack).await;
+    let Some(team) = Team::with("comment", &apart).await else {
+        return;
+    };
+    let principal = team.may_rotate().await;
+    team.may_have_tokens(&[&principal]).await;
+    let spec = json!({
+        "mode": "Enforce", "interval": "10s", "overlap": "3s", "schedule": {"every": "1d"},
+        "issuer": {"databricksToken": {
+            "connectionRef": {"name": "prod"}, "applicationId": principal, "lifetime": "30d",
+        }},
+        "stores": [{"kubernetesSecret": {"name": "dbx", "keys": {"value": "token"}}}],
+    });
+    lose_the_next(&apart, "/api/2.0/token-management/on-behalf-of/tokens").await;
+    let _: ServiceCredential = team.apply("ServiceCredential", "dbx", &spec).await;
+    team.until_current("dbx", 2).await;
+    let row = team.until_state("dbx", 1, "Revoked").await;
+    assert_eq!(row.why.as_deref(), Some("ValueLost"));
+    let known = team.known_ids("dbx").await;
+    let tokens = team.sim.snapshot().await["credentials"]["tokens"].clone();
+    let ours: Vec<&String> = tokens
+        .as_object()
+        .unwrap()
+        .iter()
+        .filter(|(_, row)| row["comment"].as_str().unwrap().starts_with("lockstep-"))
+        .map(|(id, _)| id)
+        .collect();
+    assert_eq!(ours.len(), 1, "{ours:?}");
+    assert!(known.contains(ours[0]));
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn what_may_be_somebody_elses_after_an_answer_that_was_lost_is_named_and_left_to_people() {
     let Some(stack) = crate::support::stack::stack() else {
         return;
