@@ -36,12 +36,12 @@ impl OpenAws {
         user: &str,
         going: bool,
     ) -> Result<Arc<dyn Issuer>, SystemError> {
-        let aws = self.client(adapters, way).await?;
+        let aws = self.client(adapters, way, going).await?;
         Ok(Arc::new(aws.access_keys(user).await?))
     }
 
-    /// An account, reached so.
-    pub async fn client(&self, adapters: &Adapters, way: &Way) -> Result<Arc<Aws>, SystemError> {
+    /// An account, reached so; `going` as for its access keys.
+    pub async fn client(&self, adapters: &Adapters, way: &Way, going: bool) -> Result<Arc<Aws>, SystemError> {
         let Way {
             namespace,
             secret,
@@ -58,10 +58,7 @@ impl OpenAws {
         let last = open.get(way).map(|(_, aws)| Arc::clone(aws));
         let (auth, version) = match (read, last) {
             (Ok(read), _) => read,
-            (Err(error), Some(aws)) if going && is_missing(&error) => {
-                drop(open);
-                return Ok(Arc::new(aws.access_keys(user).await?));
-            }
+            (Err(error), Some(aws)) if going && is_missing(&error) => return Ok(aws),
             (Err(error), _) => return Err(error),
         };
         let aws = match open.get(way) {

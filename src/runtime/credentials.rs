@@ -97,7 +97,7 @@ impl Inventories for Clients {
 
     #[cfg(feature = "aws")]
     async fn access_keys(&self, aws: &Aws, users: &[String]) -> Result<Inventory, SystemError> {
-        let client = self.stores.aws.client(self.adapters(), aws).await?;
+        let client = self.stores.aws.client(self.adapters(), aws, false).await?;
         client.everything(users).await
     }
 

@@ -185,7 +185,7 @@ async fn access_keys_rotate_within_the_two_that_a_user_may_have() {
     team.until_state("ci", 2, "Revoked").await;
     let third = both().await;
     assert!(!aws.lets_in(&first.0, &first.1).await && !aws.lets_in(&second.0, &second.1).await);
-    assert_eq!(aws.keys(&user).await, [third.0.clone()]);
+    assert_eq!(aws.keys(&user).await, std::slice::from_ref(&third.0));
 
     // Somebody makes the second one by hand.
     let made = aws.iam.create_access_key().user_name(&user).send().await.unwrap();
