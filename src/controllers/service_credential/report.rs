@@ -82,9 +82,10 @@ fn sayings(
     let going = credential.metadata.deletion_timestamp.is_some();
     let mut said = if let Some((reason, message)) = stuck(planned) {
         if going {
-            let message =
-                format!("{message}. Set spec.onDelete to Orphan to leave behind what cannot be revoked");
-            not_ready(Reason::RevokeWaiting, message)
+            match &gathered.rotation {
+                Ok(rotation) => waiting(rotation, message),
+                Err(_) => not_ready(Reason::RevokeWaiting, message.to_owned()),
+            }
         } else {
             not_ready(reason, message.to_owned())
         }
@@ -130,26 +131,29 @@ fn sayings(
 /// What is left to do before it goes, and what stands in the way.
 fn leaving(plan: &Going, outcome: &Outcome) -> Vec<Saying> {
     let rotation = outcome.rotation.as_ref().unwrap_or(&plan.rotation);
-    let live: Vec<String> = rotation
-        .generations
-        .iter()
-        .filter(|one| one.may_live())
-        .map(|one| one.number.to_string())
-        .collect();
-    let left = if live.is_empty() {
-        "all is revoked, and stores are still to be cleared".to_owned()
-    } else {
-        format!("generations {} may still live", live.join(", "))
-    };
     match outcome.problems.first() {
-        Some((_, why)) => {
-            let message = format!(
-                "{left}: {why}. Set spec.onDelete to Orphan to leave behind what cannot be taken back"
-            );
-            not_ready(Reason::RevokeWaiting, message)
-        }
-        None => not_ready(Reason::Revoking, left),
+        Some((_, why)) => waiting(rotation, why),
+        None => not_ready(Reason::Revoking, left(rotation)),
     }
+}
+
+/// Being deleted, and something stands in the way.
+fn waiting(rotation: &Rotation, why: &str) -> Vec<Saying> {
+    let message = format!(
+        "{}: {why}. Set spec.onDelete to Orphan to leave behind what cannot be taken back",
+        left(rotation)
+    );
+    not_ready(Reason::RevokeWaiting, message)
+}
+
+/// What is left of a credential that is being deleted.
+fn left(rotation: &Rotation) -> String {
+    let live = rotation.generations.iter().filter(|one| one.may_live());
+    let live: Vec<String> = live.map(|one| one.number.to_string()).collect();
+    if live.is_empty() {
+        return "all is revoked, and stores are still to be cleared".to_owned();
+    }
+    format!("generations {} may still live", live.join(", "))
 }
 
 fn at_work(gathered: &Gathered, plan: &Going, outcome: &Outcome) -> Vec<Saying> {
