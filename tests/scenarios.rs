@@ -82,6 +82,8 @@ mod rotation;
 #[cfg(feature = "aws")]
 #[path = "scenarios/rotation_aws.rs"]
 mod rotation_aws;
+#[path = "scenarios/rotation_crowd.rs"]
+mod rotation_crowd;
 #[path = "scenarios/rotation_days.rs"]
 mod rotation_days;
 #[path = "scenarios/rotation_issuers.rs"]
