@@ -31,6 +31,7 @@ const ACTIONS: &[(&str, &str, Effect)] = &[
     ("GetCallerIdentity", STS, Effect::Read),
     ("GetSecretValue", SECRETS, Effect::Read),
     ("ListAccessKeys", IAM, Effect::Read),
+    ("ListUsers", IAM, Effect::Read),
     ("PutSecretValue", SECRETS, Effect::Once),
     ("TagResource", SECRETS, Effect::Repeatable),
     ("UpdateSecretVersionStage", SECRETS, Effect::Once),
