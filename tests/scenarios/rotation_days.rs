@@ -51,16 +51,17 @@ async fn as_many_share_an_identity_as_its_limit_holds_and_the_others_are_told_th
         return;
     };
     team.may_rotate().await;
-    for name in ["one", "two", "three"] {
+    // Names decide between those of one second.
+    for name in ["a-one", "b-two", "c-three"] {
         let mut spec = team.secret_spec(name);
         spec["exclusive"] = json!(false);
         let _: ServiceCredential = team.apply("ServiceCredential", name, &spec).await;
-        if name != "three" {
+        if name != "c-three" {
             team.until_current(name, 1).await;
         }
     }
     let said = team
-        .until_object::<ServiceCredential>("three", "ClaimedByAnother")
+        .until_object::<ServiceCredential>("c-three", "ClaimedByAnother")
         .await;
     println!("    {said}");
     assert!(
@@ -68,18 +69,18 @@ async fn as_many_share_an_identity_as_its_limit_holds_and_the_others_are_told_th
         "{said}"
     );
     // What the two have does not look like a stranger's to either when the other rotates.
-    team.annotate_credential("one", ROTATE, "1").await;
-    team.annotate_credential("two", ROTATE, "1").await;
-    team.until_current("one", 2).await;
-    team.until_current("two", 2).await;
-    team.until_state("one", 1, "Revoked").await;
-    team.until_state("two", 1, "Revoked").await;
-    for name in ["one", "two"] {
+    team.annotate_credential("a-one", ROTATE, "1").await;
+    team.annotate_credential("b-two", ROTATE, "1").await;
+    team.until_current("a-one", 2).await;
+    team.until_current("b-two", 2).await;
+    team.until_state("a-one", 1, "Revoked").await;
+    team.until_state("b-two", 1, "Revoked").await;
+    for name in ["a-one", "b-two"] {
         let secret = team.held(name).await.unwrap()["client_secret"].clone();
         assert!(team.databricks_lets_in(&secret).await);
     }
-    team.drop_credential("one").await;
-    team.until_current("three", 1).await;
+    team.drop_credential("a-one").await;
+    team.until_current("c-three", 1).await;
     assert_eq!(team.live_secrets().await.len(), 2);
 }
 
