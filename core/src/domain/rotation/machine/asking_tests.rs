@@ -1,4 +1,4 @@
-//! What an issuer is asked for while nothing goes wrong.
+//! What an issuer is asked for while nothing goes wrong but the clock.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -112,4 +112,32 @@ fn nothing_rests_while_a_store_has_another_value_or_none_is_current() {
     let mut coming = rotation.clone();
     coming.generations[0].state = GenerationState::Verified;
     assert!(!coming.is_at_rest(now));
+}
+
+#[test]
+fn a_clock_that_jumps_mints_nothing_twice_and_revokes_nothing_early() {
+    let (mut world, mut rotation) = (World::default(), Rotation::default());
+    let begun = after(Timestamp::UNIX_EPOCH, 10 * 86_400);
+    world.pass(&mut rotation, false, begun);
+    let due = after(begun, 86_400);
+    world.pass(&mut rotation, true, due);
+    // Back to before either was minted, and on again: the one that drains has its overlap, by whatever clock.
+    for now in [Timestamp::UNIX_EPOCH, begun, after(due, 7_199)] {
+        assert_eq!(world.pass(&mut rotation, false, now), ["list"], "{now}");
+        assert_eq!((world.live.len(), world.store), (2, Some(2)), "{now}");
+    }
+    // A year ahead its time is over. What is current stays, in the store and at the issuer.
+    let ahead = after(due, 365 * 86_400);
+    assert_eq!(
+        world.pass(&mut rotation, false, ahead),
+        ["list", "revoke", "list"]
+    );
+    for now in [ahead, due, Timestamp::UNIX_EPOCH] {
+        assert_eq!(world.pass(&mut rotation, false, now), ["list"], "{now}");
+    }
+    assert_eq!((world.live.len(), world.store), (1, Some(2)));
+    // One that is due while the clock stands before the birth of the current one is minted once.
+    assert_eq!(world.pass(&mut rotation, true, begun), ["list", "mint", "prove"]);
+    assert_eq!(world.pass(&mut rotation, false, begun), ["list"]);
+    assert_eq!((world.live.len(), world.store), (2, Some(3)));
 }
