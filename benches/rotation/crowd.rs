@@ -28,10 +28,11 @@ pub async fn measure(credentials: usize, victims: usize) -> Value {
     world.until_current(1, 0).await;
     let created = begun.elapsed().as_secs_f64();
     eprintln!("   {credentials} first values in {created:.1} s");
+    world.until_quiet().await;
 
     let before = world.arrivals().len();
     let kubernetes = kubernetes_writes(world.kube()).await;
-    let consumer = Consumer::of(world.clone());
+    let consumer = Consumer::of(&world);
     let begun = Instant::now();
     world.rotate("1").await;
     world.until_current(2, 0).await;
@@ -54,11 +55,7 @@ pub async fn measure(credentials: usize, victims: usize) -> Value {
     // One annotation of each was ours.
     let kubernetes = per_rotation(kubernetes.requests() as usize - credentials);
 
-    let chosen = Victim::choose(&world, victims).await;
-    world.rotate("2").await;
-    world.until_current(3, credentials / 2).await;
-    let stolen = stolen::all(&world, chosen).await;
-    world.until_alone().await;
+    let stolen = stolen_amid(&world, 3, victims).await;
     let peak = operator.peak_mb();
     operator.stop().await;
     json!({
@@ -75,6 +72,39 @@ pub async fn measure(credentials: usize, victims: usize) -> Value {
         "client_failures": logins.failed,
         "rss_mb": rounded(peak),
     })
+}
+
+/// The same with the rates that a connection keeps to unless it says otherwise.
+pub async fn limited(credentials: usize, victims: usize) -> Value {
+    let world = World::new("limited", credentials).await;
+    world.lower_rates().await;
+    let operator = Operator::fresh().await;
+    world.declare().await;
+    world.until_current(1, 0).await;
+    world.until_quiet().await;
+    let begun = Instant::now();
+    world.rotate("1").await;
+    world.until_current(2, 0).await;
+    let seconds = begun.elapsed().as_secs_f64();
+    eprintln!("   rotated in {seconds:.1} s");
+    world.until_alone().await;
+    let stolen = stolen_amid(&world, 3, victims).await;
+    operator.stop().await;
+    json!({"vendor_limits": {
+        "credentials": credentials,
+        "seconds": rounded(seconds),
+        "compromised_s_p99": rounded(stolen),
+    }})
+}
+
+/// Seconds until stolen values are refused when all rotate to this generation and half of them have yet to.
+async fn stolen_amid(world: &World, generation: u64, victims: usize) -> f64 {
+    let chosen = Victim::choose(world, victims).await;
+    world.rotate(&generation.to_string()).await;
+    world.until_current(generation, world.len() / 2).await;
+    let seconds = stolen::all(world, chosen).await;
+    world.until_alone().await;
+    seconds
 }
 
 /// How often each call was made.

@@ -38,6 +38,8 @@ enum Stage {
     Crowd,
     /// Credentials are called stolen while nothing else happens.
     Stolen,
+    /// Fewer rotate at the rates that a connection keeps to unless it says otherwise, and some are called stolen meanwhile.
+    Limits,
 }
 
 /// How much is measured.
@@ -45,20 +47,23 @@ enum Stage {
 struct Sizes {
     credentials: usize,
     stolen: usize,
+    limited: usize,
 }
 
 const FULL: Sizes = Sizes {
     credentials: 1_000,
     stolen: 50,
+    limited: 200,
 };
 
 const QUICK: Sizes = Sizes {
     credentials: 100,
     stolen: 10,
+    limited: 40,
 };
 
 /// What is hoped for, where something is; with a number, more than that is a failure.
-const GOALS: [Goal; 7] = [
+const GOALS: [Goal; 8] = [
     ("n1000.seconds", "", None),
     ("n1000.compromised_s_p99", "under 5", Some(5.0)),
     ("requests_per_rotation", "floor_per_rotation", None),
@@ -66,6 +71,7 @@ const GOALS: [Goal; 7] = [
     ("client_failures", "0", Some(0.0)),
     ("rss_mb", "under 150", None),
     ("compromised_s_p99", "under 5", Some(5.0)),
+    ("vendor_limits.compromised_s_p99", "under 5", Some(5.0)),
 ];
 
 fn main() -> ExitCode {
@@ -81,6 +87,7 @@ async fn measure(args: Args<Stage>) -> bool {
         let found = match stage {
             Stage::Crowd => crowd::measure(sizes.credentials, sizes.stolen).await,
             Stage::Stolen => stolen::measure(sizes.stolen).await,
+            Stage::Limits => crowd::limited(sizes.limited, sizes.stolen).await,
         };
         take(&mut results, found);
         // After each, so that a run that is cut short leaves what it knew.

@@ -57,7 +57,7 @@ pub async fn measure(credentials: usize) -> Value {
     let operator = Operator::fresh().await;
     world.declare().await;
     world.until_current(1, 0).await;
-    world.until_alone().await;
+    world.until_quiet().await;
     let chosen = Victim::choose(&world, credentials).await;
     let slowest = all(&world, chosen).await;
     world.until_current(2, 0).await;

@@ -4,7 +4,7 @@
 use futures::{StreamExt as _, stream};
 use k8s_openapi::api::core::v1::Secret;
 use kube::api::{Api, ListParams, Patch, PatchParams, PostParams};
-use lockstep_core::api::{COMPROMISED, ROTATE, ServiceCredential};
+use lockstep_core::api::{COMPROMISED, DatabricksConnection, GerritConnection, ROTATE, ServiceCredential};
 use reqwest::Method;
 use serde_json::{Value, json};
 use tokio::time::{Duration, Instant, sleep};
@@ -69,6 +69,16 @@ impl World {
 
     pub fn len(&self) -> usize {
         self.credentials
+    }
+
+    /// Lets both connections keep to the rates that they have unless they say otherwise.
+    pub async fn lower_rates(&self) {
+        let unset = Patch::Merge(json!({"spec": {"limits": null}}));
+        let params = PatchParams::default();
+        let gerrit = self.team.all::<GerritConnection>();
+        gerrit.patch("gerrit", &params, &unset).await.unwrap();
+        let databricks = self.team.all::<DatabricksConnection>();
+        databricks.patch("prod", &params, &unset).await.unwrap();
     }
 
     async fn people(&self) {
@@ -206,6 +216,18 @@ impl World {
             }
             assert!(begun.elapsed() < PATIENCE, "{done} {what}");
             sleep(Duration::from_millis(500)).await;
+        }
+    }
+
+    /// Waits until the operator has asked nothing for a while: what was created is looked at once more.
+    pub async fn until_quiet(&self) {
+        let (mut asked, mut since) = (self.gate.requests(), Instant::now());
+        while since.elapsed() < Duration::from_secs(3) {
+            sleep(Duration::from_millis(200)).await;
+            let now = self.gate.requests();
+            if now != asked {
+                (asked, since) = (now, Instant::now());
+            }
         }
     }
 
