@@ -5,6 +5,7 @@
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
 
 use kube::ResourceExt as _;
 use lockstep_core::api::CredentialStore;
@@ -28,6 +29,9 @@ pub(super) struct OpenStores {
     pub(super) aws: super::aws::OpenAws,
 }
 
+/// With a namespace its Secrets may go moments before its stores. What is missing for longer was taken away.
+const GOES_FIRST: Duration = Duration::from_mins(1);
+
 /// One store's client; whoever makes it holds the lock, so that it is made once.
 type Slot = Arc<tokio::sync::Mutex<Option<Client>>>;
 
@@ -37,6 +41,8 @@ struct Client {
     /// Versions of the Secrets it was made from.
     secrets: Vec<String>,
     backend: Backend,
+    /// Since when one of them is missing.
+    missing: Option<Instant>,
 }
 
 /// What a store is made of.
@@ -117,8 +123,11 @@ impl OpenStores {
         };
         let slot = self.slots().entry(key).or_default().clone();
         let mut slot = slot.lock().await;
+        let now = Instant::now();
+        slot.take_if(|client| client.missing.is_some_and(|since| now - since > GOES_FIRST));
         let same = |client: &&Client| {
-            client.uid == store.metadata.uid && client.generation == store.metadata.generation
+            let current = client.generation == store.metadata.generation;
+            current && client.uid == store.metadata.uid && client.missing.is_none()
         };
         // With a namespace its Secrets and ServiceAccounts go at once, and what lies in a store must still be taken out:
         // one that goes itself keeps the client it had. Its deletion counts as one generation.
@@ -128,17 +137,22 @@ impl OpenStores {
             going && client.uid == store.metadata.uid && counted == store.metadata.generation
         };
         let kept = slot
-            .as_ref()
-            .filter(|client| last(client) || (same(client) && !anew));
+            .as_mut()
+            .filter(|client| last(&&**client) || (same(&&**client) && !anew));
         if let Some(client) = kept {
+            client.missing = None;
             return Ok(client.backend.clone());
         }
         let (material, secrets) = match adapters.store(&store).await {
             Ok(read) => read,
             Err(error) => {
-                // A credential that was taken away must not live on in a client.
-                if matches!(error.kind, SystemErrorKind::Connection(_)) {
-                    *slot = None;
+                // A credential that was taken away must not live on in a client, unless the store goes as well.
+                match (&error.kind, slot.as_mut()) {
+                    (SystemErrorKind::Connection(Reason::SecretMissing), Some(client)) => {
+                        client.missing.get_or_insert(now);
+                    }
+                    (SystemErrorKind::Connection(_), _) => *slot = None,
+                    _ => {}
                 }
                 return Err(error);
             }
@@ -154,6 +168,7 @@ impl OpenStores {
             generation: store.metadata.generation,
             secrets,
             backend: backend.clone(),
+            missing: None,
         });
         Ok(backend)
     }

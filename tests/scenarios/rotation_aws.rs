@@ -225,6 +225,13 @@ async fn a_namespace_that_goes_with_what_we_log_in_with_leaves_no_key_behind() {
     let _: ServiceCredential = team.apply("ServiceCredential", "ci", &spec).await;
     team.until_current("ci", 1).await;
     assert_eq!(aws.keys(&user).await.len(), 1);
+    // In whatever order a namespace's objects go: this one first, and that is seen before anything else.
+    team.all_secrets()
+        .delete("aws", &DeleteParams::default())
+        .await
+        .unwrap();
+    team.until_object::<CredentialStore>("secrets-manager", "SecretMissing")
+        .await;
     let namespaces: Api<Namespace> = Api::all(team.client.clone());
     namespaces
         .delete(&team.prefix, &DeleteParams::default())
