@@ -1,6 +1,9 @@
 //! When the next generation is due: by an interval or by the clock, in its windows, and never so late that the current
 //! one runs out.
 
+use std::collections::HashMap;
+use std::sync::{Mutex, PoisonError};
+
 use jiff::{SignedDuration, Timestamp};
 
 use crate::api::text::Duration;
@@ -12,6 +15,11 @@ const STARTS: usize = 20_000;
 
 /// A year and a day: every start that a five-field cron line knows comes in it, but for the 29th of February.
 const YEAR: SignedDuration = SignedDuration::from_hours(24 * 366);
+
+const DAY: i64 = 24 * 60 * 60;
+
+/// Lines whose gaps are remembered.
+const LINES: usize = 1_000;
 
 /// Credentials that are due at the same moment spread over this share of their gap, and over no more than this many
 /// seconds.
@@ -79,7 +87,11 @@ pub enum Pace {
 
 /// A line of five fields in a time zone.
 #[derive(Clone, Debug)]
-pub struct Cron(Box<Window>);
+pub struct Cron {
+    line: String,
+    time_zone: Option<String>,
+    starts: Box<Window>,
+}
 
 impl Cron {
     /// `time_zone`: an IANA name; unset: UTC.
@@ -89,7 +101,12 @@ impl Cron {
             duration: Duration("1s".into()),
             time_zone: time_zone.map(str::to_owned),
         };
-        Window::parse(&text).map(|window| Self(Box::new(window)))
+        let window = Window::parse(&text)?;
+        Ok(Self {
+            line: text.start,
+            time_zone: text.time_zone,
+            starts: Box::new(window),
+        })
     }
 }
 
@@ -103,7 +120,7 @@ pub struct Schedule {
 
 impl Schedule {
     /// Refuses what cannot be kept, with the numbers. `lifetime` is that of a value, `None` where the issuer sets none;
-    /// all in seconds. A cron line is judged by its starts of the year after `now`.
+    /// all in seconds. A cron line is judged by its starts of the year that begins with the day of `now`.
     pub fn new(
         pace: Pace,
         windows: Windows,
@@ -145,8 +162,8 @@ impl Schedule {
         let (start, gap) = match &self.pace {
             Pace::Every(every) => (plus(minted, *every), i64::try_from(*every).unwrap_or(i64::MAX)),
             Pace::Cron(cron) => {
-                let start = cron.0.next_start(minted).unwrap_or(Timestamp::MAX);
-                let after = cron.0.next_start(start).unwrap_or(Timestamp::MAX);
+                let start = cron.starts.next_start(minted).unwrap_or(Timestamp::MAX);
+                let after = cron.starts.next_start(start).unwrap_or(Timestamp::MAX);
                 (start, after.as_second().saturating_sub(start.as_second()))
             }
         };
@@ -178,15 +195,40 @@ fn minus(at: Timestamp, seconds: u64) -> Timestamp {
     at.checked_sub(length).unwrap_or(Timestamp::MIN)
 }
 
-/// The shortest and the longest gap between starts in the year to come, in seconds.
+/// The shortest and the longest gap between starts in the year that begins with this day, in seconds.
 fn gaps(cron: &Cron, now: Timestamp) -> (u64, u64) {
-    let end = now.checked_add(YEAR).unwrap_or(Timestamp::MAX);
+    /// A line, its zone and the day since 1970 from which on it is looked at.
+    type Seen = HashMap<(String, Option<String>, i64), (u64, u64)>;
+    // A year of a line that starts every few minutes takes tens of milliseconds, and each pass asks: 500 credentials of
+    // such a line took a whole core.
+    static SEEN: Mutex<Option<Seen>> = Mutex::new(None);
+    let day = now.as_second().div_euclid(DAY);
+    let key = (cron.line.clone(), cron.time_zone.clone(), day);
+    let known = |seen: &Option<Seen>| seen.as_ref()?.get(&key).copied();
+    if let Some(gaps) = known(&SEEN.lock().unwrap_or_else(PoisonError::into_inner)) {
+        return gaps;
+    }
+    let gaps = walk(
+        cron,
+        Timestamp::from_second(day.saturating_mul(DAY)).unwrap_or(now),
+    );
+    let mut seen = SEEN.lock().unwrap_or_else(PoisonError::into_inner);
+    let seen = seen.get_or_insert_default();
+    if seen.len() >= LINES {
+        seen.clear();
+    }
+    seen.insert(key, gaps);
+    gaps
+}
+
+fn walk(cron: &Cron, from: Timestamp) -> (u64, u64) {
+    let end = from.checked_add(YEAR).unwrap_or(Timestamp::MAX);
     let (mut shortest, mut longest) = (u64::MAX, 0);
-    let Some(mut last) = cron.0.next_start(now) else {
+    let Some(mut last) = cron.starts.next_start(from) else {
         return (u64::MAX, u64::MAX);
     };
     for _ in 0..STARTS {
-        let Some(next) = cron.0.next_start(last) else {
+        let Some(next) = cron.starts.next_start(last) else {
             return (shortest, u64::MAX);
         };
         let gap = next.as_second().saturating_sub(last.as_second()).unsigned_abs();
