@@ -277,15 +277,15 @@ fn due(credential: &ServiceCredential, declared: &Declared, current: &Generation
 
 fn again(credential: &ServiceCredential, planned: &Planned, outcome: &Outcome, now: Timestamp) -> Next {
     let interval = Duration::from_secs(defaults::interval(credential.spec.interval.as_ref()));
-    match planned {
+    let going = match planned {
         Planned::Stuck(Reason::Suspended | Reason::InvalidSpec, _) => return Next::AwaitChange,
         Planned::Stuck(Reason::DependencyNotReady | Reason::Unreachable | Reason::Throttled, _) => {
             return Next::Backoff;
         }
         Planned::Stuck(..) | Planned::Look => return Next::After(interval),
         Planned::LetGo => return Next::AwaitChange,
-        Planned::Go(_) => {}
-    }
+        Planned::Go(going) => going,
+    };
     let left = |at: Timestamp| Duration::try_from(at.duration_since(now)).unwrap_or(AT_ONCE);
     match most_urgent(outcome.errors.iter().map(SystemError::class)) {
         Some(ErrorClass::RetrySoon) => return Next::Backoff,
@@ -300,10 +300,17 @@ fn again(credential: &ServiceCredential, planned: &Planned, outcome: &Outcome, n
     let current = outcome.rotation.as_ref().and_then(Rotation::current);
     let declared = reading::declared(credential, now);
     let next = current.and_then(|current| due(credential, declared.as_ref().ok()?, current));
-    let moments = [next.filter(|next| *next > now), outcome.again];
-    let soonest = moments.into_iter().flatten().min();
-    let soonest = soonest.map_or(interval, |at| left(at).max(AT_ONCE));
-    Next::After(soonest.min(interval))
+    let asked = going.orders.due || going.held_back.is_some() || going.orders.ending.is_some();
+    Next::After(until(next, asked, outcome.again, now).map_or(interval, |wait| wait.min(interval)))
+}
+
+/// How long until something is to be done. `asked`: the pass was to rotate already, or was not to at all, so that something
+/// else than time keeps what is due; otherwise it fell due while the pass went on, and waits for the next one.
+fn until(next: Option<Timestamp>, asked: bool, again: Option<Timestamp>, now: Timestamp) -> Option<Duration> {
+    let next = next.filter(|next| *next > now || !asked);
+    let soonest = [next, again].into_iter().flatten().min()?;
+    let left = Duration::try_from(soonest.duration_since(now)).unwrap_or(AT_ONCE);
+    Some(left.max(AT_ONCE))
 }
 
 /// Whether what was learnt allows nothing more.
@@ -337,5 +344,25 @@ async fn note(credential: &ServiceCredential, sayings: &[Saying], outcome: &Outc
             warning,
         };
         context.cluster.note(&key(credential), note).await;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_falls_due_during_a_pass_does_not_wait_for_the_interval() {
+        let second = |second| Timestamp::from_second(second).unwrap();
+        let now = second(100);
+        assert_eq!(until(None, false, None, now), None);
+        let ahead = Some(Duration::from_secs(20));
+        assert_eq!(until(Some(second(120)), false, None, now), ahead);
+        assert_eq!(until(Some(second(120)), false, Some(second(500)), now), ahead);
+        // The pass began at 98 and found that 99 is to come.
+        assert_eq!(until(Some(second(99)), false, None, now), Some(AT_ONCE));
+        // It was to rotate, and a freeze or a full issuer keeps it.
+        assert_eq!(until(Some(second(99)), true, None, now), None);
+        assert_eq!(until(Some(second(99)), true, Some(second(120)), now), ahead);
     }
 }
