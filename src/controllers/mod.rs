@@ -1,6 +1,7 @@
 //! One folder per working kind, the same files in each: gather, plan, apply, report, mod (the recipe). Controllers
 //! know the ports of the domain and never an adapter. What several kinds read stands beside the folders: `branches` (where
-//! governed branches stand), `dependants` (whom an object is kept for), `governed` (whom bindings declare), `hinted` (whom a hint from outside concerns).
+//! governed branches stand), `dependants` (whom an object is kept for), `governed` (whom bindings declare), `hinted` (whom
+//! a hint from outside concerns).
 
 pub mod access_binding;
 pub mod branches;

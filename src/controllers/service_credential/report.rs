@@ -286,10 +286,9 @@ fn again(credential: &ServiceCredential, planned: &Planned, outcome: &Outcome, n
         Planned::LetGo => return Next::AwaitChange,
         Planned::Go(going) => going,
     };
-    let left = |at: Timestamp| Duration::try_from(at.duration_since(now)).unwrap_or(AT_ONCE);
     match most_urgent(outcome.errors.iter().map(SystemError::class)) {
         Some(ErrorClass::RetrySoon) => return Next::Backoff,
-        Some(ErrorClass::RetryAt(at)) => return Next::After(left(at).max(AT_ONCE)),
+        Some(ErrorClass::RetryAt(at)) => return Next::After(time_to(at, now)),
         Some(ErrorClass::WaitForChange | ErrorClass::WaitSlow) => {
             return Next::After(interval.min(Duration::from_mins(1)));
         }
@@ -309,8 +308,12 @@ fn again(credential: &ServiceCredential, planned: &Planned, outcome: &Outcome, n
 fn until(next: Option<Timestamp>, asked: bool, again: Option<Timestamp>, now: Timestamp) -> Option<Duration> {
     let next = next.filter(|next| *next > now || !asked);
     let soonest = [next, again].into_iter().flatten().min()?;
-    let left = Duration::try_from(soonest.duration_since(now)).unwrap_or(AT_ONCE);
-    Some(left.max(AT_ONCE))
+    Some(time_to(soonest, now))
+}
+
+fn time_to(at: Timestamp, now: Timestamp) -> Duration {
+    let left = Duration::try_from(at.duration_since(now));
+    left.map_or(AT_ONCE, |left| left.max(AT_ONCE))
 }
 
 /// Whether what was learnt allows nothing more.

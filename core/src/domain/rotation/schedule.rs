@@ -2,7 +2,7 @@
 //! one runs out.
 
 use std::collections::HashMap;
-use std::sync::{Mutex, PoisonError};
+use std::sync::{LazyLock, Mutex, PoisonError};
 
 use jiff::{SignedDuration, Timestamp};
 
@@ -195,30 +195,22 @@ fn minus(at: Timestamp, seconds: u64) -> Timestamp {
     at.checked_sub(length).unwrap_or(Timestamp::MIN)
 }
 
+/// A line, its time zone and the day since 1970 from which on it is looked at, to its shortest and longest gap.
+type Gaps = HashMap<(String, Option<String>, i64), (u64, u64)>;
+
 /// The shortest and the longest gap between starts in the year that begins with this day, in seconds.
 fn gaps(cron: &Cron, now: Timestamp) -> (u64, u64) {
-    /// A line, its zone and the day since 1970 from which on it is looked at.
-    type Seen = HashMap<(String, Option<String>, i64), (u64, u64)>;
     // A year of a line that starts every few minutes takes tens of milliseconds, and each pass asks: 500 credentials of
     // such a line took a whole core.
-    static SEEN: Mutex<Option<Seen>> = Mutex::new(None);
+    static SEEN: LazyLock<Mutex<Gaps>> = LazyLock::new(Mutex::default);
     let day = now.as_second().div_euclid(DAY);
     let key = (cron.line.clone(), cron.time_zone.clone(), day);
-    let known = |seen: &Option<Seen>| seen.as_ref()?.get(&key).copied();
-    if let Some(gaps) = known(&SEEN.lock().unwrap_or_else(PoisonError::into_inner)) {
-        return gaps;
-    }
-    let gaps = walk(
-        cron,
-        Timestamp::from_second(day.saturating_mul(DAY)).unwrap_or(now),
-    );
     let mut seen = SEEN.lock().unwrap_or_else(PoisonError::into_inner);
-    let seen = seen.get_or_insert_default();
     if seen.len() >= LINES {
         seen.clear();
     }
-    seen.insert(key, gaps);
-    gaps
+    let from = || Timestamp::from_second(day.saturating_mul(DAY)).unwrap_or(now);
+    *seen.entry(key).or_insert_with(|| walk(cron, from()))
 }
 
 fn walk(cron: &Cron, from: Timestamp) -> (u64, u64) {
