@@ -24,21 +24,10 @@ async fn a_namespace_deleted_with_everything_in_it_leaves_nothing_behind() {
     team.person("ada").await;
     team.bind("crew", &["ada"], json!({})).await;
     team.until("crew", "Ready", "True").await;
-    let namespaces: Api<Namespace> = Api::all(team.client.clone());
-    namespaces
-        .delete(&team.prefix, &DeleteParams::default())
-        .await
-        .unwrap();
+    team.delete_namespace().await;
     // Connections and their Secrets go with it, and what was given is taken back all the same.
     eventually("the namespace is gone", PATIENCE, || async {
-        match namespaces
-            .get_opt(&team.prefix)
-            .await
-            .map_err(|e| e.to_string())?
-        {
-            None => Ok(()),
-            Some(namespace) => Err(serde_json::to_string(&namespace.status).unwrap()),
-        }
+        team.is_gone().await
     })
     .await;
     let group = team.name("crew");

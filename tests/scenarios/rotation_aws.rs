@@ -2,17 +2,16 @@
 
 use std::collections::BTreeMap;
 
-use k8s_openapi::api::core::v1::Namespace;
-use kube::api::{Api, DeleteParams};
+use kube::api::DeleteParams;
 use lockstep_core::api::{CredentialStore, ROTATE, ServiceCredential};
 use serde_json::{Value, json};
 
 use crate::direct;
+use crate::support::becomes;
 use crate::support::keeping::plant_secrets;
 use crate::support::secrets::plant;
 use crate::support::stack::Stack;
 use crate::support::team::{Team, host};
-use crate::support::{PATIENCE, becomes, eventually};
 
 /// The account as its administrator sees it.
 struct Aws {
@@ -93,6 +92,19 @@ impl Team {
             .await;
     }
 
+    /// The keys of a user of its own rotate, into a Secret and into Secrets Manager, and the first one is current.
+    async fn rotates_keys(&self) -> (Aws, String) {
+        let aws = Aws::of(self.stack);
+        self.reach_aws(&aws).await;
+        self.secrets_manager(&aws).await;
+        let user = self.name("ci");
+        aws.iam.create_user().user_name(&user).send().await.unwrap();
+        let spec = self.keys_of(&aws, &user);
+        let _: ServiceCredential = self.apply("ServiceCredential", "ci", &spec).await;
+        self.until_current("ci", 1).await;
+        (aws, user)
+    }
+
     /// Access keys of a user in a Secret and in Secrets Manager.
     fn keys_of(&self, aws: &Aws, user: &str) -> Value {
         let keys = json!({"clientId": "id", "value": "secret"});
@@ -155,14 +167,7 @@ async fn access_keys_rotate_within_the_two_that_a_user_may_have() {
     let Some(team) = Team::new("keys").await else {
         return;
     };
-    let aws = Aws::of(team.stack);
-    team.reach_aws(&aws).await;
-    team.secrets_manager(&aws).await;
-    let user = team.name("ci");
-    aws.iam.create_user().user_name(&user).send().await.unwrap();
-    let spec = team.keys_of(&aws, &user);
-    let _: ServiceCredential = team.apply("ServiceCredential", "ci", &spec).await;
-    team.until_current("ci", 1).await;
+    let (aws, user) = team.rotates_keys().await;
     let name = format!("{}/ci", team.prefix);
     let both = async || {
         let (here, there) = (team.held("ci").await.unwrap(), aws.held(&name).await.unwrap());
@@ -216,14 +221,7 @@ async fn a_namespace_that_goes_with_what_we_log_in_with_leaves_no_key_behind() {
     let Some(team) = Team::new("keyless").await else {
         return;
     };
-    let aws = Aws::of(team.stack);
-    team.reach_aws(&aws).await;
-    team.secrets_manager(&aws).await;
-    let user = team.name("ci");
-    aws.iam.create_user().user_name(&user).send().await.unwrap();
-    let spec = team.keys_of(&aws, &user);
-    let _: ServiceCredential = team.apply("ServiceCredential", "ci", &spec).await;
-    team.until_current("ci", 1).await;
+    let (aws, user) = team.rotates_keys().await;
     assert_eq!(aws.keys(&user).await.len(), 1);
     // In whatever order a namespace's objects go: this one first, and that is seen before anything else.
     team.all_secrets()
@@ -232,19 +230,8 @@ async fn a_namespace_that_goes_with_what_we_log_in_with_leaves_no_key_behind() {
         .unwrap();
     team.until_object::<CredentialStore>("secrets-manager", "SecretMissing")
         .await;
-    let namespaces: Api<Namespace> = Api::all(team.client.clone());
-    namespaces
-        .delete(&team.prefix, &DeleteParams::default())
-        .await
-        .unwrap();
-    eventually("the namespace is gone", PATIENCE, || async {
-        let found = namespaces.get_opt(&team.prefix).await;
-        match found.map_err(|error| error.to_string())? {
-            None => Ok(()),
-            Some(left) => Err(serde_json::to_string(&left.status).unwrap()),
-        }
-    })
-    .await;
+    team.delete_namespace().await;
+    team.until_it_is_gone().await;
     assert_eq!(aws.keys(&user).await, Vec::<String>::new());
     assert_eq!(aws.held(&format!("{}/ci", team.prefix)).await, None);
 }

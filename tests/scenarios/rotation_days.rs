@@ -1,8 +1,7 @@
 //! Days in the life of credentials that are not the first: rivals for an identity, a freeze, the end of a namespace, tokens
 //! of persons.
 
-use k8s_openapi::api::core::v1::Namespace;
-use kube::api::{Api, DeleteParams};
+use kube::api::DeleteParams;
 use lockstep_core::api::{
     COMPROMISED, ChangeFreeze, CredentialStore, DatabricksConnection, ROTATE, ServiceCredential,
 };
@@ -156,20 +155,9 @@ async fn a_namespace_deleted_with_everything_in_it_leaves_no_value_that_lives() 
         .await;
     }
 
-    let namespaces: Api<Namespace> = Api::all(team.client.clone());
-    namespaces
-        .delete(&team.prefix, &DeleteParams::default())
-        .await
-        .unwrap();
+    team.delete_namespace().await;
     // Connections, stores and what they log in with go with it, and what was minted is revoked all the same.
-    eventually("the namespace is gone", PATIENCE, || async {
-        let found = namespaces.get_opt(&team.prefix).await;
-        match found.map_err(|error| error.to_string())? {
-            None => Ok(()),
-            Some(left) => Err(serde_json::to_string(&left.status).unwrap()),
-        }
-    })
-    .await;
+    team.until_it_is_gone().await;
     assert_eq!(team.tokens().await, Vec::<String>::new());
     assert_eq!(team.live_secrets().await, Vec::<String>::new());
     assert!(!team.gerrit_lets_in(&values.0).await);

@@ -9,7 +9,7 @@ use serde_json::json;
 use crate::support::sim::Apart;
 use crate::support::team::Team;
 use crate::support::waiting::condition;
-use crate::support::{becomes, eventually, stays};
+use crate::support::{becomes, stays};
 
 /// What takes longer than a minute by itself: for so long an issuer's list is not believed.
 const A_MINUTE_AND_MORE: u64 = 180;
@@ -17,25 +17,6 @@ const A_MINUTE_AND_MORE: u64 = 180;
 const SECRETS: &str = "*/credentials/secrets";
 
 impl Team {
-    async fn until_within(&self, name: &str, generation: u64) {
-        eventually(
-            &format!("generation {generation} of {name} is current"),
-            A_MINUTE_AND_MORE,
-            || async {
-                let found = self.all::<ServiceCredential>().get(name).await;
-                let status = found
-                    .map_err(|error| error.to_string())?
-                    .status
-                    .unwrap_or_default();
-                let current = status.current == Some(generation);
-                current
-                    .then_some(())
-                    .ok_or_else(|| serde_json::to_string(&status).unwrap())
-            },
-        )
-        .await;
-    }
-
     /// What a condition of a credential says.
     async fn said(&self, name: &str, kind: &str) -> Option<String> {
         let found = self.all::<ServiceCredential>().get(name).await.unwrap();
@@ -73,7 +54,7 @@ async fn a_token_that_somebody_deletes_by_hand_is_replaced_at_once_and_stated() 
     let [id] = <[String; 1]>::try_from(team.tokens().await).unwrap();
     team.delete_token(&id).await;
     // For a minute what was minted counts as there.
-    team.until_within("ci", 2).await;
+    team.until_current_within("ci", 2, A_MINUTE_AND_MORE).await;
     let held = team.held("ci").await.unwrap();
     assert!(team.gerrit_lets_in(&held["token"]).await);
     let said = team.until_event("Drifted").await;
@@ -255,7 +236,7 @@ async fn what_may_be_somebody_elses_after_an_answer_that_was_lost_is_named_and_l
     assert!(team.databricks_lets_in(&current).await, "the current one goes on");
     // Somebody finds out that nobody uses it.
     team.delete_secret(stray).await;
-    team.until_within("dbx", 3).await;
+    team.until_current_within("dbx", 3, A_MINUTE_AND_MORE).await;
     team.until_state("dbx", 1, "Revoked").await;
     team.nothing_is_unknown("dbx", std::slice::from_ref(&theirs))
         .await;

@@ -38,6 +38,36 @@ impl Team {
     }
 }
 
+/// A token in a Secret and in a Vault behind a gate.
+struct Behind {
+    team: Team,
+    vault: Vault,
+    gate: Gate,
+    url: String,
+    /// Its value.
+    first: String,
+}
+
+impl Behind {
+    async fn a_gate(word: &str) -> Option<Self> {
+        let team = Team::new(word).await?;
+        team.may_rotate().await;
+        let (vault, gate) = (Vault::of(team.stack), Gate::default());
+        let url = gate.open(&vault.url).await;
+        team.vault_by_token("vault", &vault, &url).await;
+        let _: ServiceCredential = team.apply("ServiceCredential", "ci", &team.in_both()).await;
+        team.until_current("ci", 1).await;
+        let first = team.works_in_both(&vault).await;
+        Some(Self {
+            team,
+            vault,
+            gate,
+            url,
+            first,
+        })
+    }
+}
+
 /// A message that names where, says what to do, and tells no value.
 fn tells(message: &str, words: &[&str]) {
     println!("    {message}");
@@ -49,16 +79,16 @@ fn tells(message: &str, words: &[&str]) {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn while_a_store_is_out_of_reach_nothing_new_begins_and_nothing_is_revoked() {
-    let Some(team) = Team::new("dark").await else {
+    let Some(Behind {
+        team,
+        vault,
+        gate,
+        url,
+        first,
+    }) = Behind::a_gate("dark").await
+    else {
         return;
     };
-    team.may_rotate().await;
-    let (vault, gate) = (Vault::of(team.stack), Gate::default());
-    let url = gate.open(&vault.url).await;
-    team.vault_by_token("vault", &vault, &url).await;
-    let _: ServiceCredential = team.apply("ServiceCredential", "ci", &team.in_both()).await;
-    team.until_current("ci", 1).await;
-    let first = team.works_in_both(&vault).await;
 
     gate.trouble(Some(Trouble::Down));
     team.annotate_credential("ci", ROTATE, "1").await;
@@ -184,16 +214,16 @@ async fn a_store_that_refuses_half_way_keeps_the_last_value_alive_until_it_takes
 
 #[tokio::test(flavor = "multi_thread")]
 async fn what_is_deleted_while_a_store_is_out_of_reach_is_revoked_at_once_and_cleared_later() {
-    let Some(team) = Team::new("cleared").await else {
+    let Some(Behind {
+        team,
+        vault,
+        gate,
+        first,
+        ..
+    }) = Behind::a_gate("cleared").await
+    else {
         return;
     };
-    team.may_rotate().await;
-    let (vault, gate) = (Vault::of(team.stack), Gate::default());
-    let url = gate.open(&vault.url).await;
-    team.vault_by_token("vault", &vault, &url).await;
-    let _: ServiceCredential = team.apply("ServiceCredential", "ci", &team.in_both()).await;
-    team.until_current("ci", 1).await;
-    let first = team.works_in_both(&vault).await;
     gate.trouble(Some(Trouble::Down));
     team.delete_credential("ci").await;
     becomes("nothing lives any more", Vec::<String>::new(), || team.tokens()).await;

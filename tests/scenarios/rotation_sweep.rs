@@ -1,6 +1,7 @@
 //! The kill sweep over rotations: SIGKILL right after each outward write of create, rotate, compromise and delete with two
-//! stores, a Kubernetes Secret and Vault: writes at the issuer and in either store. Whatever the moment: no credential lives that the status does not know, and no consumer ever reads one that the
-//! issuer refuses, but in the gap that whoever calls a value stolen asks for.
+//! stores, a Kubernetes Secret and Vault: writes at the issuer and in either store. Whatever the moment: no credential
+//! lives that the status does not know, and no consumer ever reads one that the issuer refuses, but in the gap that
+//! whoever calls a value stolen asks for.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;

@@ -113,9 +113,19 @@ impl Team {
 
     /// Waits until this generation is current and the object Ready.
     pub async fn until_current(&self, name: &str, generation: u64) -> ServiceCredential {
+        self.until_current_within(name, generation, PATIENCE).await
+    }
+
+    /// The same, where it takes longer by itself; seconds.
+    pub async fn until_current_within(
+        &self,
+        name: &str,
+        generation: u64,
+        patience: u64,
+    ) -> ServiceCredential {
         eventually(
             &format!("generation {generation} of {name} is current"),
-            PATIENCE,
+            patience,
             || async {
                 let found = self.all::<ServiceCredential>().get(name).await;
                 let found = found.map_err(|error| error.to_string())?;

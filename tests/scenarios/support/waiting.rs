@@ -2,9 +2,10 @@
 
 use std::sync::atomic::{AtomicU32, Ordering};
 
+use k8s_openapi::api::core::v1::Namespace;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
 use kube::api::{DeleteParams, ListParams, Patch, PatchParams};
-use kube::{Resource as _, ResourceExt as _};
+use kube::{Api, Resource as _, ResourceExt as _};
 use lockstep_core::api::AccessBinding;
 use serde::Serialize;
 use serde_json::json;
@@ -69,6 +70,29 @@ impl Team {
             }
         })
         .await
+    }
+
+    /// Deletes the scenario's namespace. In what order its objects go is the cluster's choice.
+    pub async fn delete_namespace(&self) {
+        let namespaces: Api<Namespace> = Api::all(self.client.clone());
+        namespaces
+            .delete(&self.prefix, &DeleteParams::default())
+            .await
+            .unwrap();
+    }
+
+    /// Whether the namespace is gone; else what keeps it.
+    pub async fn is_gone(&self) -> Result<(), String> {
+        let namespaces: Api<Namespace> = Api::all(self.client.clone());
+        let found = namespaces.get_opt(&self.prefix).await;
+        match found.map_err(|error| error.to_string())? {
+            None => Ok(()),
+            Some(left) => Err(serde_json::to_string(&left.status).unwrap()),
+        }
+    }
+
+    pub async fn until_it_is_gone(&self) {
+        eventually("the namespace is gone", PATIENCE, || self.is_gone()).await;
     }
 
     /// Waits until an object is Ready, or not, for this reason; returns what it says.
