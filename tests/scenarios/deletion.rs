@@ -3,7 +3,6 @@
 use std::collections::BTreeSet;
 use std::sync::Mutex;
 
-use k8s_openapi::api::core::v1::Namespace;
 use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition;
 use kube::Api;
 use kube::api::DeleteParams;
@@ -26,10 +25,7 @@ async fn a_namespace_deleted_with_everything_in_it_leaves_nothing_behind() {
     team.until("crew", "Ready", "True").await;
     team.delete_namespace().await;
     // Connections and their Secrets go with it, and what was given is taken back all the same.
-    eventually("the namespace is gone", PATIENCE, || async {
-        team.is_gone().await
-    })
-    .await;
+    team.until_the_namespace_is_gone().await;
     let group = team.name("crew");
     assert_eq!(team.gerrit.members(&group).await, None);
     assert!(!team.sim.snapshot().await.to_string().contains(&group));
@@ -115,11 +111,7 @@ async fn a_namespace_whose_secrets_went_first_can_be_let_go_by_a_person() {
         .await;
     team.until_object::<DatabricksConnection>("prod", "SecretMissing")
         .await;
-    let namespaces: Api<Namespace> = Api::all(team.client.clone());
-    namespaces
-        .delete(&team.prefix, &DeleteParams::default())
-        .await
-        .unwrap();
+    team.delete_namespace().await;
     team.until_reason("crew", "Ready", "RevokeWaiting").await;
     // The connections go one after the other, and what is left behind grows with each: every plan is another.
     let approved = Mutex::new(BTreeSet::new());
@@ -133,14 +125,7 @@ async fn a_namespace_whose_secrets_went_first_can_be_let_go_by_a_person() {
                 team.approve_in(NAMESPACE, &binding, &digest).await;
             }
         }
-        match namespaces
-            .get_opt(&team.prefix)
-            .await
-            .map_err(|e| e.to_string())?
-        {
-            None => Ok(()),
-            Some(namespace) => Err(serde_json::to_string(&namespace.status).unwrap()),
-        }
+        team.the_namespace_is_gone().await
     })
     .await;
     assert_eq!(team.gerrit.members(&team.name("crew")).await, Some(vec![ada]));

@@ -231,7 +231,7 @@ async fn a_namespace_that_goes_with_what_we_log_in_with_leaves_no_key_behind() {
     team.until_object::<CredentialStore>("secrets-manager", "SecretMissing")
         .await;
     team.delete_namespace().await;
-    team.until_it_is_gone().await;
+    team.until_the_namespace_is_gone().await;
     assert_eq!(aws.keys(&user).await, Vec::<String>::new());
     assert_eq!(aws.held(&format!("{}/ci", team.prefix)).await, None);
 }

@@ -157,7 +157,7 @@ async fn a_namespace_deleted_with_everything_in_it_leaves_no_value_that_lives() 
 
     team.delete_namespace().await;
     // Connections, stores and what they log in with go with it, and what was minted is revoked all the same.
-    team.until_it_is_gone().await;
+    team.until_the_namespace_is_gone().await;
     assert_eq!(team.tokens().await, Vec::<String>::new());
     assert_eq!(team.live_secrets().await, Vec::<String>::new());
     assert!(!team.gerrit_lets_in(&values.0).await);

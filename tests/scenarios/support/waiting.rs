@@ -82,7 +82,7 @@ impl Team {
     }
 
     /// Whether the namespace is gone; else what keeps it.
-    pub async fn is_gone(&self) -> Result<(), String> {
+    pub async fn the_namespace_is_gone(&self) -> Result<(), String> {
         let namespaces: Api<Namespace> = Api::all(self.client.clone());
         let found = namespaces.get_opt(&self.prefix).await;
         match found.map_err(|error| error.to_string())? {
@@ -91,8 +91,8 @@ impl Team {
         }
     }
 
-    pub async fn until_it_is_gone(&self) {
-        eventually("the namespace is gone", PATIENCE, || self.is_gone()).await;
+    pub async fn until_the_namespace_is_gone(&self) {
+        eventually("the namespace is gone", PATIENCE, || self.the_namespace_is_gone()).await;
     }
 
     /// Waits until an object is Ready, or not, for this reason; returns what it says.

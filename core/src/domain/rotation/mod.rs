@@ -8,7 +8,8 @@
 //! * [`rows`] and [`rendering`]: a rotation as its status keeps it, a credential as its stores hold it.
 //! * [`label`]: by what a credential of ours is told from any other at its issuer.
 //! * [`value`]: what nobody can print.
-//! * [`ports`]: issuers and stores.
+//! * [`fact`]: what the record says of a credential.
+//! * [`ports`]: issuers, stores, the objects of the cluster, and what anybody holds.
 
 pub mod claims;
 pub mod declared;
